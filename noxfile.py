@@ -1,0 +1,142 @@
+"""The project's tasks. `nox -l` lists them; what follows `--` goes to the program that a session runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+EXTRAS = "[aiohttp,sandbox,cli]"
+
+
+def works(command: str | Path, version: str) -> bool:
+    """Whether `command` starts this Python: one of pyenv's shims can be on PATH and start nothing."""
+    probe = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        done = subprocess.run([command, "-c", probe], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and done.stdout.strip() == version
+
+
+def installed(version: str) -> bool:
+    """Whether nox can start this Python: it runs nox, is on PATH, or pyenv has it (whose directory joins PATH)."""
+    if "{}.{}".format(*sys.version_info) == version:
+        return True
+    if (found := shutil.which(f"python{version}")) and works(found, version):
+        return True
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for command in pyenv.glob(f"versions/{version}.*/bin/python{version}"):
+        if works(command, version):
+            os.environ["PATH"] = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
+            return True
+    return False
+
+
+PYTHONS = [version for version in SUPPORTED if installed(version)]
+OLDEST = PYTHONS[0] if PYTHONS else SUPPORTED[0]
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Installs the working copy with its extras and these dependency groups."""
+    session.install("-e", f".{EXTRAS}", *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Shows the whole client at work against the sandbox."""
+    session.install("-e", ".[sandbox,cli]")
+    session.run("python", "-m", "relaydance_async.cli", "demo", *session.posargs)
+
+
+# The oldest comes last, so that the summary that ends the output is the fullest.
+@nox.session(python=PYTHONS[::-1])
+def tests(session: nox.Session) -> None:
+    """Runs the tests on each installed Python; on the oldest, also what tests/test_static.py checks."""
+    static = ["lint", "types", "bench"] if session.python == OLDEST else []
+    install(session, "test", *static)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Checks style and formatting."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """Checks the types with mypy and pyright, and that the public surface is typed to 100 %."""
+    install(session, "test", "types", "bench")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "relaydance_async", "--ignoreexternal")
+
+
+@nox.session(python=OLDEST)
+def mindeps(session: nox.Session) -> None:
+    """Runs the tests with the lowest versions that pyproject.toml allows."""
+    lowest = Path(session.create_tmp()) / "lowest.txt"
+    python = Path(session.bin) / "python"
+    session.install("uv")
+    session.run(
+        *("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--all-extras"),
+        *("--python", str(python), "--output-file", str(lowest), "pyproject.toml"),
+        silent=True,
+    )
+    # The tools of the tests are the newest that go with these.
+    session.run(
+        *("uv", "pip", "install", "--python", str(python), "--constraint", str(lowest)),
+        *("--editable", f".{EXTRAS}", "--group", "test"),
+    )
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(reuse_venv=False)
+def wheel(session: nox.Session) -> None:
+    """Builds the sdist and from it the wheel, and tests the installed wheel where the source cannot be imported."""
+    tmp = Path(session.create_tmp()).resolve()
+    shutil.rmtree(tmp, ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build", "--outdir", str(tmp), silent=True)
+    (built,) = tmp.glob("*.whl")
+    (sdist,) = tmp.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp, filter="data")
+    source = tmp / re.sub(r"\.tar\.gz$", "", sdist.name)
+    shutil.rmtree(source / "relaydance_async")
+    session.chdir(source)
+    # Without the extras the client imports, and the pytest plugin is in nobody's way.
+    session.install(str(built), "pytest")
+    session.run("python", "-W", "error", "-c", "import relaydance_async")
+    session.run("pytest", "--noconftest", "--collect-only", "--quiet", "tests/test_architecture.py", silent=True)
+    session.install(f"{built}{EXTRAS}", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def torture(session: nox.Session) -> None:
+    """Runs the long, seeded torture suite."""
+    install(session, "test")
+    session.run("pytest", "-m", "torture", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measures the client against its peers."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)

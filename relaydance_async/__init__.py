@@ -1,0 +1,103 @@
+"""An asyncio client for the RelayDance API: video, images, chat and files, with one key."""
+
+from ._client import AsyncRelayDance
+from ._hooks import RetryEvent
+from ._sansio.retry import RetryPolicy
+from ._sansio.timeout import Timeout
+from ._version import __version__
+from .errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ContentRefusedError,
+    DownloadError,
+    IncompleteStreamError,
+    InsufficientBalanceError,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RelayDanceError,
+    RequestTooLargeError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    ServerError,
+    StreamError,
+    TaskError,
+    TaskFailedError,
+    TaskTimeoutError,
+    WebhookError,
+    WebhookPayloadError,
+    WebhookVerificationError,
+)
+from .models.account import Balance
+from .models.catalog import Model, ModelList
+from .models.chat import ChatCompletion, ChatCompletionChunk
+from .models.files import UploadedFile
+from .models.images import Image, ImagesResponse
+from .models.meta import AttemptRecord, ResponseMeta
+from .models.video import (
+    AudioReference,
+    FirstFrame,
+    ImageReference,
+    LastFrame,
+    TaskFailure,
+    VideoReference,
+    VideoTask,
+)
+from .resources._chat_stream import ChatStream
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncRelayDance",
+    "AttemptRecord",
+    "AudioReference",
+    "AuthenticationError",
+    "BadRequestError",
+    "Balance",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatStream",
+    "ConfigurationError",
+    "ContentRefusedError",
+    "DownloadError",
+    "FirstFrame",
+    "Image",
+    "ImageReference",
+    "ImagesResponse",
+    "IncompleteStreamError",
+    "InsufficientBalanceError",
+    "InvalidInputError",
+    "LastFrame",
+    "Model",
+    "ModelList",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RelayDanceError",
+    "RequestTooLargeError",
+    "ResponseDecodeError",
+    "ResponseMeta",
+    "ResponseTooLargeError",
+    "RetryEvent",
+    "RetryPolicy",
+    "ServerError",
+    "StreamError",
+    "TaskError",
+    "TaskFailedError",
+    "TaskFailure",
+    "TaskTimeoutError",
+    "Timeout",
+    "UploadedFile",
+    "VideoReference",
+    "VideoTask",
+    "WebhookError",
+    "WebhookPayloadError",
+    "WebhookVerificationError",
+    "__version__",
+]

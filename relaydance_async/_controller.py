@@ -1,0 +1,340 @@
+"""The only attempt loop of the package.
+
+A call's first attempt is made directly. When it fails, tenacity takes over: it is given that failure as the outcome of its own
+first attempt, and drives all that follow. So a call that succeeds at once pays nothing for the retry machinery, and every call
+that fails is treated alike: one pure function, `decide`, says what follows, and one deadline spans queueing, attempts and waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Generic, Protocol, TypeVar
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState
+
+from ._config import Clock, Endpoint, Options
+from ._hooks import RetryEvent, report_retry
+from ._limits import Gate, Permits
+from ._runtime import Runtime, Runtimes
+from ._sansio.envelope import decode_status_error
+from ._sansio.request import PreparedRequest, RetrySafety
+from ._sansio.retry import GiveUp, Retry, decide, is_ambiguous
+from ._sansio.retry_after import parse_retry_after
+from ._transports import TransportResponse, WireRequest
+from .errors import (
+    APIConnectionError,
+    APITimeoutError,
+    RateLimitError,
+    RelayDanceError,
+    ResponseDecodeError,
+    ServerError,
+)
+from .models.meta import AttemptRecord, ResponseMeta
+
+T = TypeVar("T")
+
+_REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id", "cf-ray")
+_HIDDEN_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authenticate"})
+_ERROR_BODY_LIMIT = 1024 * 1024
+
+
+class Receiver(Protocol[T]):
+    """What becomes of an answer with a good status."""
+
+    async def __call__(self, exchange: Exchange, /) -> T: ...
+
+
+class Exchange:
+    """An answer with its permit, handed to whoever reads it. `aclose` gives both back."""
+
+    def __init__(self, attempt: Attempt, response: TransportResponse, permits: Permits, limit: int) -> None:
+        self.attempt = attempt
+        self.response = response
+        self._permits: Permits | None = permits
+        self.limit = limit
+        self.kept_open = False
+        """Set by a receiver that goes on reading after it has returned; it closes the exchange itself."""
+
+    async def read(self) -> bytes:
+        """The whole body, up to the client's limit."""
+        return await self.response.read(self.limit)
+
+    async def aclose(self) -> None:
+        """Close the answer and give the permit back. Safe to call twice."""
+        permits, self._permits = self._permits, None
+        if permits is None:
+            return
+        try:
+            await self.response.aclose()
+        finally:
+            permits.release()
+
+
+class Attempt:
+    """One attempt, as far as it has come."""
+
+    __slots__ = ("_call", "_response", "_started", "number", "wire")
+
+    def __init__(self, call: Call[Any], number: int, started: float) -> None:
+        self._call = call
+        self._started = started
+        self._response: TransportResponse | None = None
+        self.number = number
+        self.wire: WireRequest | None = None
+
+    @property
+    def maybe_accepted(self) -> bool:
+        """Whether the request may have reached the gateway, without an answer so far."""
+        return self.wire is not None and self.wire.sent
+
+    def answered(self, response: TransportResponse) -> None:
+        """The head of an answer has come."""
+        self._response = response
+
+    def meta(self) -> ResponseMeta:
+        """The circumstances, for an error."""
+        call, response = self._call, self._response
+        headers = _plain_headers(response.headers) if response is not None else {}
+        return ResponseMeta(
+            method=call.request.method,
+            path=call.request.path,
+            status_code=response.status_code if response is not None else None,
+            headers=headers,
+            request_id=next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None),
+            attempts=tuple(call.records),
+            sent_at=self.started_at(),
+        )
+
+    def started_at(self) -> datetime:
+        """When it began (UTC)."""
+        clock = self._call.clock
+        return clock.now() - timedelta(seconds=clock.monotonic() - self._started)
+
+    def record(self, error: RelayDanceError) -> AttemptRecord:
+        """The attempt as its error will list it."""
+        return AttemptRecord(
+            number=self.number,
+            started_at=self.started_at(),
+            elapsed=self._call.clock.monotonic() - self._started,
+            error=type(error).__name__,
+            status_code=error.status_code,
+            code=error.code,
+        )
+
+
+class Call(Generic[T]):
+    """One call on its way through its attempts."""
+
+    __slots__ = ("attempt", "clock", "decision", "number", "options", "receive", "records", "request", "started")
+
+    def __init__(self, request: PreparedRequest, receive: Receiver[T], options: Options, clock: Clock) -> None:
+        self.request = request
+        self.receive = receive
+        self.options = options
+        self.clock = clock
+        self.started = clock.monotonic()
+        self.number = 0
+        self.attempt: Attempt | None = None
+        self.records: list[AttemptRecord] = []
+        self.decision: Retry | GiveUp | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self.clock.monotonic() - self.started
+
+    def next_attempt(self) -> Attempt:
+        """Begin one more."""
+        self.number += 1
+        self.attempt = Attempt(self, self.number, self.clock.monotonic())
+        return self.attempt
+
+    def time_left(self) -> float | None:
+        """Seconds until the deadline, or None without one."""
+        deadline = self.options.deadline
+        return None if deadline is None else deadline - self.elapsed
+
+
+class Controller:
+    """Executes calls: admission, transport, decoding, and the retries of all three."""
+
+    def __init__(self, endpoint: Endpoint, runtimes: Runtimes, gate: Gate, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._runtimes = runtimes
+        self._gate = gate
+        self.clock = clock
+        self.base_url = endpoint.base_url
+
+    async def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> T:
+        """Make the call.
+
+        Raises:
+            RelayDanceError: of the last attempt, with `attempts` listing them all.
+
+        Cancelling it closes the connection in use and gives its permit back; a billed request that was already on the wire may
+        have been accepted.
+        """
+        call = Call(request, receive, options, self.clock)
+        if options.deadline is None:
+            return await self._attempts(call)
+        with anyio.move_on_after(options.deadline):
+            return await self._attempts(call)
+        raise _deadline_error(call)
+
+    async def _attempts(self, call: Call[T]) -> T:
+        try:
+            return await self._attempt(call)
+        except RelayDanceError as error:
+            first: RelayDanceError | None = error
+
+        async def next_outcome() -> T:
+            nonlocal first
+            failure, first = first, None
+            if failure is not None:
+                raise failure
+            return await self._attempt(call)
+
+        # A fresh one for each call: it keeps its state on itself.
+        retrying = AsyncRetrying(
+            retry=lambda state: self._is_repeated(call, state),
+            wait=lambda state: call.decision.after if isinstance(call.decision, Retry) else 0.0,
+            before_sleep=lambda state: self._report(call, state),
+            sleep=self.clock.sleep,
+            reraise=True,
+        )
+        return await retrying(next_outcome)
+
+    def _is_repeated(self, call: Call[Any], state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if not isinstance(error, RelayDanceError):
+            return False  # a result, or a cancellation, which nobody but the caller may end
+        call.decision = decide(
+            error,
+            attempt=call.number,
+            elapsed=call.elapsed,
+            deadline=call.options.deadline,
+            safety=call.request.safety,
+            repeatable=call.request.repeatable,
+            policy=call.options.retry,
+            jitter=self.clock.random(),
+        )
+        if isinstance(call.decision, Retry):
+            call.records[-1] = replace(call.records[-1], wait=call.decision.after)
+        return isinstance(call.decision, Retry)
+
+    async def _report(self, call: Call[Any], state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(error, RelayDanceError) and isinstance(call.decision, Retry):
+            event = RetryEvent(
+                attempt=call.number,
+                error=error,
+                wait=call.decision.after,
+                elapsed=call.elapsed,
+                method=call.request.method,
+                path=call.request.path,
+            )
+            await report_retry(call.options.on_retry, event)
+
+    async def _attempt(self, call: Call[T]) -> T:
+        attempt = call.next_attempt()
+        runtime = await self._runtimes.current()
+        failure: RelayDanceError
+        try:
+            result = await self._admitted(call, attempt, runtime)
+        except RelayDanceError as error:
+            failure = error
+        else:
+            runtime.permits.grow()
+            return result
+        if not call.request.is_foreign:
+            self._learn_from(failure, runtime.permits)
+        raise _completed(failure, call, attempt)
+
+    async def _admitted(self, call: Call[T], attempt: Attempt, runtime: Runtime) -> T:
+        await runtime.permits.acquire()
+        try:
+            if not call.request.is_foreign:
+                await self._pass_gate(call)
+            wire = attempt.wire = self._build_wire(call)
+            response = await runtime.transport.send(wire)
+        except BaseException:
+            runtime.permits.release()
+            raise
+        attempt.answered(response)
+        exchange = Exchange(attempt, response, runtime.permits, call.options.max_response_bytes)
+        try:
+            if not 200 <= response.status_code < 300:
+                raise await self._status_error(exchange)
+            return await call.receive(exchange)
+        finally:
+            if not exchange.kept_open:
+                await exchange.aclose()
+
+    async def _pass_gate(self, call: Call[Any]) -> None:
+        pause, left = self._gate.remaining(), call.time_left()
+        if not pause:
+            return
+        if left is not None and pause >= left:
+            raise RateLimitError(
+                f"the key is cooling down after a 429 for {pause:.1f} s more, longer than the deadline allows",
+                retry_after=pause,
+            )
+        await self._gate.wait()
+
+    def _build_wire(self, call: Call[Any]) -> WireRequest:
+        request, options = call.request, call.options
+        if request.is_foreign:
+            headers = {"user-agent": options.headers["user-agent"], **request.headers}
+            return WireRequest(request.method, request.path, headers, request.body, options.timeout)
+        headers = {**options.headers, **request.headers}
+        headers["authorization"] = f"Bearer {self._endpoint.api_key.reveal()}"
+        return WireRequest(request.method, self._endpoint.url(request.path), headers, request.body, options.timeout)
+
+    async def _status_error(self, exchange: Exchange) -> RelayDanceError:
+        try:
+            body = await exchange.response.read(min(exchange.limit, _ERROR_BODY_LIMIT))
+        except RelayDanceError:
+            body = b""  # the status is known, and says more than how its body broke off
+        meta = exchange.attempt.meta()
+        return decode_status_error(meta, body, retry_after=parse_retry_after(meta.headers, self.clock.now()))
+
+    def _learn_from(self, error: RelayDanceError, permits: Permits) -> None:
+        if isinstance(error, RateLimitError) and error.status_code is not None:
+            permits.shrink()
+            self._gate.close_for(error.retry_after if error.retry_after is not None else _COOL_DOWN)
+        elif isinstance(error, ServerError) and error.code is not None and error.code.endswith("_overloaded"):
+            permits.shrink()
+
+
+_COOL_DOWN = 1.0
+"""Seconds; the pause after a 429 that doesn't say how long. The API documents no number."""
+
+
+def _completed(error: RelayDanceError, call: Call[Any], attempt: Attempt) -> RelayDanceError:
+    """The error with everything that only the call knows."""
+    error.task_id = error.task_id or call.request.task_id
+    if isinstance(error, APIConnectionError) and not is_ambiguous(error, call.request.safety):
+        error.maybe_accepted = False
+    if isinstance(error, ResponseDecodeError) and call.request.safety is RetrySafety.BILLED:
+        error.maybe_accepted = True
+    error.meta = attempt.meta()
+    call.records.append(attempt.record(error))
+    error.meta = replace(error.meta, attempts=tuple(call.records))
+    return error
+
+
+def _deadline_error(call: Call[Any]) -> RelayDanceError:
+    attempt = call.attempt or call.next_attempt()
+    if call.records and call.records[-1].number == attempt.number:
+        attempt = call.next_attempt()  # the last one has ended; time ran out before the next was sent
+    error = APITimeoutError(
+        f"no result within the deadline of {call.options.deadline:g} s", maybe_accepted=attempt.maybe_accepted
+    )
+    return _completed(error, call, attempt)
+
+
+def _plain_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items() if name.lower() not in _HIDDEN_HEADERS}

@@ -1,0 +1,100 @@
+"""What belongs to one event loop in one process: the connections and the permits.
+
+A client outlives a loop: it can be made at import time, used in one `asyncio.run` after another, in a loop per thread, and after
+a fork. So nothing that is bound to a loop lies in the client itself; it lies here, found by the running loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from sniffio import current_async_library
+
+from ._limits import Permits
+from ._transports import Transport
+
+_abandoned: list[Runtime] = []
+"""Runtimes of the parent process: their sockets are the parent's to close, so a child must never finalize them."""
+
+
+class Runtime:
+    """The transport and the permits of one loop."""
+
+    def __init__(self, transport: Transport, permits: Permits) -> None:
+        self.transport = transport
+        self.permits = permits
+        self._closer = _close_with_loop(transport)
+
+    async def watch_loop(self) -> None:
+        """Have the connections closed when the loop ends without `aclose()`."""
+        await self._closer.__anext__()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._closer.aclose()
+        await self.transport.aclose()
+
+
+async def _close_with_loop(transport: Transport) -> AsyncGenerator[None, None]:
+    # `asyncio.run` (and trio) closes the asynchronous generators that are still open while its loop still runs.
+    try:
+        yield
+    finally:
+        await transport.aclose()
+
+
+class Runtimes:
+    """Finds, or makes, the runtime of the running loop."""
+
+    def __init__(self, build: Callable[[], Runtime]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._by_loop: dict[Any, Runtime] = {}
+        self._pid = os.getpid()
+
+    async def current(self) -> Runtime:
+        """The running loop's. Must be awaited inside a loop."""
+        loop = _running_loop()
+        runtime = self._by_loop.get(loop)
+        if runtime is not None and self._pid == os.getpid():
+            return runtime
+        return await self._make(loop)
+
+    async def _make(self, loop: Any) -> Runtime:
+        with self._lock:
+            if self._pid != os.getpid():
+                _abandoned.extend(self._by_loop.values())
+                self._by_loop = {}
+                self._pid = os.getpid()
+            self._by_loop = {loop: runtime for loop, runtime in self._by_loop.items() if not _is_closed(loop)}
+            runtime = self._by_loop.get(loop)
+            if runtime is not None:
+                return runtime
+            runtime = self._by_loop[loop] = self._build()
+        await runtime.watch_loop()
+        return runtime
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections; those of other loops close with their loops."""
+        runtime = self._by_loop.pop(_running_loop(), None)
+        if runtime is not None:
+            await runtime.aclose()
+
+
+def _running_loop() -> Any:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        if current_async_library() != "trio":
+            raise
+    import trio.lowlevel
+
+    return trio.lowlevel.current_trio_token()
+
+
+def _is_closed(loop: Any) -> bool:
+    return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()

@@ -1,0 +1,106 @@
+"""Whether a failed attempt is repeated, and after how long: one pure decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..errors import APIConnectionError, ConfigurationError, RelayDanceError
+from .request import RetrySafety
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When and how often a call is repeated: the one place for retry settings.
+
+    The wait before the n-th retry (n from 1) is drawn evenly from 0 to `min(cap, base * 2**(n-1))` seconds ("full jitter",
+    AWS Architecture Blog, "Exponential Backoff And Jitter"), and is never less than the gateway's `Retry-After`.
+
+    Attributes:
+        max_attempts: the first one included; 1 means no retries. OpenAI's SDK makes 3.
+        base: seconds; the longest first wait.
+        cap: seconds; the longest wait of all, unless `Retry-After` asks for more.
+        retry_ambiguous: repeat a billed request also when it may have been accepted: the connection broke or timed out
+            after it was sent. It may then be paid for twice.
+
+    Raises:
+        ConfigurationError: when a value is out of range.
+    """
+
+    max_attempts: int = 4
+    base: float = 0.5
+    cap: float = 8.0
+    retry_ambiguous: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ConfigurationError(f"max_attempts must be 1 or more, not {self.max_attempts!r}")
+        if not (0 <= self.base < float("inf") and 0 <= self.cap < float("inf")):
+            raise ConfigurationError(f"base and cap must be seconds, 0 or more, not {self.base!r} and {self.cap!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Repeat it after that many seconds."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Don't repeat it, and why."""
+
+    why: str
+
+
+Decision: TypeAlias = Retry | GiveUp
+
+
+def decide(
+    error: RelayDanceError,
+    *,
+    attempt: int,
+    elapsed: float,
+    deadline: float | None,
+    safety: RetrySafety,
+    repeatable: bool,
+    policy: RetryPolicy,
+    jitter: float,
+) -> Decision:
+    """What follows a failed attempt.
+
+    Args:
+        error: what it ended in.
+        attempt: its number, from 1.
+        elapsed: seconds since the call began.
+        deadline: seconds that the whole call may take, or None.
+        safety, repeatable: of the request.
+        jitter: a random number from 0 to 1.
+    """
+    if not error.retryable:
+        return GiveUp("the error is final")
+    if attempt >= policy.max_attempts:
+        return GiveUp("no attempts left")
+    if not repeatable:
+        return GiveUp("the body can't be sent again")
+    if is_ambiguous(error, safety) and not policy.retry_ambiguous:
+        return GiveUp("the request may have been accepted")
+    wait = max(backoff(attempt, policy, jitter), getattr(error, "retry_after", None) or 0.0)
+    if deadline is not None and elapsed + wait >= deadline:
+        return GiveUp("the deadline would pass while waiting")
+    return Retry(wait)
+
+
+def is_ambiguous(error: RelayDanceError, safety: RetrySafety) -> bool:
+    """Whether a billed request may have been accepted although it failed.
+
+    An error answer means that it was not (failed requests are not billed: API documentation); only a connection that broke
+    or timed out once the request was on the wire leaves it open.
+    """
+    return safety is RetrySafety.BILLED and isinstance(error, APIConnectionError) and error.maybe_accepted
+
+
+def backoff(attempt: int, policy: RetryPolicy, jitter: float) -> float:
+    """Seconds to wait after the attempt of that number, with full jitter."""
+    # The exponent is bounded because a float overflows at 2**1024.
+    return jitter * min(policy.cap, policy.base * 2.0 ** min(attempt - 1, 64))

@@ -1,0 +1,40 @@
+"""How long one I/O phase of one attempt may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """Limits of the I/O phases of one attempt, in seconds.
+
+    Attributes:
+        connect: to open a connection, TLS included.
+        read: between two arriving pieces of the answer. The default is above 300 s, because a chat stream may be silent
+            for that long while the model thinks.
+        write: to hand over one piece of the body.
+
+    Raises:
+        ConfigurationError: when one is not more than 0.
+    """
+
+    connect: float = 10.0
+    read: float = 320.0
+    write: float = 60.0
+
+    def __post_init__(self) -> None:
+        for value in (self.connect, self.read, self.write):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigurationError(f"a timeout must be a number of seconds more than 0, not {value!r}")
+
+    def at_most(self, seconds: float) -> Timeout:
+        """The same with no phase longer than that."""
+        return Timeout(min(self.connect, seconds), min(self.read, seconds), min(self.write, seconds))
+
+
+def as_timeout(value: float | Timeout) -> Timeout:
+    """A number of seconds is the limit of each phase."""
+    return value if isinstance(value, Timeout) else Timeout(value, value, value)

@@ -1,0 +1,44 @@
+"""The HTTP libraries' exceptions into ours.
+
+By name, because httpx, httpx2 and httpcore use the same names for classes that have nothing else in common.
+"""
+
+from __future__ import annotations
+
+from ..errors import APIConnectionError, APITimeoutError, RelayDanceError, ResponseDecodeError
+from ._base import WireRequest
+
+# Before any byte of the request could leave.
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+_TIMEOUTS = {
+    "ConnectTimeout": "no connection within {connect:g} s",
+    "PoolTimeout": "no free connection in the pool within {connect:g} s",
+    "ReadTimeout": "no answer within {read:g} s",
+    "WriteTimeout": "the request could not be sent within {write:g} s",
+}
+_FINAL = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"})
+
+
+def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
+    """Our exception for one of a library's. It holds nothing of the original but its text."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    sent = request.sent and not _NEVER_SENT & set(names)
+    if "DecodingError" in names:
+        return ResponseDecodeError(f"the answer's content encoding is broken: {error}")
+    for name in names:
+        if name in _TIMEOUTS:
+            return APITimeoutError(_timeout_message(name, request), retryable=True, maybe_accepted=sent)
+    if isinstance(error, TimeoutError):
+        return APITimeoutError(_timeout_message("ReadTimeout", request), retryable=True, maybe_accepted=sent)
+    retryable = not _FINAL & set(names)
+    return APIConnectionError(_message(error, sent), retryable=retryable, maybe_accepted=sent)
+
+
+def _timeout_message(name: str, request: WireRequest) -> str:
+    timeout = request.timeout
+    return _TIMEOUTS[name].format(connect=timeout.connect, read=timeout.read, write=timeout.write)
+
+
+def _message(error: Exception, sent: bool) -> str:
+    text = str(error) or type(error).__name__
+    return f"the connection broke: {text}" if sent else f"no connection to the gateway: {text}"

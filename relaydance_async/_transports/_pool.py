@@ -1,0 +1,219 @@
+"""A pool of single connections, each used by one request at a time.
+
+Why not httpx's own pool: cancelled tasks that contend for it can take its connections out of service for good (encode/httpcore
+issue 1093), and it rescans every connection and every waiting request for each request. Here the permits bound the number of
+requests, so nobody ever waits in the pool: a request takes an idle connection or opens one. A connection whose request did not
+end in a fully read answer is closed.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from typing import Any, Protocol, cast
+
+import anyio
+import httpcore
+import httpx
+from sniffio import current_async_library
+
+from ._base import WireRequest
+from ._proxy import proxy_for
+from ._tls import tls_context
+
+KEEPALIVE_SECONDS = 5.0
+"""How long an idle connection is kept (httpx's default): well below any server's own limit, so that it rarely closes first."""
+
+CLOSE_SECONDS = 2.0
+
+Key = tuple[bytes, bytes, int]
+
+
+class _Connection(Protocol):
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response: ...
+    async def aclose(self) -> None: ...
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    """Remembers whether the connection was made: until then no byte of a request can have left."""
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._backend = backend
+        self.connected = False
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        self.connected = True
+        return stream
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+
+class _Slot:
+    """One connection, directly to the origin or through a proxy."""
+
+    def __init__(self, key: Key, connection: _Connection, backend: _Backend) -> None:
+        self.key = key
+        self.connection = connection
+        self.backend = backend
+
+    def is_idle(self) -> bool:
+        """Whether it can take another request, as far as we know without asking the socket."""
+        if isinstance(self.connection, httpcore.AsyncConnectionPool):
+            return True
+        return cast(httpcore.AsyncHTTPConnection, self.connection).is_idle()
+
+    def is_usable(self) -> bool:
+        """Whether it is open, idle, and the other side has not closed it meanwhile."""
+        if isinstance(self.connection, httpcore.AsyncConnectionPool):
+            return True  # it looks itself
+        return self.is_idle() and not cast(httpcore.AsyncHTTPConnection, self.connection).has_expired()
+
+    async def close(self) -> None:
+        """Close it whatever state it is in; a cancelled caller doesn't stop that."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS), suppress(Exception):
+            await self.connection.aclose()
+
+
+class SlotPool(httpx.AsyncBaseTransport):
+    """An httpx transport of single connections. It belongs to one event loop."""
+
+    def __init__(self, *, max_idle: int = 100, keepalive: float = KEEPALIVE_SECONDS) -> None:
+        self._max_idle = max_idle
+        self._keepalive = keepalive
+        self._idle: dict[Key, deque[_Slot]] = {}
+        self._open: set[_Slot] = set()
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open, idle ones included."""
+        return len(self._open)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; the answer's stream gives the connection back."""
+        url = request.url
+        key = (url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
+        outgoing = httpcore.Request(
+            method=request.method.encode("ascii"),
+            url=httpcore.URL(scheme=key[0], host=key[1], port=key[2], target=url.raw_path),
+            headers=request.headers.raw,
+            content=cast(Any, request.stream),
+            extensions={"timeout": request.extensions.get("timeout", {})},
+        )
+        slot = await self._take(key)
+        try:
+            response = await slot.connection.handle_async_request(outgoing)
+        except BaseException:
+            _mark_sent(request, slot.backend.connected)
+            await self._drop(slot)
+            raise
+        _mark_sent(request, True)
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_SlotStream(self, slot, response),
+            request=request,
+        )
+
+    async def _take(self, key: Key) -> _Slot:
+        idle = self._idle.get(key)
+        while idle:
+            slot = idle.pop()  # the one used last: the others may expire
+            if slot.is_usable():
+                return slot
+            await self._drop(slot)
+        slot = await self._connect(key)
+        self._open.add(slot)
+        return slot
+
+    async def _connect(self, key: Key) -> _Slot:
+        scheme, host, port = key[0].decode(), key[1].decode(), key[2]
+        proxy = proxy_for(scheme, host.strip("[]"), port)
+        context = await tls_context() if scheme == "https" or (proxy or "").startswith("https") else None
+        backend = _Backend(_network_backend())
+        if proxy is not None:
+            return _Slot(key, _proxied(proxy, context, backend, self._keepalive), backend)
+        direct = httpcore.AsyncHTTPConnection(
+            httpcore.Origin(*key), ssl_context=context, keepalive_expiry=self._keepalive, network_backend=backend
+        )
+        return _Slot(key, direct, backend)
+
+    async def give_back(self, slot: _Slot, *, whole: bool) -> None:
+        """Take a connection back whose answer was read: wholly, so that it can be used again, or not."""
+        idle = self._idle.setdefault(slot.key, deque())
+        if whole and slot in self._open and slot.is_idle() and sum(map(len, self._idle.values())) < self._max_idle:
+            idle.append(slot)
+        else:
+            await self._drop(slot)
+
+    async def _drop(self, slot: _Slot) -> None:
+        self._open.discard(slot)
+        await slot.close()
+
+    async def aclose(self) -> None:
+        """Close all connections, those in use too."""
+        self._idle.clear()
+        while self._open:
+            await self._open.pop().close()
+
+
+class _SlotStream(httpx.AsyncByteStream):
+    """An answer's body; closing it gives the connection back."""
+
+    def __init__(self, pool: SlotPool, slot: _Slot, response: httpcore.Response) -> None:
+        self._pool = pool
+        self._slot: _Slot | None = slot
+        self._response = response
+        self._whole = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in cast(AsyncIterator[bytes], self._response.stream):
+            yield piece
+        self._whole = True
+
+    async def aclose(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is None:
+            return
+        try:
+            if self._whole:
+                await self._response.aclose()
+        finally:
+            await self._pool.give_back(slot, whole=self._whole)
+
+
+def _mark_sent(request: httpx.Request, sent: bool) -> None:
+    ours = request.extensions.get("relaydance.request")
+    if isinstance(ours, WireRequest):
+        ours.sent = sent
+
+
+def _network_backend() -> httpcore.AsyncNetworkBackend:
+    if current_async_library() == "trio":
+        return httpcore.TrioBackend()
+    return httpcore.AnyIOBackend()
+
+
+def _proxied(
+    proxy: str, context: ssl.SSLContext | None, backend: _Backend, keepalive: float
+) -> httpcore.AsyncConnectionPool:
+    parsed = httpx.Proxy(proxy)  # splits user and password off
+    kind = httpcore.AsyncSOCKSProxy if parsed.url.scheme.startswith("socks") else httpcore.AsyncHTTPProxy
+    return kind(
+        str(parsed.url),
+        proxy_auth=parsed.raw_auth,
+        ssl_context=context,
+        max_connections=1,
+        keepalive_expiry=keepalive,
+        network_backend=backend,
+    )

@@ -1,0 +1,27 @@
+"""One TLS context for the process: making it reads the certificates, which takes about 28 ms."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+
+import anyio.to_thread
+import httpx
+
+_lock = threading.Lock()
+_context: ssl.SSLContext | None = None
+
+
+async def tls_context() -> ssl.SSLContext:
+    """The process's context, as httpx makes it (certifi, or SSL_CERT_FILE and SSL_CERT_DIR), made on first need in a thread."""
+    return _context or await anyio.to_thread.run_sync(_make)
+
+
+def _make() -> ssl.SSLContext:
+    global _context
+    with _lock:
+        if _context is None:
+            context = httpx.create_ssl_context()
+            context.set_alpn_protocols(["http/1.1"])
+            _context = context
+        return _context

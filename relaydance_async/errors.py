@@ -1,0 +1,359 @@
+"""Every exception of the package.
+
+RelayDanceError
+  x ConfigurationError (ValueError)      the client was set up wrongly
+  x InvalidInputError (ValueError)       an argument that can't be sent; nothing was sent
+  · APIStatusError                       the gateway answered with an error
+    x BadRequestError                    400
+    x AuthenticationError                401
+    · PermissionDeniedError              403
+      x InsufficientBalanceError         403, the balance or the key's quota is short
+    x NotFoundError                      404, also an unknown model or task
+    x RequestTooLargeError               413
+    x RateLimitError                     429
+    x ContentRefusedError                the prompt or its result was refused
+    x ServerError                        5xx
+  · APIConnectionError                   no answer came
+    x APITimeoutError (TimeoutError)     not in time
+  x ResponseDecodeError                  the answer isn't what the API documents
+    x ResponseTooLargeError              the answer is larger than the client allows
+  · StreamError                          a stream ended in an error
+    x IncompleteStreamError              a stream ended too early
+  · TaskError
+    x TaskFailedError                    the video task failed (it is not billed)
+    x TaskTimeoutError (TimeoutError)    the video task did not end in time; it goes on
+  x DownloadError                        the clip could not be saved whole
+  · WebhookError
+    x WebhookVerificationError           a delivery without a valid token
+    x WebhookPayloadError                a delivery that can't be read
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from .models.meta import AttemptRecord, ResponseMeta
+from .models.video import VideoTask
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ContentRefusedError",
+    "DownloadError",
+    "IncompleteStreamError",
+    "InsufficientBalanceError",
+    "InvalidInputError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RelayDanceError",
+    "RequestTooLargeError",
+    "ResponseDecodeError",
+    "ResponseTooLargeError",
+    "ServerError",
+    "StreamError",
+    "TaskError",
+    "TaskFailedError",
+    "TaskTimeoutError",
+    "WebhookError",
+    "WebhookPayloadError",
+    "WebhookVerificationError",
+]
+
+
+class RelayDanceError(Exception):
+    """The root of all errors of this package. Plain data: it pickles, copies and compares by value.
+
+    Attributes:
+        message: what went wrong, in the gateway's words where it sent some.
+        type, code, param: of the gateway's error envelope, or None.
+        task_id: the video task that the call was about, or None.
+        retryable: whether the same call may succeed later. (Whether the client repeated it is in `attempts`.)
+        maybe_accepted: whether the gateway may have accepted, and billed, the request although no answer came.
+        meta: status, headers, request id, attempts and time of the call.
+    """
+
+    hint: ClassVar[str] = ""
+    """What the reader can do about it; the end of `str()`."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        meta: ResponseMeta | None = None,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        task_id: str | None = None,
+        retryable: bool = False,
+        maybe_accepted: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.meta = meta if meta is not None else ResponseMeta()
+        self.type = type
+        self.code = code
+        self.param = param
+        self.task_id = task_id
+        self.retryable = retryable
+        self.maybe_accepted = maybe_accepted
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status of the answer, or None when none came."""
+        return self.meta.status_code
+
+    @property
+    def request_id(self) -> str | None:
+        """The gateway's id of the request, for its support."""
+        return self.meta.request_id
+
+    @property
+    def method(self) -> str | None:
+        """The HTTP method."""
+        return self.meta.method
+
+    @property
+    def path(self) -> str | None:
+        """The path of the request, without the host."""
+        return self.meta.path
+
+    @property
+    def attempts(self) -> tuple[AttemptRecord, ...]:
+        """What happened in each attempt."""
+        return self.meta.attempts
+
+    @property
+    def sent_at(self) -> datetime | None:
+        """When the last attempt began (UTC)."""
+        return self.meta.sent_at
+
+    def support_details(self) -> dict[str, str | int | None]:
+        """What RelayDance's support asks for when an error persists (API documentation, "Errors"). Holds no key."""
+        return {
+            "timestamp": self.sent_at.isoformat() if self.sent_at else None,
+            "request_id": self.request_id,
+            "method": self.method,
+            "path": self.path,
+            "status": self.status_code,
+            "code": self.code,
+            "task_id": self.task_id,
+            "error": self.message,
+        }
+
+    def advice(self) -> str:
+        """What to do about it: the class's `hint`, or something more exact."""
+        if self.maybe_accepted:
+            ambiguous = (
+                "The request may have been accepted and billed, so it was not repeated; check before sending it again, "
+                "or allow it with RetryPolicy(retry_ambiguous=True)"
+            )
+            return f"{self.hint}. {ambiguous}" if self.hint else ambiguous
+        return self.hint
+
+    def __str__(self) -> str:
+        status = f"HTTP {self.status_code}: " if self.status_code else ""
+        facts = [
+            f"code {self.code}" if self.code else "",
+            f"param {self.param}" if self.param else "",
+            f"task {self.task_id}" if self.task_id and self.task_id not in self.message else "",
+            f"{self.method} {self.path}" if self.method else "",
+            f"request id {self.request_id}" if self.request_id else "",
+            f"{len(self.attempts)} attempts" if len(self.attempts) > 1 else "",
+        ]
+        known = ", ".join(fact for fact in facts if fact)
+        advice = self.advice()
+        return f"{status}{self.message}{f' ({known})' if known else ''}{f'. {advice}.' if advice else ''}"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.args == other.args and _plain(self) == _plain(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.args))
+
+
+def _plain(error: RelayDanceError) -> dict[str, Any]:
+    return {name: value for name, value in vars(error).items() if not name.startswith("__")}
+
+
+class ConfigurationError(RelayDanceError, ValueError):
+    """The client was set up wrongly: no key, a bad URL, a limit out of range, a missing extra."""
+
+
+class InvalidInputError(RelayDanceError, ValueError):
+    """An argument that can't be sent. Nothing was sent."""
+
+
+class APIStatusError(RelayDanceError):
+    """The gateway answered with an error (also with HTTP 200 around one). Not billed (API documentation)."""
+
+
+class BadRequestError(APIStatusError):
+    """400: a required parameter is missing or the body is malformed."""
+
+    hint = "Correct the request; repeating it as it is can't help"
+
+
+class AuthenticationError(APIStatusError):
+    """401: the key is invalid, missing, revoked, expired or exhausted."""
+
+    hint = "Check RELAYDANCE_API_KEY, or the key's state and quota in the console"
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the key may not use this model or group."""
+
+    hint = "Use a key that may use this model"
+
+
+class InsufficientBalanceError(PermissionDeniedError):
+    """403: the account's balance, or the key's own quota, doesn't cover the request."""
+
+    hint = "Top up the account or raise the key's quota; `await client.account.balance()` shows what is left"
+
+
+class NotFoundError(APIStatusError):
+    """404: an unknown model, task or path. The gateway may send 503 `model_not_found` or 400 `task_not_exist`."""
+
+    hint = "Check the id; `await client.models.list()` shows the models that this key can use"
+
+
+class RequestTooLargeError(APIStatusError):
+    """413: the body is larger than the gateway takes (128 MB by default)."""
+
+    hint = "Send a smaller body, or upload the file and send its URL"
+
+
+class RateLimitError(APIStatusError):
+    """429: the key's rate limit.
+
+    Attributes:
+        retry_after: seconds that the gateway asked to wait, or None when it didn't say.
+    """
+
+    hint = "Slow down: a lower max_concurrency, or more attempts in RetryPolicy"
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class ContentRefusedError(APIStatusError):
+    """The prompt or its result was refused by a content filter. Never repeated."""
+
+    hint = "Change the prompt; the same one will be refused again"
+
+
+class ServerError(APIStatusError):
+    """5xx: the gateway or an upstream failed, as a rule for seconds. Not billed.
+
+    Attributes:
+        retry_after: seconds that the gateway asked to wait, or None when it didn't say.
+    """
+
+    hint = "If it persists, send support_details() to RelayDance's support"
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class APIConnectionError(RelayDanceError):
+    """No answer came: the connection could not be made, or broke. `maybe_accepted` says whether the request was out."""
+
+    hint = "Check the network, the proxy settings and the base URL"
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """No answer came in time: a `timeout` of one I/O phase, or the `deadline` over all attempts."""
+
+    hint = "Raise `timeout` or `deadline` if this is expected"
+
+
+class ResponseDecodeError(RelayDanceError):
+    """The answer is not what the API documents: HTML, the wrong shape, cut off.
+
+    Attributes:
+        body: the first bytes of the answer (64 KiB at most), so that what was paid for can be looked at.
+    """
+
+    hint = "Check the base URL (it ends in /v1) and any proxy in between"
+
+    def __init__(self, message: str = "", *, body: bytes = b"", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.body = body
+
+
+class ResponseTooLargeError(ResponseDecodeError):
+    """The answer is larger than `max_response_bytes`; reading was stopped."""
+
+    hint = "Raise max_response_bytes if such an answer is expected"
+
+
+class StreamError(RelayDanceError):
+    """The stream reported an error, or broke, after it had begun.
+
+    Attributes:
+        text: the answer's text so far (first choice).
+    """
+
+    hint = "Ask again; what had arrived is in `text`"
+
+    def __init__(self, message: str = "", *, text: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.text = text
+
+
+class IncompleteStreamError(StreamError):
+    """The stream ended although a choice never got a `finish_reason`: the answer is cut off."""
+
+
+class TaskError(RelayDanceError):
+    """A video task didn't come to its clip.
+
+    Attributes:
+        task: the task as last seen, or None when it was never seen.
+    """
+
+    def __init__(self, message: str = "", *, task: VideoTask | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.task = task
+
+
+class TaskFailedError(TaskError):
+    """The task ended as failed. Failed tasks are not billed (API documentation). `task.error` has the reason."""
+
+    hint = "A failed task is not billed; submit again, with another prompt or model if the reason says so"
+
+
+class TaskTimeoutError(TaskError, TimeoutError):
+    """The task was not ready when the wait's deadline passed. It goes on, and is paid for when it succeeds."""
+
+    def advice(self) -> str:
+        """How to resume: the id is all it takes."""
+        return f"The task goes on: resume with `await client.video.wait({self.task_id!r})`"
+
+
+class DownloadError(RelayDanceError):
+    """The clip could not be saved whole. Nothing was written under the final name."""
+
+    hint = "Download again; result URLs may expire, `video.retrieve` gets a fresh one"
+
+
+class WebhookError(RelayDanceError):
+    """A webhook delivery was refused."""
+
+
+class WebhookVerificationError(WebhookError):
+    """The delivery's URL has no valid token of ours: forged, expired or of another secret."""
+
+
+class WebhookPayloadError(WebhookError):
+    """The delivery's body is not a task."""

@@ -1,0 +1,11 @@
+"""The base of every model that arrives over the wire."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class WireModel(BaseModel):
+    """Plain data from the API. Fields that this version doesn't know are kept, in `model_extra` and as attributes."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), defer_build=True)

@@ -1,0 +1,71 @@
+"""What is left to spend."""
+
+from __future__ import annotations
+
+from ._base import WireModel
+
+QUOTA_PER_USD = 500_000
+"""Quota units to the US dollar (New API)."""
+
+
+class Balance(WireModel):
+    """The key's quota in US dollars.
+
+    Attributes:
+        name: of the key, if it has one.
+        total_usd, used_usd, available_usd: granted, spent, left; None where the gateway doesn't tell.
+        unlimited: whether the key itself has no limit (the account's balance still counts).
+        expires_at: Unix time in seconds, or None when the key doesn't expire.
+    """
+
+    name: str | None = None
+    total_usd: float | None = None
+    used_usd: float | None = None
+    available_usd: float | None = None
+    unlimited: bool = False
+    expires_at: int | None = None
+
+
+class TokenUsage(WireModel):
+    """The answer of `GET /api/usage/token/`: the fields lie under `data`, in quota units."""
+
+    data: _TokenUsageData
+
+    def balance(self) -> Balance:
+        """The same in US dollars."""
+        usage = self.data
+        return Balance(
+            name=usage.name,
+            total_usd=usage.total_granted / QUOTA_PER_USD,
+            used_usd=usage.total_used / QUOTA_PER_USD,
+            available_usd=usage.total_available / QUOTA_PER_USD,
+            unlimited=usage.unlimited_quota,
+            expires_at=usage.expires_at if usage.expires_at and usage.expires_at > 0 else None,
+        )
+
+
+class _TokenUsageData(WireModel):
+    name: str | None = None
+    total_granted: float
+    total_used: float
+    total_available: float
+    unlimited_quota: bool = False
+    expires_at: int | None = None
+
+
+class Subscription(WireModel):
+    """The answer of `GET /dashboard/billing/subscription`."""
+
+    hard_limit_usd: float
+
+
+class BillingUsage(WireModel):
+    """The answer of `GET /dashboard/billing/usage`: `total_usage` is in cents."""
+
+    total_usage: float
+
+    def balance(self, subscription: Subscription) -> Balance:
+        """Both answers in one."""
+        used = self.total_usage / 100
+        total = subscription.hard_limit_usd
+        return Balance(total_usd=total, used_usd=used, available_usd=total - used)

@@ -1,0 +1,51 @@
+"""Images."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+
+from pydantic import field_validator
+
+from ._base import WireModel
+from ._options import CallOptions
+
+
+class Image(WireModel):
+    """One image: a `url`, or its bytes as `b64_json`."""
+
+    url: str | None = None
+    b64_json: str | None = None
+    revised_prompt: str | None = None
+
+    @field_validator("url", "b64_json", "revised_prompt")
+    @classmethod
+    def _absent(cls, value: str | None) -> str | None:
+        # The gateway sends "" for what isn't there.
+        return value or None
+
+    def content(self) -> bytes | None:
+        """The decoded `b64_json`, or None when the image came as a URL."""
+        return b64decode(self.b64_json) if self.b64_json else None
+
+
+class ImagesResponse(WireModel):
+    """The answer of `images.generate` and `images.edit`."""
+
+    created: int | None = None
+    data: list[Image]
+
+
+class ImageParams(CallOptions, total=False):
+    """What the image methods take beside `model` and `prompt` (OpenAI's names, and `aspect_ratio`)."""
+
+    aspect_ratio: str | None
+    background: str | None
+    moderation: str | None
+    n: int | None
+    output_compression: int | None
+    output_format: str | None
+    quality: str | None
+    response_format: str | None
+    size: str | None
+    style: str | None
+    user: str | None

@@ -1,0 +1,66 @@
+"""What is known about one call beside its result: carried by every error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One failed attempt of a call.
+
+    Attributes:
+        number: counted from 1.
+        started_at: when the attempt began (UTC).
+        elapsed: seconds that it took, queueing for a permit included.
+        error: the class name of the error it ended in.
+        status_code: the HTTP status, or None when no answer came.
+        code: the error code of the answer, if any.
+        wait: seconds waited after it, or None when it was the last.
+    """
+
+    number: int
+    started_at: datetime
+    elapsed: float
+    error: str
+    status_code: int | None = None
+    code: str | None = None
+    wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseMeta:
+    """The circumstances of a call: plain, frozen data without secrets.
+
+    Attributes:
+        method, path: of the request; the path without the host.
+        status_code: of the answer, or None when none came.
+        headers: of the answer, names in lower case, without cookies.
+        request_id: the gateway's id of the request (`X-Oneapi-Request-Id`, `X-Request-Id` or `CF-Ray`).
+        attempts: what happened in each failed attempt.
+        sent_at: when the last attempt began (UTC).
+    """
+
+    method: str | None = None
+    path: str | None = None
+    status_code: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    request_id: str | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+    sent_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
+
+    def __hash__(self) -> int:
+        return hash((self.method, self.path, self.status_code, self.request_id, self.sent_at))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy can't be pickled; a dict can.
+        headers = dict(self.headers)
+        values = (self.method, self.path, self.status_code, headers, self.request_id, self.attempts, self.sent_at)
+        return ResponseMeta, values

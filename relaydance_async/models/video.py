@@ -1,0 +1,204 @@
+"""Video tasks: what is submitted, and what becomes of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ._base import WireModel
+from ._task_shapes import TaskStatus, normalize_task
+
+
+class TaskFailure(WireModel):
+    """Why a task failed, in the upstream's words."""
+
+    message: str
+    code: str | None = None
+
+
+class VideoTask(WireModel):
+    """A video task as the gateway last reported it. Plain data: it goes to JSON and back, and holds no client.
+
+    Every shape that the gateway sends decodes to the same thing.
+
+    Attributes:
+        task_id: all it takes to come back to the task later.
+        status: one of the four documented words; a word never heard of is `running`, so never terminal.
+        raw_status: the word as it arrived.
+        progress: 0 to 100, or None when the gateway doesn't tell.
+        url: of the finished clip; None before, and None when the clip is only at `/videos/{id}/content`.
+        error: why it failed; None when it didn't, or when no reason was given.
+        metadata: as the gateway sent it.
+        created_at, completed_at: Unix times in seconds; `completed_at` only once the task has ended.
+    """
+
+    task_id: str = Field(min_length=1)
+    status: TaskStatus
+    raw_status: str = ""
+    progress: float | None = Field(default=None, ge=0, le=100)
+    url: str | None = None
+    format: str | None = None
+    model: str | None = None
+    error: TaskFailure | None = None
+    metadata: dict[str, Any] | None = None
+    created_at: int | None = None
+    completed_at: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_shape(cls, value: Any) -> Any:
+        return normalize_task(value) if isinstance(value, Mapping) else value
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the task has ended, in success or failure."""
+        return self.status in ("succeeded", "failed")
+
+
+class _Reference(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    kind: ClassVar[str]
+    role: ClassVar[str]
+    limit: ClassVar[int]
+    """How many of the role a request may have (API documentation)."""
+
+    url: str
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url=url)
+
+    def content_item(self) -> dict[str, Any]:
+        """The item of `metadata.content`."""
+        return {"type": self.kind, self.kind: {"url": self.url}, "role": self.role}
+
+
+class ImageReference(_Reference):
+    """An image that the prompt can cite as `@image1`, `@image2`, … in the order given. At most 9."""
+
+    kind, role, limit = "image_url", "reference_image", 9
+
+
+class VideoReference(_Reference):
+    """A video to follow. At most 3."""
+
+    kind, role, limit = "video_url", "reference_video", 3
+
+
+class AudioReference(_Reference):
+    """A sound to follow. At most 3."""
+
+    kind, role, limit = "audio_url", "reference_audio", 3
+
+
+class FirstFrame(_Reference):
+    """The image that the clip begins with. Excludes reference images."""
+
+    kind, role, limit = "image_url", "first_frame", 1
+
+
+class LastFrame(_Reference):
+    """The image that the clip ends with. Excludes reference images."""
+
+    kind, role, limit = "image_url", "last_frame", 1
+
+
+Reference = ImageReference | VideoReference | AudioReference | FirstFrame | LastFrame
+_REFERENCES = (ImageReference, VideoReference, AudioReference, FirstFrame, LastFrame)
+_LIMITS = {kind.role: kind.limit for kind in _REFERENCES}
+
+_SUFFIXES = {
+    VideoReference: (".mp4", ".mov", ".webm", ".mkv", ".m4v", ".avi"),
+    AudioReference: (".mp3", ".wav", ".m4a", ".aac", ".ogg", ".flac"),
+}
+
+
+def _as_reference(value: object) -> object:
+    """A plain URL is an image, unless its path ends like a video's or a sound's."""
+    if isinstance(value, _Reference):
+        _check_url(value.url)
+        return value
+    if not isinstance(value, str):
+        raise ValueError(
+            "a reference is a URL, or an ImageReference, VideoReference, AudioReference, FirstFrame, LastFrame"
+        )
+    _check_url(value)
+    path = urlsplit(value).path.lower()
+    for kind, suffixes in _SUFFIXES.items():
+        if path.endswith(suffixes):
+            return kind(value)
+    return ImageReference(value)
+
+
+def _check_url(url: str) -> None:
+    if not urlsplit(url).scheme or url != url.strip():
+        raise ValueError(
+            f"{url[:80]!r} is not a URL; upload a local file first: file = await client.files.upload(path)"
+        )
+
+
+def _as_seconds(value: object) -> object:
+    """The API takes a string only; a number is a 400."""
+    if isinstance(value, bool):
+        raise ValueError("seconds is a number of seconds")
+    if isinstance(value, int | float):
+        if not math.isfinite(value) or value <= 0:
+            raise ValueError("seconds must be more than 0")
+        return str(int(value)) if value == int(value) else str(value)
+    return value
+
+
+class VideoRequest(BaseModel):
+    """A clip to be made, with the body that the API documents for it."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model: str = Field(min_length=1)
+    prompt: str = Field(min_length=1)
+    seconds: Annotated[str | None, BeforeValidator(_as_seconds)] = None
+    ratio: str | None = None
+    resolution: str | None = None
+    generate_audio: bool | None = None
+    callback_url: str | None = None
+    references: Sequence[Annotated[Reference, BeforeValidator(_as_reference)]] = ()
+    metadata: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+
+    @model_validator(mode="after")
+    def _fits(self) -> VideoRequest:
+        twice = sorted(self._named_metadata().keys() & self.metadata.keys())
+        if twice:
+            raise ValueError(f"given twice, as an argument and in metadata: {', '.join(twice)}")
+        self._check_references()
+        return self
+
+    def _check_references(self) -> None:
+        roles = [item.role for item in self.references]
+        for role, limit in _LIMITS.items():
+            if roles.count(role) > limit:
+                raise ValueError(f"{roles.count(role)} references of role {role}; the API takes at most {limit}")
+        if ImageReference.role in roles and {FirstFrame.role, LastFrame.role} & set(roles):
+            raise ValueError("a first or last frame excludes reference images; send one or the other")
+
+    def _named_metadata(self) -> dict[str, Any]:
+        named = {
+            "ratio": self.ratio,
+            "resolution": self.resolution,
+            "generate_audio": self.generate_audio,
+            "callback_url": self.callback_url,
+            "content": [item.content_item() for item in self.references] or None,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body (API documentation, "Video generations")."""
+        body: dict[str, Any] = {"model": self.model, "prompt": self.prompt}
+        if self.seconds is not None:
+            body["seconds"] = self.seconds
+        metadata = {**self.metadata, **self._named_metadata()}
+        if metadata:
+            body["metadata"] = metadata
+        return body

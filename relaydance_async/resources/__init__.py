@@ -1,0 +1,1 @@
+"""The endpoints: one small file each, saying what goes out and what comes back."""

@@ -1,0 +1,162 @@
+"""A streamed chat completion."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+import anyio
+from pydantic import ValidationError
+
+from .._controller import Exchange
+from .._sansio.decode import build_error_in
+from .._sansio.envelope import Envelope, parse_envelope
+from .._sansio.sse import ServerSentEvent, SSEParser
+from ..errors import APIConnectionError, IncompleteStreamError, RelayDanceError, StreamError
+from ..models.chat import ChatCompletion, ChatCompletionChunk, CompletionBuilder
+
+_DONE = b"[DONE]"
+_DRAIN_SECONDS = 0.5
+
+
+class ChatStream:
+    """The chunks of an answer as they come, and the whole of it at the end.
+
+    Use it with `async with`, so that its connection and permit are given back at once on `break`, an exception or cancellation.
+    Iterating to the end gives them back too.
+
+        async with await client.chat.completions.create(..., stream=True) as stream:
+            async for chunk in stream:
+                print(chunk.text(), end="")
+            completion = await stream.get_final_completion()
+
+    Iteration raises:
+        IncompleteStreamError: it ended although a choice never got a `finish_reason` (the gateway sends `[DONE]` also when its
+            upstream broke off).
+        StreamError: an `error` event came, or the connection broke; `text` has what had arrived.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        exchange.kept_open = True
+        self._exchange = exchange
+        self._pieces = exchange.response.chunks()
+        self._parser = SSEParser()
+        self._events: deque[ServerSentEvent] = deque()
+        self._builder = CompletionBuilder()
+        self._ended = False
+        self._closed = False
+
+    @classmethod
+    async def open(cls, exchange: Exchange) -> Self:
+        """Take over an answer.
+
+        Raises:
+            APIStatusError, ResponseDecodeError: it is not a stream: an error relayed with HTTP 200, or a web page.
+        """
+        kind = exchange.response.headers.get("content-type", "")
+        if "text/event-stream" not in kind:
+            raise build_error_in(await exchange.read(), exchange.attempt.meta(), "the answer is not an event stream")
+        return cls(exchange)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            while not self._events and not self._ended:
+                await self._read_more()
+            if self._events:
+                return self._decode(self._events.popleft())
+        except BaseException as error:
+            await self.aclose()
+            if isinstance(error, RelayDanceError):
+                raise self._completed(error) from None
+            raise
+        await self.aclose()
+        self._check_whole()
+        raise StopAsyncIteration
+
+    async def _read_more(self) -> None:
+        try:
+            piece = await anext(self._pieces)
+        except StopAsyncIteration:
+            self._ended = True
+            return
+        for event in self._parser.feed(piece):
+            if event.data == _DONE:
+                self._ended = True
+                await self._drain()
+                return
+            self._events.append(event)
+
+    async def _drain(self) -> None:
+        # Only a connection whose answer was read to its end can be used again; the end comes with [DONE] or not soon.
+        with anyio.move_on_after(_DRAIN_SECONDS):
+            try:
+                async for _ in self._pieces:
+                    pass
+            except APIConnectionError:
+                return
+
+    def _decode(self, event: ServerSentEvent) -> ChatCompletionChunk:
+        try:
+            chunk = ChatCompletionChunk.model_validate_json(event.data)
+        except ValidationError:
+            envelope = parse_envelope(event.data)
+            if envelope is None:
+                raise StreamError(f"the stream holds what is not a chunk: {event.data[:200]!r}") from None
+            raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param) from None
+        extra = chunk.__pydantic_extra__
+        if extra and extra.get("error"):
+            envelope = parse_envelope(event.data) or Envelope("unknown error")
+            raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param)
+        self._builder.add(chunk)
+        return chunk
+
+    def _check_whole(self) -> None:
+        if self._builder.empty:
+            raise self._completed(IncompleteStreamError("the stream ended before it began"))
+        if self._builder.unfinished:
+            raise self._completed(
+                IncompleteStreamError("the stream ended without a finish_reason: the answer is cut off")
+            )
+
+    def _completed(self, error: RelayDanceError) -> RelayDanceError:
+        if isinstance(error, APIConnectionError):
+            error = StreamError(f"the stream broke: {error.message}", maybe_accepted=True)
+        if isinstance(error, StreamError):
+            error.text = self._builder.text
+        error.meta = self._exchange.attempt.meta()
+        return error
+
+    async def get_final_completion(self) -> ChatCompletion:
+        """Read what is left, and give the whole: text, reasoning text, tool calls with their arguments, and usage.
+
+        Raises:
+            IncompleteStreamError, StreamError: as iteration does.
+        """
+        async for _ in self:
+            pass
+        self._check_whole()
+        return self._builder.build()
+
+    @property
+    def text(self) -> str:
+        """The first choice's text so far."""
+        return self._builder.text
+
+    async def aclose(self) -> None:
+        """Give the connection and the permit back. Safe to call twice; nothing more can be read."""
+        self._closed = True
+        await self._exchange.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()

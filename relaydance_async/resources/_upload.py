@@ -1,0 +1,124 @@
+"""What can be uploaded, as a body that is sent while it is read: 1 MiB at a time, files in a thread."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias, cast
+
+import anyio
+import anyio.to_thread
+
+from .._sansio.multipart import build_multipart
+from .._sansio.request import BodyStream, PreparedRequest, RetrySafety
+from ..errors import InvalidInputError
+
+PIECE = 1024 * 1024
+"""Bytes read at once."""
+
+FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterator[bytes]
+"""A path, the bytes themselves, a binary file, or an asynchronous iterator of bytes."""
+
+
+async def build_upload(
+    path: str,
+    files: list[tuple[str, FileInput, str | None, str | None]],
+    fields: Mapping[str, Any] | None = None,
+) -> PreparedRequest:
+    """A billed multipart POST.
+
+    Args:
+        path: of the endpoint.
+        files: name of the field, content, file name and media type (None: taken from the path, or by the name's ending).
+        fields: what else the form holds; None values are left out.
+
+    Raises:
+        InvalidInputError: a file that isn't there, is empty or can't be read as bytes.
+    """
+    parts: list[tuple[str, str, str, BodyStream]] = []
+    for name, content, filename, media_type in files:
+        known_as = filename or _name_of(content)
+        kind = media_type or mimetypes.guess_type(known_as)[0] or "application/octet-stream"
+        parts.append((name, known_as, kind, await _body_of(content)))
+    texts = [(name, str(value)) for name, value in (fields or {}).items() if value is not None]
+    body, content_type = build_multipart(texts, parts, boundary=secrets.token_hex(16))
+    headers = {"content-type": content_type}
+    if body.length is not None:
+        headers["content-length"] = str(body.length)
+    return PreparedRequest("POST", path, RetrySafety.BILLED, body, headers)
+
+
+def _name_of(content: object) -> str:
+    name = content if isinstance(content, str | os.PathLike) else getattr(content, "name", None)
+    return os.path.basename(os.fspath(cast(str, name))) if isinstance(name, str | os.PathLike) else "upload"
+
+
+async def _body_of(content: FileInput) -> BodyStream:
+    if isinstance(content, str | os.PathLike):
+        return await _path_body(Path(content))
+    if isinstance(content, bytes | bytearray | memoryview):
+        return _bytes_body(bytes(content))
+    if hasattr(content, "__aiter__"):
+        stream = cast(AsyncIterator[bytes], content)
+        return BodyStream(lambda: stream, None, replayable=False)
+    if hasattr(content, "read"):
+        return await _file_body(cast(BinaryIO, content))
+    raise InvalidInputError(
+        f"can't upload a {type(content).__name__}: pass a path, bytes, a binary file or an async iterator"
+    )
+
+
+async def _path_body(path: Path) -> BodyStream:
+    try:
+        status = await anyio.Path(path).stat()
+        if not await anyio.Path(path).is_file():
+            raise InvalidInputError(f"{path} is not a file")
+    except OSError as error:
+        raise InvalidInputError(f"can't read {path}: {error.strerror}") from None
+    _check_not_empty(status.st_size)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        async with await anyio.open_file(path, "rb") as file:
+            while piece := await file.read(PIECE):
+                yield piece
+
+    return BodyStream(pieces, status.st_size)
+
+
+def _bytes_body(content: bytes) -> BodyStream:
+    _check_not_empty(len(content))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), PIECE):
+            yield content[start : start + PIECE]
+
+    return BodyStream(pieces, len(content))
+
+
+async def _file_body(file: BinaryIO) -> BodyStream:
+    try:
+        start = file.tell()
+        length = await anyio.to_thread.run_sync(lambda: file.seek(0, os.SEEK_END) - start)
+        file.seek(start)
+    except (OSError, AttributeError, ValueError):
+        start, length = -1, None  # a pipe: it can be read once
+    if length is not None:
+        _check_not_empty(length)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        if start >= 0:
+            await anyio.to_thread.run_sync(file.seek, start)
+        while piece := await anyio.to_thread.run_sync(file.read, PIECE):
+            if not isinstance(piece, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InvalidInputError("the file is open as text; open it with mode 'rb'")
+            yield piece
+
+    return BodyStream(pieces, length, replayable=start >= 0)
+
+
+def _check_not_empty(size: int) -> None:
+    if size <= 0:
+        raise InvalidInputError("the file is empty")

@@ -1,0 +1,46 @@
+"""The balance. Not documented; New API, which the gateway runs, has two forms of it, and an operator may switch each off."""
+
+from __future__ import annotations
+
+from .._sansio.request import build_get
+from ..errors import (
+    APIStatusError,
+    AuthenticationError,
+    NotFoundError,
+    RateLimitError,
+    ResponseDecodeError,
+    ServerError,
+)
+from ..models.account import Balance, BillingUsage, Subscription, TokenUsage
+from ._resource import Resource
+
+_SAYS_NOTHING_OF_THE_OFFER = (AuthenticationError, RateLimitError, ServerError)
+
+
+class Account(Resource):
+    """What the key has left to spend."""
+
+    async def balance(self) -> Balance:
+        """The key's quota in US dollars. Works with an exhausted key too.
+
+        Raises:
+            NotFoundError: the gateway doesn't offer it.
+        """
+        try:
+            # Without the final slash the gateway redirects.
+            return (await self._call(build_get("/api/usage/token/"), TokenUsage)).balance()
+        except _SAYS_NOTHING_OF_THE_OFFER:
+            raise
+        except (APIStatusError, ResponseDecodeError):
+            return await self._billing()
+
+    async def _billing(self) -> Balance:
+        try:
+            subscription = await self._call(build_get("/dashboard/billing/subscription"), Subscription)
+            usage = await self._call(build_get("/dashboard/billing/usage"), BillingUsage)
+        except _SAYS_NOTHING_OF_THE_OFFER:
+            raise
+        except (APIStatusError, ResponseDecodeError) as error:
+            message = "this gateway doesn't offer the balance over its API; the console shows it"
+            raise NotFoundError(message, meta=error.meta, code=error.code) from None
+        return usage.balance(subscription)

@@ -1,0 +1,90 @@
+"""``python -m relaydance_async.sandbox``: a local RelayDance until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from . import Fault, RateLimit, Sandbox
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m relaydance_async.sandbox", description="Run a local RelayDance.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080, help="the API's port; 0 for any (default: 8080)")
+    parser.add_argument("--cdn-port", type=int, default=0, help="the result host's port (default: any)")
+    parser.add_argument("--dialect", choices=("gateway", "documented"), default="gateway")
+    parser.add_argument("--rate", type=float, help="calls per second and key; no limit without it")
+    parser.add_argument("--burst", type=int, default=20, help="calls that may come at once (default: 20)")
+    parser.add_argument("--retry-after", default="1", help='what a 429 says: a value, "date", "ms" or "none"')
+    parser.add_argument("--time-scale", type=float, default=1.0, help="how much faster tasks move (default: 1)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--fault",
+        type=_parse_fault,
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="""such as '{"route": "POST /v1/video/generations", "status": 503, "every": 5}'; may be repeated""",
+    )
+    return parser
+
+
+def _parse_fault(text: str) -> Fault:
+    try:
+        return Fault.from_json(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sandbox until SIGINT or SIGTERM."""
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    rate_limit = None
+    if options.rate is not None:
+        retry_after = None if options.retry_after == "none" else options.retry_after
+        try:
+            rate_limit = RateLimit(options.rate, options.burst, retry_after)
+        except ValueError as error:
+            parser.error(str(error))
+    sandbox = Sandbox(
+        dialect=options.dialect,
+        host=options.host,
+        port=options.port,
+        cdn_port=options.cdn_port,
+        rate_limit=rate_limit,
+        faults=options.fault,
+        time_scale=options.time_scale,
+        seed=options.seed,
+    )
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        sandbox.start()
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        print(f"RelayDance sandbox ({options.dialect}) at {sandbox.base_url}, results at {sandbox.cdn_url}")
+        print(f"export RELAYDANCE_BASE_URL={sandbox.base_url}")
+        print(f"export RELAYDANCE_API_KEY={sandbox.api_key}")
+        print(f"Ledger: {sandbox.root_url}/_sandbox/ledger    Ctrl-C ends it.", flush=True)
+        stopping.wait()
+    finally:
+        sandbox.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

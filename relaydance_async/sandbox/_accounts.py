@@ -1,0 +1,71 @@
+"""Keys, what they may do, and what they have left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+
+UNITS_PER_USD = 500_000
+"""The gateway counts in quota units (wire 8): whole numbers, so that a thousand small charges still add up exactly."""
+
+
+def to_units(usd: float) -> int:
+    return round(usd * UNITS_PER_USD)
+
+
+def to_usd(units: int) -> float:
+    return units / UNITS_PER_USD
+
+
+@dataclass
+class Account:
+    """One key's owner. May be changed while the sandbox runs, for example `disabled` in the middle of polling."""
+
+    name: str = "account"
+    balance_usd: float = 1000.0
+    """US dollars granted, before anything is spent."""
+    disabled: bool = False
+    """The key answers 401 everywhere, polling included."""
+    models: Collection[str] | None = None
+    """The model ids this key may use; None for all."""
+    unlimited: bool = False
+    """Charges are recorded but never refused."""
+    balance_offered: bool = True
+    """Whether the balance routes are switched on."""
+
+
+class InsufficientBalanceError(Exception):
+    """The account has less left than the charge."""
+
+
+class Wallets:
+    """What each key has used, in quota units. Thread-safe."""
+
+    def __init__(self, accounts: dict[str, Account]) -> None:
+        self.accounts = accounts
+        self._used: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def find(self, key: str) -> Account | None:
+        return self.accounts.get(key)
+
+    def used(self, key: str) -> int:
+        return self._used.get(key, 0)
+
+    def left(self, key: str) -> int:
+        return to_units(self.accounts[key].balance_usd) - self.used(key)
+
+    def charge(self, key: str, units: int) -> None:
+        with self._lock:
+            if not self.accounts[key].unlimited and self.left(key) < max(units, 1):
+                raise InsufficientBalanceError
+            self._used[key] = self.used(key) + units
+
+    def refund(self, key: str, units: int) -> None:
+        with self._lock:
+            self._used[key] = self.used(key) - units
+
+    def reset(self) -> None:
+        with self._lock:
+            self._used.clear()

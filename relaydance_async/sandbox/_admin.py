@@ -1,0 +1,87 @@
+"""The sandbox's own routes under /_sandbox: what a test in another process or language looks at and turns."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ._exchange import Answer, Exchange
+from ._faults import Fault
+from ._json import Json, as_list, as_object, dump
+from ._state import State
+
+
+class Admin:
+    """Answers /_sandbox/…, to loopback callers only and without a key."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._routes: dict[str, Callable[[Any], Json]] = {
+            "GET /_sandbox/ledger": self._ledger,
+            "GET /_sandbox/tasks": self._tasks,
+            "POST /_sandbox/clock": self._clock,
+            "POST /_sandbox/faults": self._faults,
+            "POST /_sandbox/reset": self._reset,
+        }
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        await exchange.read_body(2**20)
+        if not _is_loopback(exchange.scope["client"]):
+            return Answer(403, dump({"error": "only from this machine"}))
+        route = self._routes.get(f"{exchange.method} {exchange.path}")
+        if route is None:
+            return Answer(404, dump({"error": "no such route", "routes": sorted(self._routes)}))
+        try:
+            return Answer(200, dump(route(json.loads(exchange.body or b"{}"))))
+        except (TypeError, ValueError) as error:
+            return Answer(400, dump({"error": str(error)}))
+
+    def _ledger(self, body: object) -> Json:
+        self._state.tasks.settle()
+        return self._state.ledger.to_json()
+
+    def _tasks(self, body: object) -> Json:
+        self._state.tasks.settle()
+        now = self._state.clock.now()
+        tasks = [
+            {
+                "n": task.n,
+                "task_id": task.task_id,
+                "account": task.account,
+                "model": task.model,
+                "phase": task.phase(now),
+                "progress": task.progress(now),
+                "created": task.created,
+                "reason": task.script.reason if task.phase(now) == "failed" else None,
+                "callback_url": task.callback_url,
+            }
+            for task in self._state.tasks.all()
+        ]
+        return {"now": now, "tasks": tasks}
+
+    def _clock(self, body: object) -> Json:
+        self._state.clock.advance(float(as_object(body).get("advance", 0.0)))
+        return {"now": self._state.clock.now()}
+
+    def _faults(self, body: object) -> Json:
+        """One fault, an array of them, or `{"clear": true}`."""
+        plan = self._state.faults
+        if as_object(body).get("clear") is True:
+            plan.clear()
+        else:
+            for fault in [Fault.from_json(item) for item in (as_list(body) or [body])]:
+                plan.add(fault)
+        return {"fired": plan.fired}
+
+    def _reset(self, body: object) -> Json:
+        self._state.reset()
+        return {"ok": True}
+
+
+def _is_loopback(client: Any) -> bool:
+    try:
+        return client is None or ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        return False

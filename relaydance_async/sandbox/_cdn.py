@@ -1,0 +1,143 @@
+"""The result host: clips, images and files on an origin of their own, with ranges."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from starlette.types import Receive, Scope, Send
+
+from ._clip import clip_length, clip_pieces
+from ._delivery import Delivery
+from ._exchange import Answer, ClientGoneError, Exchange
+from ._fault_answers import build_fault_answer
+from ._images import build_png
+from ._state import State
+
+PATHS = {
+    "CDN /clips/{name}": re.compile(r"/clips/([^/]+)\.mp4"),
+    "CDN /images/{name}": re.compile(r"/images/([^/]+)\.png"),
+    "CDN /files/{id}/{name}": re.compile(r"/files/([^/]+)/[^/]+"),
+}
+RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+MODIFIED = "Fri, 07 Aug 2026 00:00:00 GMT"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something to serve."""
+
+    content_type: str
+    length: int
+    etag: str
+    pieces: Callable[[int, int], Iterator[bytes]]
+
+
+class CdnApp:
+    """The ASGI app of the result host's port."""
+
+    def __init__(self, state: State, delivery: Delivery) -> None:
+        self._state = state
+        self._delivery = delivery
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        exchange = Exchange(scope, receive, send, self._state.next_request_id())
+        try:
+            await exchange.drain()
+            await self._serve(exchange)
+        except ClientGoneError:
+            return
+
+    async def _serve(self, exchange: Exchange) -> None:
+        if b"authorization" in exchange.headers:
+            self._state.ledger.record_cdn_authorization()
+        template, name = _match(exchange.path)
+        fault = self._state.faults.choose(template)
+        if fault is not None and fault.replaces_answer:
+            answer = build_fault_answer(fault, self._state.dialect, "error", exchange.request_id)
+        elif exchange.method not in ("GET", "HEAD"):
+            answer = Answer(405, b"", content_type=None, headers=[("allow", "GET, HEAD")], accepted=False)
+        else:
+            resource = self._find(template, name)
+            answer = _not_found() if resource is None else build_answer(resource, exchange)
+        if template == "CDN /clips/{name}":
+            answer.task_id = name
+        self._state.record(exchange, template, answer, fault)
+        await self._delivery.send(exchange, answer, fault, [("x-cache", "Hit from sandbox")])
+
+    def _find(self, template: str, name: str) -> Resource | None:
+        if template == "CDN /clips/{name}":
+            return self._find_clip(name)
+        if template == "CDN /images/{name}" and name in self._state.images:
+            data = build_png(name)
+            return Resource("image/png", len(data), _etag(name, len(data)), lambda start, end: iter((data[start:end],)))
+        stored = self._state.files.find(name) if template == "CDN /files/{id}/{name}" else None
+        if stored is None:
+            return None
+        return Resource(stored.content_type, stored.size, f'"{stored.sha256[:32]}"', stored.pieces)
+
+    def _find_clip(self, task_id: str) -> Resource | None:
+        task = self._state.tasks.any_with_id(task_id)
+        if task is None or task.phase(self._state.clock.now()) != "done":
+            return None
+        size = self._state.clip_bytes
+        length = clip_length(task_id, size)
+        return Resource(
+            "video/mp4", length, _etag(task_id, length), lambda start, end: clip_pieces(task_id, size, start, end)
+        )
+
+
+def _match(path: str) -> tuple[str, str]:
+    for template, pattern in PATHS.items():
+        if found := pattern.fullmatch(path):
+            return template, unquote(found[1])
+    return "CDN UNKNOWN", ""
+
+
+def _etag(name: str, length: int) -> str:
+    return f'"{hashlib.sha256(f"{name}:{length}".encode()).hexdigest()[:32]}"'
+
+
+def _not_found() -> Answer:
+    body = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>'
+    return Answer(404, body, content_type="application/xml", code="NoSuchKey", accepted=False)
+
+
+def build_answer(resource: Resource, exchange: Exchange) -> Answer:
+    """200, 206, 304 or 416, as RFC 9110 has it for one range."""
+    headers = [("etag", resource.etag), ("last-modified", MODIFIED), ("accept-ranges", "bytes")]
+    if exchange.header(b"if-none-match") == resource.etag:
+        return Answer(304, b"", content_type=None, headers=headers)
+    start, end, status = 0, resource.length, 200
+    wanted = RANGE.fullmatch(exchange.header(b"range").strip())
+    validator = exchange.header(b"if-range")
+    if wanted is not None and validator in ("", resource.etag, MODIFIED) and (wanted[1] or wanted[2]):
+        span = _span(wanted[1], wanted[2], resource.length)
+        if span is None:
+            headers.append(("content-range", f"bytes */{resource.length}"))
+            return Answer(416, b"", content_type=None, headers=headers, accepted=False)
+        start, end = span
+        status = 206
+        headers.append(("content-range", f"bytes {start}-{end - 1}/{resource.length}"))
+    return Answer(
+        status,
+        content_type=resource.content_type,
+        headers=headers,
+        pieces=lambda: resource.pieces(start, end),
+        length=end - start,
+    )
+
+
+def _span(first: str, last: str, length: int) -> tuple[int, int] | None:
+    """Start and end of the range, the end not included; None when nothing of it exists."""
+    if not first:
+        wanted = min(int(last), length)
+        return (length - wanted, length) if wanted else None
+    start = int(first)
+    end = min(int(last), length - 1) + 1 if last else length
+    return (start, end) if start < length and start < end else None

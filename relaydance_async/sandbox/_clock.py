@@ -1,0 +1,67 @@
+"""The sandbox's own clock: real time, faster if wanted, and moved forward by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+
+class Clock:
+    """Seconds since the epoch as the sandbox sees them.
+
+    It runs `scale` times faster than real time; with ``scale=0`` it stands still and only `advance` moves it.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        if scale < 0:
+            raise ValueError("time_scale must be 0 (a clock moved only by hand) or more")
+        self.scale = scale
+        self._epoch = time.time()
+        self._started = time.monotonic()
+        self._offset = 0.0
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self._sleepers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+
+    def now(self) -> float:
+        """Seconds since the epoch on this clock."""
+        return self._epoch + self._offset + (time.monotonic() - self._started) * self.scale
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock `seconds` forward at once; what falls due then has happened when this returns."""
+        if seconds < 0:
+            raise ValueError("a clock cannot be moved back")
+        with self._lock:
+            self._offset += seconds
+            sleepers = list(self._sleepers)
+        for listener in list(self._listeners):
+            listener()
+        for loop, event in sleepers:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event.set)
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` in the advancing thread after every `advance`."""
+        self._listeners.append(listener)
+
+    async def sleep(self, seconds: float, *, interrupt: asyncio.Event | None = None) -> None:
+        """Wait `seconds` of this clock, however they pass, or until `interrupt` is set."""
+        due = self.now() + seconds
+        event = interrupt or asyncio.Event()
+        entry = (asyncio.get_running_loop(), event)
+        with self._lock:
+            self._sleepers.add(entry)
+        try:
+            while (left := due - self.now()) > 0:
+                try:
+                    await asyncio.wait_for(event.wait(), left / self.scale if self.scale else None)
+                except TimeoutError:
+                    continue
+                event.clear()
+                if interrupt is not None:
+                    return
+        finally:
+            with self._lock:
+                self._sleepers.discard(entry)

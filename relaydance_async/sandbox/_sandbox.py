@@ -1,0 +1,185 @@
+"""The sandbox itself: its options, and its life from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Self
+
+from starlette.types import ASGIApp
+
+from ._accounts import Account, Wallets
+from ._admin import Admin
+from ._app import ApiApp
+from ._catalog import Kind
+from ._cdn import CdnApp
+from ._clock import Clock
+from ._connections import Connections
+from ._delivery import Delivery
+from ._dialects import Dialect
+from ._faults import Fault, FaultPlan
+from ._files import FileStore
+from ._ledger import Ledger
+from ._limits import Limiter, RateLimit
+from ._server import serve
+from ._sockets import bind_socket, origin_of
+from ._state import State, WebhookShape
+from ._tasks import TaskPlan, TaskStore
+from ._thread import LoopThread
+from ._webhooks import Webhooks
+
+
+class Sandbox:
+    """A local RelayDance. A context manager, plain or async; both run it in a background thread.
+
+    It answers in the `dialect` "gateway" (what arrives) or "documented". Tasks, webhook retries and timestamps follow
+    `clock`, which runs `time_scale` times faster than real time; fault delays and the rate limit are real seconds.
+    `ledger` keeps the last `ledger_limit` entries and exact counts. Clips have their own small size, or `clip_bytes`.
+    """
+
+    DEFAULT_KEY: ClassVar[str] = "sk-sandbox-0001"
+
+    def __init__(
+        self,
+        *,
+        dialect: Dialect = "gateway",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cdn_port: int = 0,
+        accounts: Mapping[str, Account] | None = None,
+        rate_limit: RateLimit | None = None,
+        faults: Iterable[Fault] | FaultPlan = (),
+        tasks: TaskPlan | None = None,
+        time_scale: float = 1.0,
+        seed: int = 0,
+        max_body_bytes: int = 128 * 2**20,
+        clip_bytes: int | None = None,
+        ledger_limit: int | None = 100_000,
+        webhook_shape: WebhookShape | None = None,
+        extra_models: Mapping[str, Kind] | None = None,
+        keep_alive: int = 75,
+    ) -> None:
+        if dialect not in ("gateway", "documented"):
+            raise ValueError(f"dialect must be 'gateway' or 'documented', not {dialect!r}")
+        self.accounts: dict[str, Account] = dict(accounts) if accounts is not None else {self.DEFAULT_KEY: Account()}
+        if not self.accounts:
+            raise ValueError("the sandbox needs at least one account")
+        self.clock = Clock(time_scale)
+        self.ledger = Ledger(ledger_limit)
+        self.faults = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed)
+        self._host, self._ports, self._keep_alive = host, (port, cdn_port), keep_alive
+        self._state = State(
+            dialect=dialect,
+            clock=self.clock,
+            ledger=self.ledger,
+            wallets=Wallets(self.accounts),
+            limiter=Limiter(rate_limit),
+            faults=self.faults,
+            files=FileStore(seed),
+            extra_models=dict(extra_models or {}),
+            max_body_bytes=max_body_bytes,
+            clip_bytes=clip_bytes,
+            webhook_shape=webhook_shape or ("task" if dialect == "documented" else "wrapped"),
+            seed=seed,
+        )
+        self._state.tasks = TaskStore(self.clock, tasks or TaskPlan(), seed, self._state.end_task)
+        self.clock.subscribe(self._state.tasks.settle)
+        self._thread: LoopThread | None = None
+        self._root_url = ""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which dialect it answers in."""
+        return self._state.dialect
+
+    @property
+    def api_key(self) -> str:
+        """The first account's key."""
+        return next(iter(self.accounts))
+
+    @property
+    def root_url(self) -> str:
+        """The API's origin, such as "http://127.0.0.1:8080"."""
+        return self._running(self._root_url)
+
+    @property
+    def base_url(self) -> str:
+        """What a client takes as its base URL: the origin and "/v1"."""
+        return f"{self.root_url}/v1"
+
+    @property
+    def cdn_url(self) -> str:
+        """The result host's origin."""
+        return self._running(self._state.cdn_url)
+
+    def _running(self, url: str) -> str:
+        if self._thread is None:
+            raise RuntimeError("the sandbox is not running: use it in a `with` or `async with` block")
+        return url
+
+    def start(self) -> None:
+        """Listen. Returns once callers can connect."""
+        if self._thread is not None:
+            raise RuntimeError("the sandbox is already running")
+        api = bind_socket(self._host, self._ports[0])
+        try:
+            cdn = bind_socket(self._host, self._ports[1])
+        except OSError:
+            api.close()
+            raise
+        self._root_url, self._state.cdn_url = origin_of(api), origin_of(cdn)
+        connections = Connections()
+        delivery = Delivery(connections)
+        apps: list[tuple[ASGIApp, socket.socket]] = [
+            (ApiApp(self._state, delivery, Admin(self._state)), api),
+            (CdnApp(self._state, delivery), cdn),
+        ]
+        thread = LoopThread(
+            "relaydance-sandbox",
+            lambda: serve(apps, connections, self._run_background, keep_alive=self._keep_alive),
+        )
+        thread.start()
+        self._thread = thread
+
+    def stop(self) -> None:
+        """Break every connection and wait for the thread. Safe to call twice."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.stop()
+            self._state.files.reset()
+
+    def reset(self) -> None:
+        """Forget the ledger, tasks, files and spending, and count calls for faults from 1 again. The clock stays."""
+        self._state.reset()
+
+    async def _run_background(self) -> None:
+        """End tasks when they are due, whether or not anybody asks, and deliver their webhooks."""
+        webhooks = Webhooks(self._state)
+        self._state.on_webhook = webhooks.submit
+        self._state.wake = asyncio.Event()
+        try:
+            while True:
+                self._state.tasks.settle()
+                due = self._state.tasks.next_end()
+                wait = 3600.0 if due is None else max(0.0, due - self.clock.now())
+                await self.clock.sleep(wait, interrupt=self._state.wake)
+        finally:
+            self._state.on_webhook = None
+            await webhooks.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    # Starting and stopping take milliseconds and must also work while the caller's task is being cancelled, so they
+    # block instead of awaiting.
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.stop()
