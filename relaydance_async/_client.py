@@ -33,8 +33,9 @@ from .resources.video import Video
 class AsyncRelayDance:
     """A client of the RelayDance API.
 
-    Make one and share it: between tasks, between event loops one after another or in different threads, and across a fork. It
-    can be made at import time, outside of any loop. Connections belong to the loop that opened them, and are closed with it.
+    Make one and share it: between tasks, between event loops one after another or in different threads, and across a
+    fork. It can be made at import time, outside of any loop. Connections belong to the loop that opened them, and are
+    closed with it.
 
     Args:
         api_key: default: RELAYDANCE_API_KEY.
@@ -43,7 +44,8 @@ class AsyncRelayDance:
         deadline: seconds that a whole call may take: queueing, attempts and waits; None for no limit.
         max_concurrency: attempts under way at once, in each event loop. Calls above that wait in turn.
         retry: when and how often a call is repeated.
-        http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to one loop.
+        http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to
+            one loop.
         default_headers: sent with every request to the API.
         on_retry: called with a `RetryEvent` before each wait for a retry; a coroutine function is awaited.
         max_response_bytes: the largest answer that is read into memory (default 128 MiB).
@@ -96,9 +98,10 @@ class AsyncRelayDance:
         on_retry: RetryHook | None = None,
         max_response_bytes: int | None = None,
     ) -> Self:
-        """A view of this client with other options; what isn't given stays. It shares connections, permits and the cool-down.
+        """A view of this client with other options; what isn't given stays.
 
-        `default_headers` are added to those there are. Closing a view closes nothing.
+        It shares connections, permits and the cool-down. `default_headers` are added to those there are. Closing a view
+        closes nothing.
 
         Raises:
             ConfigurationError: a number out of range.
@@ -153,7 +156,7 @@ class AsyncRelayDance:
         return Account(self._controller, self._options)
 
     async def aclose(self) -> None:
-        """Close the connections of the running loop. Streams and calls under way break. The client can be used again."""
+        """Close the connections of the running loop. Streams and calls under way break. It can be used again."""
         if self._owner:
             await self._runtimes.aclose()
 

@@ -85,7 +85,7 @@ class Options:
             raise ConfigurationError(f"deadline must be a number of seconds more than 0, not {self.deadline!r}")
         if not _is_positive(self.max_response_bytes):
             raise ConfigurationError(f"max_response_bytes must be more than 0, not {self.max_response_bytes!r}")
-        if not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not _is_policy(self.retry):
             raise ConfigurationError(f"retry must be a RetryPolicy, not {type(self.retry).__name__}")
         for name, value in self.headers.items():
             _check_header(name, value)
@@ -141,24 +141,28 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_max_concurrency(value: int) -> int:
+def check_max_concurrency(value: object) -> int:
     """At least one.
 
     Raises:
         ConfigurationError: when it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"max_concurrency must be a whole number of 1 or more, not {value!r}")
     return value
+
+
+def _is_policy(value: object) -> bool:
+    return isinstance(value, RetryPolicy)
 
 
 def _is_positive(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
-def _check_header(name: str, value: str) -> None:
-    if name.lower() == "authorization":
+def _check_header(name: object, value: object) -> None:
+    if str(name).lower() == "authorization":
         raise ConfigurationError("the Authorization header is the client's: pass api_key=")
     for text in (name, value):
-        if not isinstance(text, str) or not text.isascii() or any(c in text for c in "\r\n\0"):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(text, str) or not text.isascii() or any(c in text for c in "\r\n\0"):
             raise ConfigurationError(f"header {name!r} holds characters that can't be sent")

@@ -1,8 +1,9 @@
 """The only attempt loop of the package.
 
-A call's first attempt is made directly. When it fails, tenacity takes over: it is given that failure as the outcome of its own
-first attempt, and drives all that follow. So a call that succeeds at once pays nothing for the retry machinery, and every call
-that fails is treated alike: one pure function, `decide`, says what follows, and one deadline spans queueing, attempts and waits.
+A call's first attempt is made directly. When it fails, tenacity takes over: it is given that failure as the outcome of
+its own first attempt, and drives all that follow. So a call that succeeds at once pays nothing for the retry machinery,
+and every call that fails is treated alike: one pure function, `decide`, says what follows, and one deadline spans
+queueing, attempts and waits.
 """
 
 from __future__ import annotations
@@ -35,16 +36,17 @@ from .errors import (
 from .models.meta import AttemptRecord, ResponseMeta
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id", "cf-ray")
 _HIDDEN_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authenticate"})
 _ERROR_BODY_LIMIT = 1024 * 1024
 
 
-class Receiver(Protocol[T]):
+class Receiver(Protocol[T_co]):
     """What becomes of an answer with a good status."""
 
-    async def __call__(self, exchange: Exchange, /) -> T: ...
+    async def __call__(self, exchange: Exchange, /) -> T_co: ...
 
 
 class Exchange:
@@ -174,8 +176,8 @@ class Controller:
         Raises:
             RelayDanceError: of the last attempt, with `attempts` listing them all.
 
-        Cancelling it closes the connection in use and gives its permit back; a billed request that was already on the wire may
-        have been accepted.
+        Cancelling it closes the connection in use and gives its permit back; a billed request that was already on the
+        wire may have been accepted.
         """
         call = Call(request, receive, options, self.clock)
         if options.deadline is None:

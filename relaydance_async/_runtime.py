@@ -1,7 +1,7 @@
 """What belongs to one event loop in one process: the connections and the permits.
 
-A client outlives a loop: it can be made at import time, used in one `asyncio.run` after another, in a loop per thread, and after
-a fork. So nothing that is bound to a loop lies in the client itself; it lies here, found by the running loop.
+A client outlives a loop: it can be made at import time, used in one `asyncio.run` after another, in a loop per thread,
+and after a fork. So nothing that is bound to a loop lies in the client itself; it lies here, found by the running loop.
 """
 
 from __future__ import annotations

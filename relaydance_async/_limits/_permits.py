@@ -10,8 +10,9 @@ import anyio
 class Permits:
     """A first-come, first-served semaphore whose limit adapts.
 
-    The limit halves when the gateway says that it is overrun, and grows by about one for each limit's worth of successes
-    (additive increase, multiplicative decrease: TCP's congestion avoidance, RFC 5681), between 1 and `maximum`.
+    The limit halves when the gateway says that it is overrun, and grows by about one for each limit's worth of
+    successes (additive increase, multiplicative decrease: TCP's congestion avoidance, RFC 5681), between 1 and
+    `maximum`.
 
     It belongs to one event loop.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -67,9 +68,9 @@ def _without_bad_fields(model: type[M], body: bytes, error: ValidationError) -> 
 
 def _delete(content: Any, location: tuple[int | str, ...]) -> None:
     for part in location[:-1]:
-        if isinstance(content, dict):
-            content = cast(dict[Any, Any], content).get(part)
-        elif isinstance(content, list) and isinstance(part, int) and part < len(cast(list[Any], content)):
-            content = cast(list[Any], content)[part]
-    if isinstance(content, dict) and location:
-        cast(dict[Any, Any], content).pop(location[-1], None)
+        try:
+            content = content[part]
+        except (LookupError, TypeError):
+            return
+    with suppress(LookupError, TypeError):
+        del content[location[-1]]

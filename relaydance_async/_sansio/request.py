@@ -92,7 +92,8 @@ def build_json(content: Mapping[str, Any]) -> bytes:
     """JSON as RFC 8259 has it.
 
     Raises:
-        InvalidInputError: for what JSON can't hold: NaN, infinity, lone surrogates, cycles, objects without a JSON form.
+        InvalidInputError: for what JSON can't hold: NaN, infinity, lone surrogates, cycles, objects without a JSON
+            form.
     """
     try:
         body = to_json(content, exclude_none=True, by_alias=True)
@@ -108,13 +109,13 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def path_segment(value: str, *, name: str) -> str:
+def path_segment(value: object, *, name: str) -> str:
     """An id, escaped for use in a path.
 
     Raises:
         InvalidInputError: when it is empty or would change the path.
     """
-    if not isinstance(value, str) or not value.strip() or value in (".", ".."):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(value, str) or not value.strip() or value in (".", ".."):
         raise InvalidInputError(f"{name} must be a non-empty string, not {value!r}")
     return quote(value, safe="")
 

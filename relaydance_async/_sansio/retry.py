@@ -13,8 +13,9 @@ from .request import RetrySafety
 class RetryPolicy:
     """When and how often a call is repeated: the one place for retry settings.
 
-    The wait before the n-th retry (n from 1) is drawn evenly from 0 to `min(cap, base * 2**(n-1))` seconds ("full jitter",
-    AWS Architecture Blog, "Exponential Backoff And Jitter"), and is never less than the gateway's `Retry-After`.
+    The wait before the n-th retry (n from 1) is drawn evenly from 0 to `min(cap, base * 2**(n-1))` seconds ("full
+    jitter", AWS Architecture Blog, "Exponential Backoff And Jitter"), and is never less than the gateway's
+    `Retry-After`.
 
     Attributes:
         max_attempts: the first one included; 1 means no retries. OpenAI's SDK makes 3.
@@ -94,8 +95,8 @@ def decide(
 def is_ambiguous(error: RelayDanceError, safety: RetrySafety) -> bool:
     """Whether a billed request may have been accepted although it failed.
 
-    An error answer means that it was not (failed requests are not billed: API documentation); only a connection that broke
-    or timed out once the request was on the wire leaves it open.
+    An error answer means that it was not (failed requests are not billed: API documentation); only a connection that
+    broke or timed out once the request was on the wire leaves it open.
     """
     return safety is RetrySafety.BILLED and isinstance(error, APIConnectionError) and error.maybe_accepted
 

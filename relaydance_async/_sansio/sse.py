@@ -1,8 +1,8 @@
 """Server-sent events: bytes in, events out, however the bytes were split.
 
-The rules are the WHATWG HTML standard's, section 9.2.6 "Interpreting an event stream": lines end in CR LF, LF or CR; a byte
-order mark at the start is dropped; a blank line dispatches what has come, unless no `data` came; comments are dropped; an event
-cut off by the end of the stream is never dispatched.
+The rules are the WHATWG HTML standard's, section 9.2.6 "Interpreting an event stream": lines end in CR LF, LF or CR; a
+byte order mark at the start is dropped; a blank line dispatches what has come, unless no `data` came; comments are
+dropped; an event cut off by the end of the stream is never dispatched.
 """
 
 from __future__ import annotations

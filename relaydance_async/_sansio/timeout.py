@@ -27,7 +27,7 @@ class Timeout:
 
     def __post_init__(self) -> None:
         for value in (self.connect, self.read, self.write):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not _is_positive(value):
                 raise ConfigurationError(f"a timeout must be a number of seconds more than 0, not {value!r}")
 
     def at_most(self, seconds: float) -> Timeout:
@@ -38,3 +38,7 @@ class Timeout:
 def as_timeout(value: float | Timeout) -> Timeout:
     """A number of seconds is the limit of each phase."""
     return value if isinstance(value, Timeout) else Timeout(value, value, value)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

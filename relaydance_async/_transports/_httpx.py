@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import httpx
@@ -50,7 +50,8 @@ class HttpxResponse:
         finally:
             await self.aclose()
         if failure is not None:
-            # Outside of the handler, so that it doesn't keep the library's exception (and the key in its request) alive.
+            # Outside of the handler, so that it doesn't keep the library's exception (and the key in its request)
+            # alive.
             raise failure
 
     async def aclose(self) -> None:
@@ -58,12 +59,8 @@ class HttpxResponse:
             await self._response.aclose()
 
 
-class _Sender(Protocol):
-    async def __call__(self, request: Any, /) -> Any: ...
-
-
 class ForeignClientTransport:
-    """Any `httpx.AsyncClient` or `httpx2.AsyncClient`: its pool, proxies, hooks and TLS options hold. It stays the caller's."""
+    """An `httpx.AsyncClient` or `httpx2.AsyncClient` of the caller's: its pool, proxies, hooks, TLS options hold."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

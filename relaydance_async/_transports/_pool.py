@@ -1,9 +1,9 @@
 """A pool of single connections, each used by one request at a time.
 
-Why not httpx's own pool: cancelled tasks that contend for it can take its connections out of service for good (encode/httpcore
-issue 1093), and it rescans every connection and every waiting request for each request. Here the permits bound the number of
-requests, so nobody ever waits in the pool: a request takes an idle connection or opens one. A connection whose request did not
-end in a fully read answer is closed.
+Why not httpx's own pool: cancelled tasks that contend for it can take its connections out of service for good
+(encode/httpcore issue 1093), and it rescans every connection and every waiting request for each request. Here the
+permits bound the number of requests, so nobody ever waits in the pool: a request takes an idle connection or opens one.
+A connection whose request did not end in a fully read answer is closed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ._proxy import proxy_for
 from ._tls import tls_context
 
 KEEPALIVE_SECONDS = 5.0
-"""How long an idle connection is kept (httpx's default): well below any server's own limit, so that it rarely closes first."""
+"""How long an idle connection is kept (httpx's default): less than servers keep it, so that they rarely close first."""
 
 CLOSE_SECONDS = 2.0
 
@@ -47,7 +47,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  (httpcore's signature)
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
@@ -200,8 +200,8 @@ def _mark_sent(request: httpx.Request, sent: bool) -> None:
 
 def _network_backend() -> httpcore.AsyncNetworkBackend:
     if current_async_library() == "trio":
-        return httpcore.TrioBackend()
-    return httpcore.AnyIOBackend()
+        return cast(httpcore.AsyncNetworkBackend, httpcore.TrioBackend())
+    return cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
 
 def _proxied(

@@ -13,8 +13,11 @@ _context: ssl.SSLContext | None = None
 
 
 async def tls_context() -> ssl.SSLContext:
-    """The process's context, as httpx makes it (certifi, or SSL_CERT_FILE and SSL_CERT_DIR), made on first need in a thread."""
-    return _context or await anyio.to_thread.run_sync(_make)
+    """The process's context, as httpx makes it (certifi, or SSL_CERT_FILE and SSL_CERT_DIR).
+
+    It is made on first need, in a thread.
+    """
+    return _context if _context is not None else await anyio.to_thread.run_sync(_make)
 
 
 def _make() -> ssl.SSLContext:

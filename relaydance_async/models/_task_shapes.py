@@ -13,7 +13,7 @@ Normalizing is idempotent, so that a dumped task reads back as itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeGuard
 
 TaskStatus = Literal["submitted", "running", "succeeded", "failed"]
 
@@ -25,6 +25,11 @@ _WORDS: dict[TaskStatus, str] = {
 }
 _STATUS: dict[str, TaskStatus] = {word: status for status, words in _WORDS.items() for word in words.split()}
 _NAMES_KEPT_OUT = frozenset({"url", "progress", "error", "completed_at", "metadata"})
+
+
+def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it is a JSON object."""
+    return isinstance(value, Mapping)
 
 
 def task_status(word: str) -> TaskStatus:
@@ -56,8 +61,8 @@ def normalize_task(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unwrapped(body: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = body.get("data")
-    if isinstance(inner, Mapping) and "task_id" not in body and "status" not in body:
-        return cast(Mapping[str, Any], inner)
+    if is_object(inner) and "task_id" not in body and "status" not in body:
+        return inner
     return body
 
 
@@ -96,11 +101,10 @@ def _urls(fields: Mapping[str, Any]) -> Iterator[str]:
 
 def _failure(fields: Mapping[str, Any]) -> dict[str, Any] | None:
     error = fields.get("error")
-    if isinstance(error, Mapping):
-        given = cast(Mapping[str, Any], error)
-        message, code = _text(given.get("message")), given.get("code")
+    if is_object(error):
+        message, code = _text(error.get("message")), error.get("code")
         if message or code:
-            return {**given, "message": message or str(code), "code": None if code is None else str(code)}
+            return {**error, "message": message or str(code), "code": None if code is None else str(code)}
     reasons = (error, fields.get("fail_reason"), fields.get("result_url"), _inner(fields, "data", "error", "message"))
     reason = next((_text(reason) for reason in reasons if _text(reason)), "")
     return {"message": reason} if reason else None
@@ -109,9 +113,9 @@ def _failure(fields: Mapping[str, Any]) -> dict[str, Any] | None:
 def _inner(fields: Mapping[str, Any], *path: str) -> Any:
     value: Any = fields
     for name in path:
-        if not isinstance(value, Mapping):
+        if not is_object(value):
             return None
-        value = cast(Mapping[str, Any], value).get(name)
+        value = value.get(name)
     return value
 
 

@@ -149,7 +149,8 @@ class ChatParams(CallOptions, total=False):
 
 
 class _ChoiceState(TypedDict):
-    message: dict[str, Any]
+    role: str
+    texts: dict[str, list[str]]
     tool_calls: dict[int, dict[str, Any]]
     finish_reason: str | None
 
@@ -169,7 +170,9 @@ class CompletionBuilder:
         if chunk.usage is not None:
             self._usage = chunk.usage
         for choice in chunk.choices:
-            state = self._choices.setdefault(choice.index, {"message": {}, "tool_calls": {}, "finish_reason": None})
+            state = self._choices.setdefault(
+                choice.index, {"role": "assistant", "texts": {}, "tool_calls": {}, "finish_reason": None}
+            )
             _add_delta(state, choice.delta)
             state["finish_reason"] = choice.finish_reason or state["finish_reason"]
 
@@ -178,7 +181,7 @@ class CompletionBuilder:
         """The first choice's text so far."""
         if 0 not in self._choices:
             return ""
-        return "".join(self._choices[0]["message"].get("content", ()))
+        return "".join(self._choices[0]["texts"].get("content", ()))
 
     @property
     def unfinished(self) -> list[int]:
@@ -202,13 +205,11 @@ _TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 
 
 def _add_delta(state: _ChoiceState, delta: ChoiceDelta) -> None:
-    message = state["message"]
-    if delta.role:
-        message["role"] = delta.role
+    state["role"] = delta.role or state["role"]
     for name in _TEXTS:
         piece = getattr(delta, name)
         if piece:
-            message.setdefault(name, []).append(piece)
+            state["texts"].setdefault(name, []).append(piece)
     for call in delta.tool_calls or ():
         _add_tool_call(state["tool_calls"].setdefault(call.index, {"arguments": []}), call)
 
@@ -225,10 +226,8 @@ def _add_tool_call(state: dict[str, Any], call: ToolCallDelta) -> None:
 
 
 def _build_choice(index: int, state: _ChoiceState) -> dict[str, Any]:
-    message = {
-        "role": "assistant",
-        **{name: "".join(value) if isinstance(value, list) else value for name, value in state["message"].items()},
-    }
+    message: dict[str, Any] = {"role": state["role"]}
+    message.update({name: "".join(pieces) for name, pieces in state["texts"].items()})
     if state["tool_calls"]:
         message["tool_calls"] = list(_build_tool_calls(state["tool_calls"]))
     return {"index": index, "message": message, "finish_reason": state["finish_reason"]}

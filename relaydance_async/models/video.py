@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ._base import WireModel
-from ._task_shapes import TaskStatus, normalize_task
+from ._task_shapes import TaskStatus, is_object, normalize_task
 
 
 class TaskFailure(WireModel):
@@ -51,7 +52,7 @@ class VideoTask(WireModel):
     @model_validator(mode="before")
     @classmethod
     def _any_shape(cls, value: Any) -> Any:
-        return normalize_task(value) if isinstance(value, Mapping) else value
+        return normalize_task(value) if is_object(value) else value
 
     @property
     def is_terminal(self) -> bool:
@@ -59,52 +60,63 @@ class VideoTask(WireModel):
         return self.status in ("succeeded", "failed")
 
 
-class _Reference(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    kind: ClassVar[str]
-    role: ClassVar[str]
-    limit: ClassVar[int]
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    kind: ClassVar[str] = ""
+    role: ClassVar[str] = ""
+    limit: ClassVar[int] = 0
     """How many of the role a request may have (API documentation)."""
 
     url: str
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url=url)
 
     def content_item(self) -> dict[str, Any]:
         """The item of `metadata.content`."""
         return {"type": self.kind, self.kind: {"url": self.url}, "role": self.role}
 
 
+@dataclass(frozen=True, slots=True)
 class ImageReference(_Reference):
     """An image that the prompt can cite as `@image1`, `@image2`, … in the order given. At most 9."""
 
-    kind, role, limit = "image_url", "reference_image", 9
+    kind: ClassVar[str] = "image_url"
+    role: ClassVar[str] = "reference_image"
+    limit: ClassVar[int] = 9
 
 
+@dataclass(frozen=True, slots=True)
 class VideoReference(_Reference):
     """A video to follow. At most 3."""
 
-    kind, role, limit = "video_url", "reference_video", 3
+    kind: ClassVar[str] = "video_url"
+    role: ClassVar[str] = "reference_video"
+    limit: ClassVar[int] = 3
 
 
+@dataclass(frozen=True, slots=True)
 class AudioReference(_Reference):
     """A sound to follow. At most 3."""
 
-    kind, role, limit = "audio_url", "reference_audio", 3
+    kind: ClassVar[str] = "audio_url"
+    role: ClassVar[str] = "reference_audio"
+    limit: ClassVar[int] = 3
 
 
+@dataclass(frozen=True, slots=True)
 class FirstFrame(_Reference):
     """The image that the clip begins with. Excludes reference images."""
 
-    kind, role, limit = "image_url", "first_frame", 1
+    kind: ClassVar[str] = "image_url"
+    role: ClassVar[str] = "first_frame"
+    limit: ClassVar[int] = 1
 
 
+@dataclass(frozen=True, slots=True)
 class LastFrame(_Reference):
     """The image that the clip ends with. Excludes reference images."""
 
-    kind, role, limit = "image_url", "last_frame", 1
+    kind: ClassVar[str] = "image_url"
+    role: ClassVar[str] = "last_frame"
+    limit: ClassVar[int] = 1
 
 
 Reference = ImageReference | VideoReference | AudioReference | FirstFrame | LastFrame

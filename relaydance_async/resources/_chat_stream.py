@@ -23,8 +23,8 @@ _DRAIN_SECONDS = 0.5
 class ChatStream:
     """The chunks of an answer as they come, and the whole of it at the end.
 
-    Use it with `async with`, so that its connection and permit are given back at once on `break`, an exception or cancellation.
-    Iterating to the end gives them back too.
+    Use it with `async with`, so that its connection and permit are given back at once on `break`, an exception or
+    cancellation. Iterating to the end gives them back too.
 
         async with await client.chat.completions.create(..., stream=True) as stream:
             async for chunk in stream:
@@ -32,8 +32,8 @@ class ChatStream:
             completion = await stream.get_final_completion()
 
     Iteration raises:
-        IncompleteStreamError: it ended although a choice never got a `finish_reason` (the gateway sends `[DONE]` also when its
-            upstream broke off).
+        IncompleteStreamError: it ended although a choice never got a `finish_reason` (the gateway sends `[DONE]` also
+            when its upstream broke off).
         StreamError: an `error` event came, or the connection broke; `text` has what had arrived.
     """
 

@@ -1,4 +1,4 @@
-"""What all endpoints share: a controller, the options of the view they are reached through, and how an answer is read."""
+"""What all endpoints share: a controller, the options of their view, and how an answer is read."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import mimetypes
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -19,7 +19,7 @@ from ..errors import InvalidInputError
 PIECE = 1024 * 1024
 """Bytes read at once."""
 
-FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterator[bytes]
+FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable[bytes]
 """A path, the bytes themselves, a binary file, or an asynchronous iterator of bytes."""
 
 
@@ -32,7 +32,8 @@ async def build_upload(
 
     Args:
         path: of the endpoint.
-        files: name of the field, content, file name and media type (None: taken from the path, or by the name's ending).
+        files: name of the field, content, file name and media type (None: taken from the path, or by the name's
+            ending).
         fields: what else the form holds; None values are left out.
 
     Raises:
@@ -52,8 +53,11 @@ async def build_upload(
 
 
 def _name_of(content: object) -> str:
-    name = content if isinstance(content, str | os.PathLike) else getattr(content, "name", None)
-    return os.path.basename(os.fspath(cast(str, name))) if isinstance(name, str | os.PathLike) else "upload"
+    name: Any = getattr(content, "name", None) or content
+    try:
+        return Path(name).name or "upload"
+    except TypeError:  # bytes, a file descriptor's number, an iterator
+        return "upload"
 
 
 async def _body_of(content: FileInput) -> BodyStream:
@@ -61,11 +65,11 @@ async def _body_of(content: FileInput) -> BodyStream:
         return await _path_body(Path(content))
     if isinstance(content, bytes | bytearray | memoryview):
         return _bytes_body(bytes(content))
-    if hasattr(content, "__aiter__"):
-        stream = cast(AsyncIterator[bytes], content)
+    if isinstance(content, AsyncIterable):
+        stream = aiter(content)
         return BodyStream(lambda: stream, None, replayable=False)
     if hasattr(content, "read"):
-        return await _file_body(cast(BinaryIO, content))
+        return await _file_body(content)
     raise InvalidInputError(
         f"can't upload a {type(content).__name__}: pass a path, bytes, a binary file or an async iterator"
     )

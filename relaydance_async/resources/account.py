@@ -1,4 +1,4 @@
-"""The balance. Not documented; New API, which the gateway runs, has two forms of it, and an operator may switch each off."""
+"""The balance. Not documented: New API, which the gateway runs, has two forms of it, and either may be switched off."""
 
 from __future__ import annotations
 

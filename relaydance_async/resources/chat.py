@@ -61,15 +61,16 @@ class Completions(Resource):
             model: its id.
             messages: as OpenAI's; the message of an earlier answer can be passed back as it is.
             stream: give the answer piece by piece, as a `ChatStream` to be used with `async with`.
-            params: `temperature`, `max_tokens`, `tools` and what else OpenAI's method takes; unknown ones through `extra_body`.
+            params: `temperature`, `max_tokens`, `tools` and what else OpenAI's method takes; unknown ones through
+                `extra_body`.
 
         Raises:
             InvalidInputError: before anything is sent.
             APIStatusError: the gateway refused or failed.
             APIConnectionError: no answer; `maybe_accepted` says whether it may be billed.
 
-        A deadline covers the call up to the answer, or up to the opened stream. Cancelling after the request was sent may leave
-        an answer that is paid for.
+        A deadline covers the call up to the answer, or up to the opened stream. Cancelling after the request was sent
+        may leave an answer that is paid for.
         """
         require_text(model, "model")
         body, call_options = split_call_options(params)

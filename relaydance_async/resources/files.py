@@ -16,8 +16,8 @@ class Files(Resource):
         """Upload a file; its `url` goes into `references` of `video.submit`.
 
         Args:
-            file: a path, bytes, a binary file or an asynchronous iterator of bytes. It is sent as it is read, 1 MiB at a time.
-                A binary file is read from where it stands, in a thread, and left open.
+            file: a path, bytes, a binary file or an asynchronous iterator of bytes. It is sent as it is read, 1 MiB at
+                a time. A binary file is read from where it stands, in a thread, and left open.
             filename: default: the path's or the file's own.
             media_type: default: by the ending of the name.
 

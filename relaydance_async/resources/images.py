@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Unpack, cast
 
 from .._sansio.request import with_query
 from ..models.images import ImageParams, ImagesResponse
@@ -20,8 +20,8 @@ class Images(Resource):
         Args:
             model: its id.
             prompt: what to show.
-            params: `n`, `size`, `response_format`, `quality`, `aspect_ratio` and what else OpenAI's method takes; unknown
-                ones through `extra_body`.
+            params: `n`, `size`, `response_format`, `quality`, `aspect_ratio` and what else OpenAI's method takes;
+                unknown ones through `extra_body`.
 
         Raises:
             InvalidInputError: before anything is sent.
@@ -59,7 +59,7 @@ class Images(Resource):
         require_text(model, "model")
         require_text(prompt, "prompt")
         body, call_options = split_call_options(params)
-        images = list(image) if isinstance(image, list | tuple) else [image]
+        images = cast(Sequence[FileInput], image) if isinstance(image, list | tuple) else [cast(FileInput, image)]
         name = "image" if len(images) == 1 else "image[]"
         files: list[tuple[str, FileInput, str | None, str | None]] = [(name, item, None, None) for item in images]
         if mask is not None:

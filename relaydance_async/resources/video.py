@@ -49,13 +49,13 @@ class Video(Resource):
             model: its id.
             prompt: what to show; reference images are cited as `@image1`, `@image2`, … in their order.
             params: `seconds` (length of the clip, by model up to 15), `ratio` ("16:9", …), `resolution` ("1080p", …),
-                `generate_audio`, `callback_url` (the webhook), `references` (URLs, by their ending an image, a video or a
-                sound, or `ImageReference`, `VideoReference`, `AudioReference`, `FirstFrame`, `LastFrame`), `metadata` (any
-                other key, such as `seed`), `extra_body` (top-level fields that this version doesn't know).
+                `generate_audio`, `callback_url` (the webhook), `references` (URLs, by their ending an image, a video or
+                a sound, or `ImageReference`, `VideoReference`, `AudioReference`, `FirstFrame`, `LastFrame`), `metadata`
+                (any other key, such as `seed`), `extra_body` (top-level fields that this version doesn't know).
 
         Raises:
-            InvalidInputError: before anything is sent: a wrong reference, more of them than the API takes (9 images, 3 videos, 3
-                sounds), a first or last frame together with reference images, or a key given twice.
+            InvalidInputError: before anything is sent: a wrong reference, more of them than the API takes (9 images, 3
+                videos, 3 sounds), a first or last frame together with reference images, or a key given twice.
             APIStatusError: the gateway refused; not billed.
             APIConnectionError: no answer; `maybe_accepted` says whether a clip may be in the making.
 
@@ -84,13 +84,15 @@ class Video(Resource):
     ) -> VideoTask:
         """Wait for a task, of this process or of an earlier one: the id is all it takes.
 
-        It asks at once, then after about 2 s, growing to about 15 s, with jitter (the gateway refreshes a task every 15 s).
-        Polls that fail for a while are repeated until the deadline. Asleep, it holds no permit, connection or thread.
+        It asks at once, then after about 2 s, growing to about 15 s, with jitter (the gateway refreshes a task every 15
+        s). Polls that fail for a while are repeated until the deadline. Asleep, it holds no permit, connection or
+        thread.
 
         Args:
             task: a task or its id.
             deadline: seconds to wait; None waits as long as it takes (the gateway gives up after 24 h).
-            on_update: called, and awaited if it can be, with the task at first and at each change. What it raises ends the wait.
+            on_update: called, and awaited if it can be, with the task at first and at each change. What it raises ends
+                the wait.
 
         Raises:
             TaskFailedError: with the task and the upstream's reason.
@@ -135,8 +137,8 @@ class Video(Resource):
     ) -> VideoTask:
         """Submit a clip and wait for it: `submit`, then `wait`, with the arguments and errors of both.
 
-        `on_update` gets the submitted task, with its id, before the wait begins. Cancelling it after that leaves the task running;
-        its id is also in a note on the cancellation (`__notes__`).
+        `on_update` gets the submitted task, with its id, before the wait begins. Cancelling it after that leaves the
+        task running; its id is also in a note on the cancellation (`__notes__`).
         """
         task = await self.submit(model=model, prompt=prompt, **params)
         try:
@@ -156,14 +158,15 @@ class Video(Resource):
     ) -> Path:
         """Save a finished clip. Its URL is on another host, which doesn't get the key.
 
-        It is written to `<path>.<task_id>.part`, checked against the announced length, and renamed at the end: under its final name there
-        is only a whole clip. A broken transfer is resumed where the server can do that.
+        It is written to `<path>.<task_id>.part`, checked against the announced length, and renamed at the end: under
+        its final name there is only a whole clip. A broken transfer is resumed where the server can do that.
 
         Args:
             task: a finished task, or an id, which is retrieved first.
             path: where to; a directory takes `<task_id>.mp4`.
             max_bytes: stop above that size.
-            allow_private_hosts: also from addresses that aren't public. (Loopback is allowed when the API is on loopback.)
+            allow_private_hosts: also from addresses that aren't public. (Loopback is allowed when the API is on
+                loopback.)
 
         Returns:
             The path of the clip.
