@@ -21,7 +21,7 @@ from ._limits import Gate, Permits
 from ._runtime import Runtime, Runtimes
 from ._sansio.retry import RetryPolicy
 from ._sansio.timeout import Timeout, as_timeout
-from ._transports import build_transport, check_http_client
+from ._transports import TransportName, build_transport, check_transport
 from .resources.account import Account
 from .resources.chat import Chat
 from .resources.files import Files
@@ -44,6 +44,7 @@ class AsyncRelayDance:
         deadline: seconds that a whole call may take: queueing, attempts and waits; None for no limit.
         max_concurrency: attempts under way at once, in each event loop. Calls above that wait in turn.
         retry: when and how often a call is repeated.
+        transport: "aiohttp" (the extra, asyncio only), "httpx", or "auto": aiohttp where it can be used.
         http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to
             one loop.
         default_headers: sent with every request to the API.
@@ -64,6 +65,7 @@ class AsyncRelayDance:
         deadline: float | None = None,
         max_concurrency: int = 100,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  (frozen)
+        transport: TransportName = "auto",
         http_client: Any = None,
         default_headers: Mapping[str, str] | None = None,
         on_retry: RetryHook | None = None,
@@ -72,10 +74,11 @@ class AsyncRelayDance:
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
     ) -> None:
         permits = check_max_concurrency(max_concurrency)
-        if http_client is not None:
-            check_http_client(http_client)
+        check_transport(transport, http_client)
         endpoint = build_endpoint(api_key, base_url, allow_http=allow_http)
-        self._runtimes = Runtimes(lambda: Runtime(build_transport(http_client, max_idle=permits), Permits(permits)))
+        self._runtimes = Runtimes(
+            lambda: Runtime(build_transport(transport, http_client, max_idle=permits), Permits(permits))
+        )
         gate = Gate(_clock.monotonic, _clock.sleep)
         self._controller = Controller(endpoint, self._runtimes, gate, _clock)
         self._owner = True

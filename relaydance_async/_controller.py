@@ -199,11 +199,14 @@ class Controller:
                 raise failure
             return await self._attempt(call)
 
+        async def report(state: RetryCallState) -> None:
+            await self._report(call, state)
+
         # A fresh one for each call: it keeps its state on itself.
         retrying = AsyncRetrying(
             retry=lambda state: self._is_repeated(call, state),
             wait=lambda state: call.decision.after if isinstance(call.decision, Retry) else 0.0,
-            before_sleep=lambda state: self._report(call, state),
+            before_sleep=report,  # a coroutine function: tenacity awaits nothing that a lambda returns
             sleep=self.clock.sleep,
             reraise=True,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
 from .._sansio.request import BodyStream
@@ -52,7 +52,7 @@ class TransportResponse(Protocol):
         """
         ...
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body, decompressed, in pieces as they come. Raises like `read`."""
         ...
 

@@ -1,34 +1,66 @@
-"""Which transport a client uses."""
+"""Which transport a client uses.
+
+The caller's client, if there is one; else aiohttp where it is installed and the loop is asyncio's; else httpx. Measured
+by `benchmarks/`: aiohttp takes about a quarter of httpx's CPU for a request.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Literal, TypeAlias
+
+from sniffio import current_async_library
 
 from ..errors import ConfigurationError
 from ._base import Transport
-from ._httpx import ForeignClientTransport, OwnTransport
-from ._pool import SlotPool
+from ._httpx import HttpxTransport
+from ._proxy import has_socks_proxy
 
 log = logging.getLogger("relaydance_async")
 
 
-def check_http_client(http_client: object) -> None:
-    """An `AsyncClient` of httpx or httpx2, or something that behaves like one.
+TransportName: TypeAlias = Literal["auto", "aiohttp", "httpx"]
+
+
+def check_transport(name: object, http_client: object) -> None:
+    """Whether the two fit together and what they need is installed.
 
     Raises:
-        ConfigurationError: for anything else, a sync `httpx.Client` above all.
+        ConfigurationError: an unknown name, a missing extra, or a client that is no `AsyncClient` of httpx or httpx2.
     """
+    if name not in ("auto", "aiohttp", "httpx"):
+        raise ConfigurationError(f"transport must be 'auto', 'aiohttp' or 'httpx', not {name!r}")
+    if name == "aiohttp" and not _has_aiohttp():
+        raise ConfigurationError('transport="aiohttp" needs the extra: pip install "relaydance-async[aiohttp]"')
+    if http_client is None:
+        return
+    if name == "aiohttp":
+        raise ConfigurationError("http_client is a transport of its own; leave transport out")
     if not (hasattr(http_client, "build_request") and hasattr(http_client, "aclose")):
         raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}")
 
 
-def build_transport(http_client: Any, *, max_idle: int) -> Transport:
-    """The transport for one event loop: the caller's client, or a pool of ours."""
-    transport: Transport = (
-        ForeignClientTransport(http_client)
-        if http_client is not None
-        else OwnTransport(SlotPool(max_idle=max_idle), "httpx over a pool of single httpcore connections")
-    )
+def build_transport(name: TransportName, http_client: Any, *, max_idle: int) -> Transport:
+    """The transport for the running loop."""
+    transport = _choose(name, http_client, max_idle)
     log.debug("transport: %s", transport.name)
     return transport
+
+
+def _choose(name: TransportName, http_client: Any, max_idle: int) -> Transport:
+    if http_client is not None:
+        return HttpxTransport.of_caller(http_client)
+    if name == "aiohttp" or (name == "auto" and _aiohttp_fits()):
+        from ._aiohttp import AiohttpTransport
+
+        return AiohttpTransport()
+    return HttpxTransport.of_slots(max_idle=max_idle)
+
+
+def _aiohttp_fits() -> bool:
+    return _has_aiohttp() and current_async_library() == "asyncio" and not has_socks_proxy()
+
+
+def _has_aiohttp() -> bool:
+    return find_spec("aiohttp") is not None

@@ -9,28 +9,46 @@ from ..errors import APIConnectionError, APITimeoutError, RelayDanceError, Respo
 from ._base import WireRequest
 
 # Before any byte of the request could leave.
-_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+_NEVER_SENT = frozenset(
+    {
+        "ConnectError",
+        "ConnectTimeout",
+        "PoolTimeout",
+        "ProxyError",
+        "UnsupportedProtocol",
+        # aiohttp's:
+        "ClientConnectorError",
+        "ClientConnectorSSLError",
+        "ClientHttpProxyError",
+        "ConnectionTimeoutError",
+        "InvalidURL",
+    }
+)
 _TIMEOUTS = {
     "ConnectTimeout": "no connection within {connect:g} s",
     "PoolTimeout": "no free connection in the pool within {connect:g} s",
     "ReadTimeout": "no answer within {read:g} s",
     "WriteTimeout": "the request could not be sent within {write:g} s",
+    "ConnectionTimeoutError": "no connection within {connect:g} s",
+    "SocketTimeoutError": "no answer within {read:g} s",
 }
-_FINAL = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"})
+_BROKEN_CODING = frozenset({"DecodingError", "ContentEncodingError"})
+_FINAL = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL", "RuntimeError"})
 
 
 def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     """Our exception for one of a library's. It holds nothing of the original but its text."""
     names = [kind.__name__ for kind in type(error).__mro__]
     sent = request.sent and not _NEVER_SENT & set(names)
-    if "DecodingError" in names:
+    if not _BROKEN_CODING.isdisjoint(names) or "Can not decode content-encoding" in str(error):
         return ResponseDecodeError(f"the answer's content encoding is broken: {error}")
     for name in names:
         if name in _TIMEOUTS:
             return APITimeoutError(_timeout_message(name, request), retryable=True, maybe_accepted=sent)
     if isinstance(error, TimeoutError):
         return APITimeoutError(_timeout_message("ReadTimeout", request), retryable=True, maybe_accepted=sent)
-    retryable = not _FINAL & set(names)
+    # A certificate that doesn't verify won't the next time either.
+    retryable = not _FINAL & set(names) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
     return APIConnectionError(_message(error, sent), retryable=retryable, maybe_accepted=sent)
 
 

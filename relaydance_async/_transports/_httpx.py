@@ -1,8 +1,8 @@
-"""Sends attempts through httpx: an `AsyncClient` of the caller's, or a transport of ours below one."""
+"""Sends attempts through an `httpx.AsyncClient`: one of ours, over the pool in `_pool`, or the caller's."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import anyio
@@ -12,6 +12,7 @@ from .._sansio.request import BodyStream
 from ..errors import RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
 from ._failures import build_failure
+from ._pool import SENT_MARK, SlotPool
 
 CLOSE_SECONDS = 2.0
 """How long a cancelled call may take to say goodbye to its connection (TLS close)."""
@@ -32,15 +33,16 @@ class HttpxResponse:
     async def read(self, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        async for piece in self.chunks():
+        chunks = self.chunks()
+        async for piece in chunks:
             pieces.append(piece)
             size += len(piece)
             if size > limit:
-                await self.aclose()
+                await chunks.aclose()
                 raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", body=pieces[0][:1024])
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         failure: RelayDanceError | None = None
         try:
             async for piece in self._response.aiter_bytes():
@@ -55,35 +57,36 @@ class HttpxResponse:
             raise failure
 
     async def aclose(self) -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS):
-            await self._response.aclose()
+        if not self._response.is_closed:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS):
+                await self._response.aclose()
 
 
-class ForeignClientTransport:
-    """An `httpx.AsyncClient` or `httpx2.AsyncClient` of the caller's: its pool, proxies, hooks, TLS options hold."""
+class HttpxTransport:
+    """An `httpx.AsyncClient`, or one of httpx2's: its pool, proxies, hooks and TLS options hold."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, name: str, *, owned: bool) -> None:
         self._client = client
-        self.name = f"{type(client).__module__.partition('.')[0]}.AsyncClient of the caller"
+        self._owned = owned
+        self.name = name
+
+    @classmethod
+    def of_caller(cls, client: Any) -> HttpxTransport:
+        """Send with the caller's client, which stays the caller's to close."""
+        return cls(client, f"the caller's {type(client).__module__.partition('.')[0]}.AsyncClient", owned=False)
+
+    @classmethod
+    def of_slots(cls, *, max_idle: int) -> HttpxTransport:
+        """Send with a client of ours, over a pool of single connections."""
+        # The pool reads the proxies of the environment itself.
+        client = httpx.AsyncClient(transport=SlotPool(max_idle=max_idle), trust_env=False)
+        return cls(client, "httpx over a pool of single connections", owned=True)
 
     async def send(self, request: WireRequest) -> HttpxResponse:
         """See `Transport`."""
-        timeout = request.timeout
         failure: RelayDanceError
         try:
-            outgoing = self._client.build_request(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                content=_content(request.body),
-                timeout={
-                    "connect": timeout.connect,
-                    "read": timeout.read,
-                    "write": timeout.write,
-                    "pool": timeout.connect,
-                },
-            )
-            request.sent = True
+            outgoing = self._build(request)
             response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
             failure = build_failure(error, request)
@@ -91,51 +94,28 @@ class ForeignClientTransport:
             return HttpxResponse(response, request)
         raise failure
 
+    def _build(self, request: WireRequest) -> Any:
+        content = request.body.open() if isinstance(request.body, BodyStream) else request.body
+        limits = request.timeout
+        timeout = {
+            "connect": limits.connect,
+            "read": limits.read,
+            "write": limits.write,
+            "pool": limits.connect,
+        }
+        if self._owned:
+            extensions = {"timeout": timeout, SENT_MARK: request}
+            return httpx.Request(
+                request.method, request.url, headers=request.headers, content=content, extensions=extensions
+            )
+        # Somebody else's transport doesn't tell when it sends.
+        request.sent = True
+        headers = dict(request.headers)
+        return self._client.build_request(
+            request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout}
+        )
+
     async def aclose(self) -> None:
-        """Leave it open: whoever made it closes it."""
-
-
-class OwnTransport:
-    """A transport of ours below `httpx.AsyncClient`."""
-
-    def __init__(self, transport: httpx.AsyncBaseTransport, name: str) -> None:
-        self._transport = transport
-        self.name = name
-
-    async def send(self, request: WireRequest) -> HttpxResponse:
-        """See `Transport`."""
-        failure: RelayDanceError
-        try:
-            response = await self._transport.handle_async_request(_build_request(request))
-        except Exception as error:
-            failure = build_failure(error, request)
-        else:
-            return HttpxResponse(response, request)
-        raise failure
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._transport.aclose()
-
-
-def _build_request(request: WireRequest) -> httpx.Request:
-    timeout = request.timeout
-    return httpx.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        content=_content(request.body),
-        extensions={
-            "timeout": {
-                "connect": timeout.connect,
-                "read": timeout.read,
-                "write": timeout.write,
-                "pool": timeout.connect,
-            },
-            "relaydance.request": request,
-        },
-    )
-
-
-def _content(body: bytes | BodyStream | None) -> bytes | AsyncIterator[bytes] | None:
-    return body.open() if isinstance(body, BodyStream) else body
+        """Close the connections of a client of ours."""
+        if self._owned:
+            await self._client.aclose()

@@ -28,6 +28,9 @@ KEEPALIVE_SECONDS = 5.0
 
 CLOSE_SECONDS = 2.0
 
+SENT_MARK = "relaydance.request"
+"""The extension under which the pool finds the `WireRequest`, to say whether it was sent."""
+
 Key = tuple[bytes, bytes, int]
 
 
@@ -193,7 +196,7 @@ class _SlotStream(httpx.AsyncByteStream):
 
 
 def _mark_sent(request: httpx.Request, sent: bool) -> None:
-    ours = request.extensions.get("relaydance.request")
+    ours = request.extensions.get(SENT_MARK)
     if isinstance(ours, WireRequest):
         ours.sent = sent
 

@@ -15,3 +15,8 @@ def proxy_for(scheme: str, host: str, port: int) -> str | None:
     if not proxy or proxy_bypass(f"{host}:{port}") or proxy_bypass(host):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def has_socks_proxy() -> bool:
+    """Whether a proxy of the environment speaks SOCKS, which aiohttp doesn't."""
+    return any(proxy.startswith("socks") for proxy in getproxies().values())

@@ -151,7 +151,10 @@ class ChatStream:
     async def aclose(self) -> None:
         """Give the connection and the permit back. Safe to call twice; nothing more can be read."""
         self._closed = True
-        await self._exchange.aclose()
+        try:
+            await self._pieces.aclose()
+        finally:
+            await self._exchange.aclose()
 
     async def __aenter__(self) -> Self:
         return self
