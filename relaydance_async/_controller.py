@@ -252,6 +252,7 @@ class Controller:
         except RelayDanceError as error:
             failure = error
         else:
+            self._gate.accepted()
             runtime.permits.grow()
             return result
         if not call.request.is_foreign:
@@ -262,7 +263,7 @@ class Controller:
         await runtime.permits.acquire()
         try:
             if not call.request.is_foreign:
-                await self._pass_gate(call)
+                await self._pass_gate(call, runtime.permits)
             wire = attempt.wire = self._build_wire(call)
             response = await runtime.transport.send(wire)
         except BaseException:
@@ -278,16 +279,14 @@ class Controller:
             if not exchange.kept_open:
                 await exchange.aclose()
 
-    async def _pass_gate(self, call: Call[Any]) -> None:
+    async def _pass_gate(self, call: Call[Any], permits: Permits) -> None:
         pause, left = self._gate.remaining(), call.time_left()
-        if not pause:
-            return
-        if left is not None and pause >= left:
+        if pause and left is not None and pause >= left:
             raise RateLimitError(
                 f"the key is cooling down after a 429 for {pause:.1f} s more, longer than the deadline allows",
                 retry_after=pause,
             )
-        await self._gate.wait()
+        await self._gate.wait(permits.turn)
 
     def _build_wire(self, call: Call[Any]) -> WireRequest:
         request, options = call.request, call.options
@@ -308,8 +307,8 @@ class Controller:
 
     def _learn_from(self, error: RelayDanceError, permits: Permits) -> None:
         if isinstance(error, RateLimitError) and error.status_code is not None:
-            permits.shrink()
-            self._gate.close_for(error.retry_after if error.retry_after is not None else _COOL_DOWN)
+            if self._gate.refused(error.retry_after if error.retry_after is not None else _COOL_DOWN):
+                permits.shrink()
         elif isinstance(error, ServerError) and error.code is not None and error.code.endswith("_overloaded"):
             permits.shrink()
 

@@ -65,6 +65,8 @@ __all__ = [
     "WebhookVerificationError",
 ]
 
+_SENTENCE_ENDS = (".", "!", "?", "。", "！", "？")
+
 
 class RelayDanceError(Exception):
     """The root of all errors of this package. Plain data: it pickles, copies and compares by value.
@@ -163,12 +165,15 @@ class RelayDanceError(Exception):
             f"param {self.param}" if self.param else "",
             f"task {self.task_id}" if self.task_id and self.task_id not in self.message else "",
             f"{self.method} {self.path}" if self.method else "",
-            f"request id {self.request_id}" if self.request_id else "",
+            f"request id {self.request_id}" if self.request_id and self.request_id not in self.message else "",
             f"{len(self.attempts)} attempts" if len(self.attempts) > 1 else "",
         ]
         known = ", ".join(fact for fact in facts if fact)
+        sentence = f"{status}{self.message}{f' ({known})' if known else ''}"
         advice = self.advice()
-        return f"{status}{self.message}{f' ({known})' if known else ''}{f'. {advice}.' if advice else ''}"
+        if not advice:
+            return sentence
+        return f"{sentence}{'' if sentence.endswith(_SENTENCE_ENDS) else '.'} {advice}."
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

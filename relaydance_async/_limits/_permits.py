@@ -20,6 +20,8 @@ class Permits:
     def __init__(self, maximum: int) -> None:
         self.maximum = maximum
         self.in_use = 0
+        self.turn = anyio.Lock()
+        """Whose turn it is at the gate."""
         self._limit = float(maximum)
         # Ordered, and any entry can be removed at once when its waiter is cancelled.
         self._waiters: OrderedDict[anyio.Event, None] = OrderedDict()

@@ -6,11 +6,10 @@ by `benchmarks/`: aiohttp takes about a quarter of httpx's CPU for a request.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
-
-from sniffio import current_async_library
 
 from ..errors import ConfigurationError
 from ._base import Transport
@@ -59,7 +58,11 @@ def _choose(name: TransportName, http_client: Any, max_idle: int) -> Transport:
 
 
 def _aiohttp_fits() -> bool:
-    return _has_aiohttp() and current_async_library() == "asyncio" and not has_socks_proxy()
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False  # trio
+    return _has_aiohttp() and not has_socks_proxy()
 
 
 def _has_aiohttp() -> bool:

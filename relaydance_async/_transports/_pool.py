@@ -8,6 +8,7 @@ A connection whose request did not end in a fully read answer is closed.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
@@ -17,7 +18,6 @@ from typing import Any, Protocol, cast
 import anyio
 import httpcore
 import httpx
-from sniffio import current_async_library
 
 from ._base import WireRequest
 from ._proxy import proxy_for
@@ -202,7 +202,9 @@ def _mark_sent(request: httpx.Request, sent: bool) -> None:
 
 
 def _network_backend() -> httpcore.AsyncNetworkBackend:
-    if current_async_library() == "trio":
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
         return cast(httpcore.AsyncNetworkBackend, httpcore.TrioBackend())
     return cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 

@@ -40,8 +40,10 @@ def task_status(word: str) -> TaskStatus:
 def normalize_task(body: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `VideoTask` from any of the shapes; what it doesn't know is kept."""
     fields = _unwrapped(body)
-    raw_status = _text(fields.get("raw_status")) or _text(fields.get("status"))
-    status = task_status(raw_status)
+    word = _text(fields.get("status"))
+    # A dumped task has both, and its `raw_status` may be "": no word had come.
+    raw_status = _text(fields["raw_status"]) if isinstance(fields.get("raw_status"), str) else word
+    status = task_status(raw_status or word)
     ended = status in ("succeeded", "failed")
     return {
         **{name: value for name, value in fields.items() if name not in _NAMES_KEPT_OUT},
@@ -79,7 +81,7 @@ def _progress(value: Any) -> float | None:
         value = value.strip().removesuffix("%")
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return min(max(number, 0.0), 100.0) if number == number else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -146,11 +145,13 @@ def _as_reference(value: object) -> object:
     return ImageReference(value)
 
 
-def _check_url(url: str) -> None:
-    if not urlsplit(url).scheme or url != url.strip():
-        raise ValueError(
-            f"{url[:80]!r} is not a URL; upload a local file first: file = await client.files.upload(path)"
-        )
+def _check_url(url: object) -> None:
+    # A scheme of one letter is a Windows drive.
+    if not isinstance(url, str) or len(urlsplit(url).scheme) < 2 or url != url.strip():
+        raise ValueError(f"{url!r:.80} is not a URL; upload a local file first: file = await client.files.upload(path)")
+
+
+_MOST_SECONDS = 1e9
 
 
 def _as_seconds(value: object) -> object:
@@ -158,8 +159,8 @@ def _as_seconds(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("seconds is a number of seconds")
     if isinstance(value, int | float):
-        if not math.isfinite(value) or value <= 0:
-            raise ValueError("seconds must be more than 0")
+        if not 0 < value < _MOST_SECONDS:
+            raise ValueError("seconds must be more than 0, and finite")
         return str(int(value)) if value == int(value) else str(value)
     return value
 
