@@ -20,10 +20,13 @@ def build_multipart(
 
     Returns:
         The body and its content type. Its length is known when that of every file is.
+
+    Raises:
+        InvalidInputError: for what a form can't hold: lone surrogates, line breaks in a media type.
     """
     parts: list[bytes | BodyStream] = []
     for name, value in fields:
-        parts.append(_head(boundary, name) + value.encode() + b"\r\n")
+        parts.append(_head(boundary, name) + _encoded(value) + b"\r\n")
     for name, filename, kind, content in files:
         parts += [_head(boundary, name, filename, kind), content, b"\r\n"]
     parts.append(f"--{boundary}--\r\n".encode())
@@ -61,13 +64,22 @@ def _total(parts: list[bytes | BodyStream]) -> int | None:
 def _head(boundary: str, name: str, filename: str | None = None, kind: str | None = None) -> bytes:
     disposition = f'form-data; name="{_quoted(name)}"'
     if filename is not None:
-        disposition += f'; filename="{_quoted(filename)}"'
+        # A name from the file system may hold what isn't text; it only names the file, so it needn't arrive exactly.
+        readable = filename.encode("utf-8", "replace").decode()
+        disposition += f'; filename="{_quoted(readable)}"'
     lines = [f"--{boundary}", f"Content-Disposition: {disposition}"]
     if kind is not None:
         if any(c in kind for c in "\r\n"):
             raise InvalidInputError("a media type must not hold line breaks")
         lines.append(f"Content-Type: {kind}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+    return _encoded("\r\n".join(lines) + "\r\n\r\n")
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"an argument can't be sent in a form: {error}") from None
 
 
 def _quoted(value: str) -> str:

@@ -117,12 +117,22 @@ def path_segment(value: object, *, name: str) -> str:
     """
     if not isinstance(value, str) or not value.strip() or value in (".", ".."):
         raise InvalidInputError(f"{name} must be a non-empty string, not {value!r}")
-    return quote(value, safe="")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"{name} holds characters that can't be sent: {value!r}") from None
 
 
 def with_query(path: str, query: Mapping[str, str] | None) -> str:
-    """The path with a query string, if there is one."""
-    return f"{path}?{urlencode(query)}" if query else path
+    """The path with a query string, if there is one.
+
+    Raises:
+        InvalidInputError: for what a URL can't hold: lone surrogates.
+    """
+    try:
+        return f"{path}?{urlencode(query)}" if query else path
+    except UnicodeEncodeError:
+        raise InvalidInputError("extra_query holds characters that can't be sent") from None
 
 
 def build_model(model: type[M], arguments: Mapping[str, Any]) -> M:

@@ -34,10 +34,18 @@ class RetryPolicy:
     retry_ambiguous: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise ConfigurationError(f"max_attempts must be 1 or more, not {self.max_attempts!r}")
-        if not (0 <= self.base < float("inf") and 0 <= self.cap < float("inf")):
+        if not _is_whole(self.max_attempts) or self.max_attempts < 1:
+            raise ConfigurationError(f"max_attempts must be a whole number of 1 or more, not {self.max_attempts!r}")
+        if not (_is_seconds(self.base) and _is_seconds(self.cap)):
             raise ConfigurationError(f"base and cap must be seconds, 0 or more, not {self.base!r} and {self.cap!r}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 @dataclass(frozen=True, slots=True)

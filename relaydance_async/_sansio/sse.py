@@ -86,14 +86,12 @@ class SSEParser:
             if self._data:
                 events.append(ServerSentEvent(b"\n".join(self._data), self._event))
             self._data, self._data_size, self._event = [], 0, None
-        elif line.startswith(b"data:"):
+        elif line.startswith(b"data:") or line == b"data":
             value = line[6:] if line[5:6] == b" " else line[5:]
             self._data.append(value)
             self._data_size += len(value) + 1
             self._check(self._data_size)
-        elif line == b"data":
-            self._data.append(b"")
-        elif line.startswith(b"event:"):
+        elif line.startswith(b"event:") or line == b"event":
             self._event = line[6:].removeprefix(b" ").decode("utf-8", "replace") or None
 
     def _check(self, size: int) -> None:

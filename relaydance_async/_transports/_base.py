@@ -7,16 +7,18 @@ from typing import Protocol
 
 from .._sansio.request import BodyStream
 from .._sansio.timeout import Timeout
+from ..errors import InvalidInputError
 
 
 class WireRequest:
     """One attempt on its way. Its repr shows no headers: one of them is the key.
 
     Attributes:
+        body_error: why the body could not be read to its end; whatever the connection said of that, this is the reason.
         sent: set by the transport as soon as a byte of the request may have left; from then on a failure is ambiguous.
     """
 
-    __slots__ = ("body", "headers", "method", "sent", "timeout", "url")
+    __slots__ = ("body", "body_error", "headers", "method", "sent", "timeout", "url")
 
     def __init__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | BodyStream | None, timeout: Timeout
@@ -24,9 +26,24 @@ class WireRequest:
         self.method = method
         self.url = url
         self.headers = headers
-        self.body = body
+        self.body = self._watched(body) if isinstance(body, BodyStream) else body
+        self.body_error: InvalidInputError | None = None
         self.timeout = timeout
         self.sent = False
+
+    def _watched(self, body: BodyStream) -> BodyStream:
+        async def pieces() -> AsyncGenerator[bytes, None]:
+            try:
+                async for piece in body.open():
+                    yield piece
+            except InvalidInputError as error:
+                self.body_error = error
+                raise
+            except Exception as error:
+                self.body_error = InvalidInputError(f"the body can't be read: {type(error).__name__}: {error}")
+                raise
+
+        return BodyStream(pieces, body.length, body.replayable)
 
     def __repr__(self) -> str:
         return f"<WireRequest {self.method} {self.url}>"

@@ -38,6 +38,9 @@ _FINAL = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL", "
 
 def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     """Our exception for one of a library's. It holds nothing of the original but its text."""
+    if request.body_error is not None:
+        # A request without its end is never accepted.
+        return request.body_error
     names = [kind.__name__ for kind in type(error).__mro__]
     sent = request.sent and not _NEVER_SENT & set(names)
     if not _BROKEN_CODING.isdisjoint(names) or "Can not decode content-encoding" in str(error):

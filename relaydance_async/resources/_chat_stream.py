@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from .._controller import Exchange
 from .._sansio.decode import build_error_in
-from .._sansio.envelope import Envelope, parse_envelope
+from .._sansio.envelope import BODY_KEPT, Envelope, build_status_error, parse_envelope
 from .._sansio.sse import ServerSentEvent, SSEParser
 from ..errors import APIConnectionError, IncompleteStreamError, RelayDanceError, StreamError
 from ..models.chat import ChatCompletion, ChatCompletionChunk, CompletionBuilder
@@ -35,6 +35,7 @@ class ChatStream:
         IncompleteStreamError: it ended although a choice never got a `finish_reason` (the gateway sends `[DONE]` also
             when its upstream broke off).
         StreamError: an `error` event came, or the connection broke; `text` has what had arrived.
+        APIStatusError: it was no stream but an error, under the content type of one.
     """
 
     def __init__(self, exchange: Exchange) -> None:
@@ -44,6 +45,8 @@ class ChatStream:
         self._parser = SSEParser()
         self._events: deque[ServerSentEvent] = deque()
         self._builder = CompletionBuilder()
+        self._head = b""
+        """The first bytes, kept until a chunk comes: they may be no stream at all."""
         self._ended = False
         self._closed = False
 
@@ -85,6 +88,8 @@ class ChatStream:
         except StopAsyncIteration:
             self._ended = True
             return
+        if self._builder.empty and len(self._head) < BODY_KEPT:
+            self._head += piece
         for event in self._parser.feed(piece):
             if event.data == _DONE:
                 self._ended = True
@@ -118,6 +123,10 @@ class ChatStream:
 
     def _check_whole(self) -> None:
         if self._builder.empty:
+            # The gateway also sends a plain JSON error as text/event-stream.
+            envelope = parse_envelope(self._head)
+            if envelope is not None:
+                raise build_status_error(self._exchange.attempt.meta(), envelope)
             raise self._completed(IncompleteStreamError("the stream ended before it began"))
         if self._builder.unfinished:
             raise self._completed(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import mimetypes
 import os
 import secrets
@@ -18,6 +20,8 @@ from ..errors import InvalidInputError
 
 PIECE = 1024 * 1024
 """Bytes read at once."""
+
+_OPEN_AS_TEXT = "the file is open as text; open it with mode 'rb'"
 
 FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable[bytes]
 """A path, the bytes themselves, a binary file, or an asynchronous iterator of bytes."""
@@ -44,12 +48,19 @@ async def build_upload(
         known_as = filename or _name_of(content)
         kind = media_type or mimetypes.guess_type(known_as)[0] or "application/octet-stream"
         parts.append((name, known_as, kind, await _body_of(content)))
-    texts = [(name, str(value)) for name, value in (fields or {}).items() if value is not None]
+    texts = [(name, _as_field(value)) for name, value in (fields or {}).items() if value is not None]
     body, content_type = build_multipart(texts, parts, boundary=secrets.token_hex(16))
     headers = {"content-type": content_type}
     if body.length is not None:
         headers["content-length"] = str(body.length)
     return PreparedRequest("POST", path, RetrySafety.BILLED, body, headers)
+
+
+def _as_field(value: object) -> str:
+    try:
+        return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"a field of the form can't be sent: {error}") from None
 
 
 def _name_of(content: object) -> str:
@@ -68,6 +79,8 @@ async def _body_of(content: FileInput) -> BodyStream:
     if isinstance(content, AsyncIterable):
         stream = aiter(content)
         return BodyStream(lambda: stream, None, replayable=False)
+    if isinstance(content, io.TextIOBase):
+        raise InvalidInputError(_OPEN_AS_TEXT)
     if hasattr(content, "read"):
         return await _file_body(content)
     raise InvalidInputError(
@@ -117,7 +130,7 @@ async def _file_body(file: BinaryIO) -> BodyStream:
             await anyio.to_thread.run_sync(file.seek, start)
         while piece := await anyio.to_thread.run_sync(file.read, PIECE):
             if not isinstance(piece, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise InvalidInputError("the file is open as text; open it with mode 'rb'")
+                raise InvalidInputError(_OPEN_AS_TEXT)
             yield piece
 
     return BodyStream(pieces, length, replayable=start >= 0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Unpack, cast
 
 from .._sansio.request import with_query
+from ..errors import InvalidInputError
 from ..models.images import ImageParams, ImagesResponse
 from ._resource import Resource, apply_call_options, require_text, split_call_options
 from ._upload import FileInput, build_upload
@@ -60,6 +61,8 @@ class Images(Resource):
         require_text(prompt, "prompt")
         body, call_options = split_call_options(params)
         images = cast(Sequence[FileInput], image) if isinstance(image, list | tuple) else [cast(FileInput, image)]
+        if not images:
+            raise InvalidInputError("image must not be empty")
         name = "image" if len(images) == 1 else "image[]"
         files: list[tuple[str, FileInput, str | None, str | None]] = [(name, item, None, None) for item in images]
         if mask is not None:

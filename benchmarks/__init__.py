@@ -1,0 +1,1 @@
+"""Measures the client against its peers: `python -m benchmarks`, or `nox -s bench`."""

@@ -1,0 +1,73 @@
+"""A steady load: so many calls in flight at all times."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from typing import TypedDict
+
+from .peers import PEERS, Call
+
+_SETTLE = 0.1
+"""Seconds between the first answer of the slowest worker and the beginning of the measurement."""
+
+
+class Load(TypedDict):
+    """What a steady load cost and gave."""
+
+    cpu_us: float
+    """CPU of this process for each call, microseconds."""
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def measure_peer(peer: str, origin: str, in_flight: int, seconds: float) -> Load:
+    """In a process of its own; see `child`."""
+
+    async def run() -> Load:
+        async with PEERS[peer](origin, in_flight) as call:
+            return await measure(call, in_flight, seconds)
+
+    return asyncio.run(run())
+
+
+async def measure(call: Call, in_flight: int, seconds: float) -> Load:
+    """Let that many workers call again and again; counted once each has had an answer."""
+    took: list[float] = []
+    warm = 0
+    running = True
+    all_warm = asyncio.Event()
+
+    async def worker() -> None:
+        nonlocal warm
+        await call()
+        warm += 1
+        if warm == in_flight:
+            all_warm.set()
+        while running:
+            began = time.perf_counter()
+            await call()
+            took.append(time.perf_counter() - began)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(in_flight):
+            group.create_task(worker())
+        await all_warm.wait()
+        await asyncio.sleep(_SETTLE)
+        gc.collect()
+        took.clear()
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.sleep(seconds)
+        while len(took) < 10:
+            await asyncio.sleep(seconds / 10)
+        elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu
+        measured = sorted(took)
+        running = False
+    return {
+        "cpu_us": cpu / len(measured) * 1e6,
+        "per_second": len(measured) / elapsed,
+        "p50_ms": measured[len(measured) // 2] * 1e3,
+        "p99_ms": measured[int(len(measured) * 0.99)] * 1e3,
+    }

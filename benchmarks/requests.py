@@ -1,0 +1,133 @@
+"""Point 1: the CPU that a request costs, and how it grows with the number in flight (point 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .child import ChildError, call_once
+from .children import Children, in_turns, medians
+from .ours import OURS, OURS_AIOHTTP, make_client
+from .payloads import MESSAGES, MODEL
+from .peers import AIOHTTP, HTTPX, HTTPX2, OPENAI, OPENAI_AIOHTTP, PEERS
+from .report import Report
+from .server import LocalServer
+from .settings import Settings
+
+Loads = dict[str, dict[int, dict[str, float]]]
+
+_IN_FLIGHT = (1, 10, 100, 1_000)
+_MOST = 5_000
+_TOO_SLOW = (HTTPX, HTTPX2, OPENAI)
+"""Take minutes at 5,000 in flight: their cost for each request grows with the number."""
+_WAITING = 2_000
+
+
+def run(settings: Settings) -> list[Report]:
+    """The reports of points 1 and 2."""
+    with LocalServer() as server:
+        loads = _measure_loads(settings, server.origin)
+        waiting = {name: _bytes_per_waiting(name, server.origin) for name in (OURS, OURS_AIOHTTP) if name in loads}
+    return [_report_cost(loads), _report_flatness(loads, waiting)]
+
+
+def _measure_loads(settings: Settings, origin: str) -> Loads:
+    loads: Loads = {name: {} for name in PEERS}
+    with Children() as children:
+        for in_flight in (*_IN_FLIGHT, *([_MOST] if settings.full else [])):
+            names = [name for name in PEERS if in_flight < _MOST or name not in _TOO_SLOW]
+
+            def measure(name: str, in_flight: int = in_flight) -> dict[str, float] | None:
+                seconds = settings.seconds
+                return children.call(
+                    name, "load", "measure_peer", peer=name, origin=origin, in_flight=in_flight, seconds=seconds
+                )
+
+            for name, results in in_turns(names, settings.repeats, measure).items():
+                loads[name][in_flight] = medians(results)
+    return {name: levels for name, levels in loads.items() if levels}
+
+
+def _report_cost(loads: Loads) -> Report:
+    levels = sorted({level for found in loads.values() for level in found})
+    report = Report("1. CPU per request (µs), and requests per second", ["in flight", *(f"{level:,}" for level in levels)])
+    for name, found in loads.items():
+        cells = [f"{found[level]['cpu_us']:,.0f} ({found[level]['per_second']:,.0f}/s)" if level in found else "–" for level in levels]
+        report.row(name, *cells)
+    _check_ratio(report, loads, OURS, OPENAI, {100: 0.45, 1_000: 0.2})
+    _check_ratio(report, loads, OURS_AIOHTTP, AIOHTTP, dict.fromkeys(levels, 1.6))
+    _check_ratio(report, loads, OURS_AIOHTTP, OPENAI_AIOHTTP, dict.fromkeys(levels, 0.25))
+    report.data = {"loads": loads}
+    return report
+
+
+def _check_ratio(report: Report, loads: Loads, ours: str, peer: str, goals: dict[int, float]) -> None:
+    for level, goal in goals.items():
+        mine, theirs = loads.get(ours, {}).get(level), loads.get(peer, {}).get(level)
+        if mine and theirs:
+            report.check(f"{ours} / {peer}, {level:,} in flight", mine["cpu_us"] / theirs["cpu_us"], "≤", goal)
+
+
+def _report_flatness(loads: Loads, waiting: dict[str, dict[str, float]]) -> Report:
+    report = Report("2. Flat", ["", "CPU at most / at 10", "p99 / p50 at 100", "KB queued", "KB in flight"])
+    for name, found in loads.items():
+        most = max(found)
+        growth = found[most]["cpu_us"] / found[10]["cpu_us"]
+        tail = found[100]["p99_ms"] / found[100]["p50_ms"]
+        kept = waiting.get(name, {"queued": float("nan"), "in_flight": float("nan")})
+        report.row(name, growth, tail, kept["queued"] / 1024, kept["in_flight"] / 1024)
+        if name in (OURS, OURS_AIOHTTP):
+            report.check(f"{name}: CPU per request at {most:,} / at 10 in flight", growth, "≤", 1.25)
+            report.check(f"{name}: p99 / p50 at 100 in flight", tail, "≤", 3)
+            report.check(f"{name}: memory of a call that waits for its turn", kept["queued"] / 1024, "≤", 8, "KB")
+    report.notes.append("Memory is what a call holds beyond a bare coroutine that waits (tracemalloc): queued for a permit, and sent.")
+    report.data = {"waiting": waiting}
+    return report
+
+
+def _bytes_per_waiting(name: str, origin: str) -> dict[str, float]:
+    try:
+        return {
+            state: call_once("requests", "measure_waiting", name=name, origin=origin, state=state)
+            for state in ("queued", "in_flight")
+        }
+    except ChildError:
+        return {"queued": float("nan"), "in_flight": float("nan")}
+
+
+def measure_waiting(name: str, origin: str, state: str) -> float:
+    """In a process of its own: the bytes that a waiting call holds beyond a bare coroutine's."""
+
+    async def bare() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def run() -> float:
+        permits = _WAITING if state == "in_flight" else 10
+        async with make_client(f"{origin}/hang", permits, aiohttp=name == OURS_AIOHTTP) as client:
+
+            async def call() -> None:
+                await client.chat.completions.create(model=MODEL, messages=MESSAGES)
+
+            await _bytes_each(call, 20)  # what is made once
+            return await _bytes_each(call, _WAITING) - await _bytes_each(bare, _WAITING)
+
+    return asyncio.run(run())
+
+
+async def _bytes_each(call: Callable[[], Awaitable[Any]], count: int) -> float:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        tasks = [asyncio.ensure_future(call()) for _ in range(count)]
+        await asyncio.sleep(2)
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return held / count

@@ -1,0 +1,134 @@
+"""A streamed completion is put together again from its pieces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relaydance_async import ChatCompletionChunk
+from relaydance_async.models.chat import ChatCompletion, CompletionBuilder
+
+Json = dict[str, Any]
+
+
+def chunk(*choices: Json, **fields: Any) -> ChatCompletionChunk:
+    return ChatCompletionChunk.model_validate({"id": "c1", "created": 5, "model": "m", "choices": choices, **fields})
+
+
+def choice(index: int = 0, finish_reason: str | None = None, **delta: Any) -> Json:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason}
+
+
+def build(*chunks: ChatCompletionChunk) -> ChatCompletion:
+    builder = CompletionBuilder()
+    for item in chunks:
+        builder.add(item)
+    return builder.build()
+
+
+def call(index: int, **fields: Any) -> Json:
+    """A piece of a tool call."""
+    return {"index": index, **fields}
+
+
+def test_text_comes_together_with_the_head_of_the_first_chunk() -> None:
+    whole = build(
+        chunk(choice(role="assistant", content="")),
+        chunk(choice(content="Hello")),
+        chunk(choice(content=", you")),
+        chunk(choice(finish_reason="stop")),
+    )
+    assert (whole.id, whole.created, whole.model, whole.object) == ("c1", 5, "m", "chat.completion")
+    assert whole.choices[0].message.content == "Hello, you"
+    assert whole.choices[0].message.role == "assistant"
+    assert whole.choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_comes_together_in_either_spelling(name: str) -> None:
+    whole = build(chunk(choice(**{name: "The user "})), chunk(choice(**{name: "asks."})), chunk(choice(content="Hi")))
+    assert getattr(whole.choices[0].message, name) == "The user asks."
+    assert whole.choices[0].message.content == "Hi"
+
+
+def test_tool_call_arguments_come_together_by_index_however_they_are_mixed() -> None:
+    whole = build(
+        chunk(choice(tool_calls=[call(0, id="a", type="function", function={"name": "first", "arguments": ""})])),
+        chunk(choice(tool_calls=[call(1, id="b", type="function", function={"name": "second", "arguments": "["})])),
+        chunk(choice(tool_calls=[call(0, function={"arguments": '{"x"'}), call(1, function={"arguments": "1"})])),
+        chunk(choice(tool_calls=[call(1, function={"arguments": "]"})])),
+        chunk(choice(tool_calls=[call(0, function={"arguments": ": 1}"})])),
+        chunk(choice(finish_reason="tool_calls")),
+    )
+    calls = whole.choices[0].message.tool_calls
+    assert calls is not None
+    assert [(c.id, c.type, c.function and c.function.name, c.function and c.function.arguments) for c in calls] == [
+        ("a", "function", "first", '{"x": 1}'),
+        ("b", "function", "second", "[1]"),
+    ]
+    assert whole.choices[0].message.content is None
+
+
+def test_a_tool_call_may_come_without_arguments_or_with_null_ones() -> None:
+    whole = build(chunk(choice(tool_calls=[call(0, id="a", function={"name": "now", "arguments": None})])))
+    calls = whole.choices[0].message.tool_calls
+    assert calls is not None
+    assert calls[0].function is not None
+    assert calls[0].function.arguments == ""
+
+
+def test_several_choices_are_kept_apart_and_in_order() -> None:
+    whole = build(
+        chunk(choice(1, content="one"), choice(0, content="zero")),
+        chunk(choice(0, content="!")),
+        chunk(choice(1, finish_reason="length")),
+        chunk(choice(0, finish_reason="stop")),
+    )
+    assert [(c.index, c.message.content, c.finish_reason) for c in whole.choices] == [
+        (0, "zero!", "stop"),
+        (1, "one", "length"),
+    ]
+
+
+def test_the_usage_chunk_has_no_choices_and_is_kept() -> None:
+    whole = build(
+        chunk(choice(content="Hi", finish_reason="stop")),
+        chunk(usage={"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4, "cached": 2}),
+    )
+    assert whole.usage is not None
+    assert whole.usage.total_tokens == 4
+    assert whole.usage.model_extra == {"cached": 2}
+
+
+def test_a_choice_without_a_finish_reason_is_unfinished() -> None:
+    builder = CompletionBuilder()
+    assert builder.empty
+    builder.add(chunk(choice(0, content="a"), choice(1, content="b", finish_reason="stop")))
+    assert not builder.empty
+    assert builder.unfinished == [0]
+    assert builder.text == "a"
+
+
+def test_the_text_so_far_is_that_of_the_first_choice_only() -> None:
+    builder = CompletionBuilder()
+    assert builder.text == ""
+    builder.add(chunk(choice(1, content="b")))
+    assert builder.text == ""
+    assert chunk(choice(1, content="b")).text() == ""
+    assert chunk(choice(0, content="a"), choice(1, content="b")).text() == "a"
+    assert chunk().text() == ""
+
+
+def test_nothing_at_all_builds_a_completion_without_choices() -> None:
+    assert build().choices == []
+
+
+@given(st.text(max_size=40), st.lists(st.integers(0, 40), max_size=6))
+def test_any_split_of_the_text_comes_together_the_same(text: str, cuts: list[int]) -> None:
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    whole = build(*(chunk(choice(content=piece)) for piece in pieces), chunk(choice(finish_reason="stop")))
+    assert (whole.choices[0].message.content or "") == text

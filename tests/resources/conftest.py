@@ -1,0 +1,44 @@
+"""Sandboxes and clients for the tests of the endpoints, in both dialects and over every transport."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from relaydance_async import AsyncRelayDance
+from relaydance_async.sandbox import Sandbox
+from tests.resources.support import Bench
+
+
+@pytest.fixture(params=["gateway", "documented"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """What the server speaks: what arrives, or what is documented."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=["httpx", "aiohttp"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """What the client sends with."""
+    name: str = request.param
+    if name == "aiohttp":
+        pytest.importorskip("aiohttp", exc_type=ImportError)
+    return name
+
+
+@pytest.fixture
+async def bench(dialect: str, transport: str, anyio_backend: str) -> AsyncIterator[Bench]:
+    async with AsyncExitStack() as stack:
+        yield Bench(stack, dialect, transport)
+
+
+@pytest.fixture
+def sandbox(bench: Bench) -> Sandbox:
+    return bench.sandbox()
+
+
+@pytest.fixture
+def client(bench: Bench, sandbox: Sandbox) -> AsyncRelayDance:
+    return bench.client(sandbox)

@@ -1,0 +1,394 @@
+"""`video.wait`: when it asks, what it bears, how it ends."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncGenerator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import pytest
+
+from relaydance_async import (
+    AsyncRelayDance,
+    AuthenticationError,
+    NotFoundError,
+    RetryPolicy,
+    TaskFailedError,
+    TaskTimeoutError,
+    VideoTask,
+)
+from relaydance_async._config import Clock
+from relaydance_async._transports import WireRequest
+from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox, TaskPlan, TaskScript
+from tests.resources.support import CLIP, FETCH, SUBMIT, Bench, Pace, permits_in_use, runtime_of
+
+pytestmark = pytest.mark.anyio
+
+
+def slow(seconds: float, **script: Any) -> TaskPlan:
+    return TaskPlan(TaskScript(queue=1, run=seconds - 1, **script))
+
+
+async def test_it_asks_at_once_then_after_about_2_s_growing_to_about_15_s(bench: Bench) -> None:
+    sandbox, client, pace = bench.filming(tasks=slow(200))
+    task = await client.video.submit(**CLIP)
+    assert (await client.video.wait(task)).status == "succeeded"
+    assert sandbox.ledger.count(FETCH) == len(pace.sleeps) + 1  # the first without a sleep
+    means = [2.0, 3.0, 4.5, 6.75, 10.125, *[15.0] * len(pace.sleeps)]
+    for slept, mean in zip(pace.sleeps, means, strict=False):
+        assert 0.75 * mean <= slept <= 1.25 * mean
+    assert len(set(pace.sleeps)) == len(pace.sleeps)  # jitter
+    assert sum(pace.sleeps) >= 200
+
+
+async def test_a_finished_task_is_given_without_any_sleep(bench: Bench) -> None:
+    sandbox, client, pace = bench.filming()
+    task = await client.video.submit(**CLIP)
+    sandbox.clock.advance(10)
+    finished = await client.video.wait(task)
+    assert finished.url
+    assert pace.sleeps == []
+
+
+async def test_the_id_alone_is_enough_after_a_restart(bench: Bench) -> None:
+    sandbox, client, _ = bench.filming()
+    task_id = (await client.video.submit(**CLIP)).task_id
+    await client.aclose()
+    another = bench.client(sandbox, pace=Pace(sandbox.clock.advance))
+    finished = await another.video.wait(task_id)
+    assert (finished.task_id, finished.status) == (task_id, "succeeded")
+    assert sandbox.ledger.billed(SUBMIT) == 1
+
+
+async def test_it_outlasts_more_failures_than_a_call_has_attempts(bench: Bench) -> None:
+    faults = [Fault(FETCH, status=503, times=9), Fault(FETCH, status=502, body="html", times=5)]
+    sandbox, client, pace = bench.filming(tasks=slow(400), faults=faults)
+    task = await client.video.submit(**CLIP)
+    seen: list[VideoTask] = []
+    assert (await client.video.wait(task, on_update=seen.append)).status == "succeeded"
+    assert sandbox.ledger.count(FETCH, status=503) == 9
+    assert sandbox.ledger.count(FETCH, status=502) == 5
+    assert seen[-1].status == "succeeded"
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 520, 524, 529])
+async def test_every_transient_status_is_tolerated(bench: Bench, status: int) -> None:
+    sandbox, client, _ = bench.filming(tasks=slow(60), faults=[Fault(FETCH, status=status, body="empty", times=6)])
+    task = await client.video.submit(**CLIP)
+    assert (await client.video.wait(task)).status == "succeeded"
+    assert sandbox.ledger.count(FETCH, status=status) == 6
+
+
+async def test_broken_connections_are_tolerated(bench: Bench) -> None:
+    sandbox = bench.sandbox(time_scale=0, tasks=slow(60))
+    with FaultyProxy(sandbox.root_url) as proxy:
+        client = bench.client(sandbox, base_url=proxy.base_url, pace=Pace(sandbox.clock.advance))
+        task = await client.video.submit(**CLIP)
+        proxy.add(ConnectionFault("reset_after_request", per="request", times=6))
+        assert (await client.video.wait(task)).status == "succeeded"
+        assert proxy.fired == {"reset_after_request": 6}
+
+
+async def test_a_poll_that_hangs_is_asked_again(bench: Bench) -> None:
+    sandbox = bench.sandbox(time_scale=0, tasks=slow(30), faults=[Fault(FETCH, stall=True, times=2)])
+    client = bench.client(sandbox, pace=Pace(sandbox.clock.advance), timeout=0.02)
+    task = await client.video.submit(**CLIP)
+    assert (await client.video.wait(task)).status == "succeeded"
+
+
+async def test_a_refused_key_ends_the_wait_at_once(bench: Bench) -> None:
+    sandbox, client, pace = bench.filming(tasks=slow(60))
+    task = await client.video.submit(**CLIP)
+    sandbox.accounts[sandbox.api_key].disabled = True
+    with pytest.raises(AuthenticationError) as caught:
+        await client.video.wait(task)
+    assert caught.value.task_id == task.task_id
+    assert sandbox.ledger.count(FETCH) == 1
+    assert pace.sleeps == []
+
+
+async def test_an_unknown_task_ends_the_wait_at_once(bench: Bench) -> None:
+    sandbox, client, pace = bench.filming()
+    with pytest.raises(NotFoundError):
+        await client.video.wait("task_nope")
+    assert sandbox.ledger.count(FETCH) == 1
+
+
+@pytest.mark.parametrize("shape", ["wrapped", "upstream"])
+async def test_a_failed_task_ends_in_an_error_with_the_reason_and_the_task(bench: Bench, shape: Any) -> None:
+    plan = slow(20, outcome="failed", reason="the picture shows a person", shape=shape)
+    sandbox, client, _ = bench.filming(tasks=plan)
+    task = await client.video.submit(**CLIP)
+    with pytest.raises(TaskFailedError, match="the picture shows a person") as caught:
+        await client.video.wait(task)
+    error = caught.value
+    assert error.task is not None
+    assert (error.task.status, error.task_id) == ("failed", task.task_id)
+    assert error.task.error is not None
+    assert error.task.error.message == "the picture shows a person"
+    assert "not billed" in str(error)
+    assert not error.retryable
+
+
+async def test_a_task_that_failed_without_a_reason_says_so(bench: Bench) -> None:
+    sandbox, client, _ = bench.filming(tasks=slow(20, outcome="failed", reason=""))
+    task = await client.video.submit(**CLIP)
+    with pytest.raises(TaskFailedError, match="no reason given"):
+        await client.video.wait(task)
+
+
+async def test_a_word_never_heard_of_does_not_end_the_wait(bench: Bench) -> None:
+    sandbox, client, _ = bench.filming(tasks=slow(60, words={"running": "MODERATING"}))
+    seen: list[str] = []
+    task = await client.video.submit(**CLIP)
+    await client.video.wait(task, on_update=lambda task: seen.append(task.raw_status))
+    assert "MODERATING" in seen
+    assert len(seen) > seen.index("MODERATING") + 1
+
+
+async def test_the_deadline_ends_it_with_the_id_and_how_to_resume(bench: Bench) -> None:
+    sandbox = bench.sandbox(time_scale=0)
+    client = bench.client(sandbox, _clock=Clock())
+    task = await client.video.submit(**CLIP)
+    with pytest.raises(TaskTimeoutError) as caught:
+        await client.video.wait(task, deadline=0.03)
+    error = caught.value
+    assert isinstance(error, TimeoutError)
+    assert error.task_id == task.task_id
+    assert error.task is not None
+    assert error.task.status == "submitted"
+    assert f"resume with `await client.video.wait({task.task_id!r})`" in str(error)
+    assert await permits_in_use(client) == 0
+    sandbox.clock.advance(10)
+    assert (await client.video.wait(error.task_id)).status == "succeeded"
+
+
+async def test_the_deadline_also_ends_a_poll_under_way(bench: Bench) -> None:
+    sandbox = bench.sandbox(faults=[Fault(FETCH, stall=True)])
+    client = bench.client(sandbox, _clock=Clock())
+    task = await client.video.submit(**CLIP)
+    with pytest.raises(TaskTimeoutError) as caught:
+        await client.video.wait(task.task_id, deadline=0.03)
+    assert caught.value.task is None
+    assert await permits_in_use(client) == 0
+
+
+@pytest.mark.parametrize("deadline", [0, -1, float("nan")])
+async def test_a_deadline_that_is_none_is_refused(client: AsyncRelayDance, deadline: float) -> None:
+    with pytest.raises(ValueError, match="deadline"):
+        await client.video.wait("task_1", deadline=deadline)
+
+
+async def test_every_change_is_told_once(bench: Bench) -> None:
+    sandbox, client, pace = bench.filming(tasks=TaskPlan(TaskScript(queue=20, run=60)))
+    seen: list[VideoTask] = []
+    task = await client.video.submit(**CLIP)
+    finished = await client.video.wait(task, on_update=seen.append)
+    facts = [(item.raw_status, item.progress) for item in seen]
+    assert all(before != after for before, after in pairwise(facts))
+    assert len(seen) < sandbox.ledger.count(FETCH)  # it was asked while nothing had changed
+    assert seen[-1] == finished
+    statuses = [item.status for item in seen]
+    assert statuses == sorted(statuses, key=["submitted", "running", "succeeded"].index)
+    assert set(statuses) == {"submitted", "running", "succeeded"}
+
+
+async def test_an_update_hook_may_be_a_coroutine_function_and_is_awaited(bench: Bench) -> None:
+    sandbox, client, _ = bench.filming()
+    seen: list[str] = []
+
+    async def tell(task: VideoTask) -> None:
+        await anyio.sleep(0)
+        seen.append(task.status)
+
+    await client.video.wait(await client.video.submit(**CLIP), on_update=tell)
+    assert seen[0] == "submitted"
+    assert seen[-1] == "succeeded"
+
+
+async def test_what_an_update_hook_raises_ends_the_wait(bench: Bench) -> None:
+    sandbox, client, _ = bench.filming()
+    task = await client.video.submit(**CLIP)
+
+    def refuse(task: VideoTask) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await client.video.wait(task, on_update=refuse)
+    assert await permits_in_use(client) == 0
+
+
+async def test_a_failed_task_is_told_before_the_error_is_raised(bench: Bench) -> None:
+    sandbox, client, _ = bench.filming(tasks=slow(10, outcome="failed"))
+    seen: list[str] = []
+    with pytest.raises(TaskFailedError):
+        await client.video.wait(await client.video.submit(**CLIP), on_update=lambda task: seen.append(task.status))
+    assert seen[-1] == "failed"
+
+
+async def test_cancelling_a_wait_leaves_the_task_and_nothing_else(bench: Bench) -> None:
+    sandbox = bench.sandbox(time_scale=0)
+    client = bench.client(sandbox, _clock=Clock())
+    task = await client.video.submit(**CLIP)
+    with anyio.move_on_after(0.02) as scope:
+        await client.video.wait(task)
+    assert scope.cancelled_caught
+    assert await permits_in_use(client) == 0
+    sandbox.clock.advance(10)
+    assert (await client.video.wait(task.task_id)).status == "succeeded"
+
+
+async def test_asleep_it_holds_no_permit(bench: Bench) -> None:
+    sandbox = bench.sandbox(time_scale=0, tasks=slow(60))
+    held: list[int] = []
+
+    async def look(seconds: float) -> None:
+        held.append(await permits_in_use(client))
+        sandbox.clock.advance(seconds)
+
+    client = bench.client(sandbox, pace=Pace(look), max_concurrency=1)
+    await client.video.wait(await client.video.submit(**CLIP))
+    assert held
+    assert set(held) == {0}
+
+
+async def test_the_retry_policy_of_the_client_holds_for_each_poll(bench: Bench) -> None:
+    sandbox, client, pace = bench.filming(tasks=slow(20), faults=[Fault(FETCH, status=503, times=3)])
+    task = await client.video.submit(**CLIP)
+    await client.with_options(retry=RetryPolicy(max_attempts=1)).video.wait(task)
+    # Each failed poll is followed by a wait of the schedule, not by a back-off.
+    assert pace.sleeps[0] >= 1.5
+    assert sandbox.ledger.count(FETCH) == len(pace.sleeps) + 1
+
+
+# 2,000 waits, with time that moves from one sleeper to the next.
+
+WAITS = 2000
+ENDS = 60.0
+
+
+class Dawn:
+    """A clock that moves to the next sleeper once everybody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self._sleepers: list[tuple[float, int, anyio.Event]] = []
+        self._numbers = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self._numbers += 1
+        woken = anyio.Event()
+        heapq.heappush(self._sleepers, (self.time + seconds, self._numbers, woken))
+        await woken.wait()
+
+    @property
+    def sleeping(self) -> int:
+        return len(self._sleepers)
+
+    def wake_next(self) -> None:
+        self.time, _, woken = heapq.heappop(self._sleepers)
+        woken.set()
+
+
+class InstantAnswer:
+    """What `TransportResponse` is."""
+
+    status_code = 200
+    headers: Mapping[str, str] = {"content-type": "application/json"}
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self, limit: int) -> bytes:
+        return self._body
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        yield self._body
+
+    async def aclose(self) -> None:
+        pass
+
+
+class InstantGateway:
+    """A transport whose tasks all end at the same time. It writes down when it is asked."""
+
+    name = "instant"
+
+    def __init__(self, dawn: Dawn) -> None:
+        self._dawn = dawn
+        self.asked_at: list[float] = []
+        self.under_way = self.most_under_way = 0
+
+    async def send(self, request: WireRequest) -> InstantAnswer:
+        at = self._dawn.time - 1000.0
+        self.asked_at.append(at)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        await anyio.sleep(0)
+        self.under_way -= 1
+        status = b"succeeded" if at >= ENDS else b"running"
+        task_id = request.url.rpartition("/")[2].encode()
+        return InstantAnswer(b'{"task_id": "%s", "status": "%s", "url": "https://cdn.example/a"}' % (task_id, status))
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_2000_waits_at_once_are_spread_evenly_and_hold_no_permit_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    dawn = Dawn()
+    gateway = InstantGateway(dawn)
+    monkeypatch.setattr("relaydance_async._client.build_transport", lambda *_, **__: gateway)
+    clock = Clock(monotonic=lambda: dawn.time, sleep=dawn.sleep)
+    finished: list[str] = []
+    async with AsyncRelayDance("sk-1", base_url="http://127.0.0.1:1/v1", _clock=clock, max_concurrency=50) as client:
+        permits = (await runtime_of(client)).permits
+
+        async def wait(number: int) -> None:
+            finished.append((await client.video.wait(f"task_{number}")).task_id)
+
+        async with anyio.create_task_group() as group:
+            for number in range(WAITS):
+                group.start_soon(wait, number)
+            while len(finished) < WAITS:
+                if dawn.sleeping + len(finished) < WAITS:
+                    await anyio.sleep(0)
+                else:
+                    assert (permits.in_use, permits.waiting) == (0, 0)
+                    dawn.wake_next()
+    assert len(set(finished)) == WAITS
+    assert gateway.most_under_way <= 50
+
+    asked = gateway.asked_at
+    assert sum(at == 0 for at in asked) == WAITS  # each begins at once
+    assert len(asked) < 11 * WAITS
+    for begin, most in [(0.001, 0.13), (3.0, 0.08), (8.0, 0.04), (15.0, 0.03), (30.0, 0.02)]:
+        # The busiest tenth of a second from then on, as a share of the waits.
+        tenths = [int(at * 10) for at in asked if at >= begin]
+        busiest = max(tenths.count(tenth) for tenth in set(tenths))
+        assert busiest / WAITS < most, f"a burst of {busiest} polls after {begin} s"
+
+
+async def test_many_waits_over_a_real_server_all_end(bench: Bench) -> None:
+    sandbox = bench.sandbox(time_scale=1000, tasks=TaskPlan(TaskScript(queue=5, run=30), jitter=0.5))
+    client: AsyncRelayDance = bench.client(sandbox, _clock=Clock(sleep=lambda seconds: anyio.sleep(seconds / 1000)))
+    finished: list[VideoTask] = []
+
+    async def make(number: int) -> None:
+        task = await client.video.submit(model=CLIP["model"], prompt=f"cat {number}")
+        finished.append(await client.video.wait(task))
+
+    async with anyio.create_task_group() as group:
+        for number in range(50):
+            group.start_soon(make, number)
+    assert {task.status for task in finished} == {"succeeded"}
+    assert len({task.task_id for task in finished}) == 50
+    assert await permits_in_use(client) == 0
+
+
+def test_the_sandboxes_clock_is_the_same_for_both_dialects() -> None:
+    with Sandbox(time_scale=0) as sandbox:
+        before = sandbox.clock.now()
+        sandbox.clock.advance(5)
+        assert sandbox.clock.now() - before == pytest.approx(5)

@@ -1,0 +1,204 @@
+"""The decision to repeat an attempt, and the wait before it."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relaydance_async import (
+    APIConnectionError,
+    APITimeoutError,
+    BadRequestError,
+    ConfigurationError,
+    RateLimitError,
+    RelayDanceError,
+    ResponseDecodeError,
+    RetryPolicy,
+    ServerError,
+)
+from relaydance_async._sansio.request import RetrySafety
+from relaydance_async._sansio.retry import Decision, GiveUp, Retry, backoff, decide, is_ambiguous
+
+SAFE, BILLED = RetrySafety.SAFE, RetrySafety.BILLED
+NO_ROUTE = APIConnectionError("no route", retryable=True)
+LOST = APIConnectionError("reset", retryable=True, maybe_accepted=True)
+LATE = APITimeoutError("no answer", retryable=True, maybe_accepted=True)
+BUSY = RateLimitError("slow down", retryable=True)
+DOWN = ServerError("down", retryable=True)
+
+FINAL = GiveUp("the error is final")
+SPENT = GiveUp("no attempts left")
+ONCE = GiveUp("the body can't be sent again")
+AMBIGUOUS = GiveUp("the request may have been accepted")
+TOO_LATE = GiveUp("the deadline would pass while waiting")
+
+
+def decided(error: RelayDanceError, **changes: Any) -> Decision:
+    arguments: dict[str, Any] = {
+        "attempt": 1,
+        "elapsed": 0.0,
+        "deadline": None,
+        "safety": SAFE,
+        "repeatable": True,
+        "policy": RetryPolicy(),
+        "jitter": 1.0,
+        **changes,
+    }
+    return decide(error, **arguments)
+
+
+TABLE: dict[str, tuple[Decision, Decision]] = {
+    "a server error is repeated": (decided(DOWN), Retry(0.5)),
+    "a server error of a billed request is repeated, for it was not accepted": (
+        decided(DOWN, safety=BILLED),
+        Retry(0.5),
+    ),
+    "a 429 of a billed request is repeated": (decided(BUSY, safety=BILLED), Retry(0.5)),
+    "a connection that never opened is repeated": (decided(NO_ROUTE), Retry(0.5)),
+    "a connection that never opened is repeated, billed or not": (decided(NO_ROUTE, safety=BILLED), Retry(0.5)),
+    "a lost answer of a GET is repeated": (decided(LOST), Retry(0.5)),
+    "a late answer of a GET is repeated": (decided(LATE), Retry(0.5)),
+    "a lost answer of a billed request is not": (decided(LOST, safety=BILLED), AMBIGUOUS),
+    "a late answer of a billed request is not": (decided(LATE, safety=BILLED), AMBIGUOUS),
+    "unless the policy allows it": (
+        decided(LOST, safety=BILLED, policy=RetryPolicy(retry_ambiguous=True)),
+        Retry(0.5),
+    ),
+    "a bad request is final": (decided(BadRequestError("bad")), FINAL),
+    "an unreadable answer is final": (decided(ResponseDecodeError("odd"), safety=BILLED), FINAL),
+    "the last attempt is the last": (decided(DOWN, attempt=4), SPENT),
+    "one attempt is one attempt": (decided(DOWN, policy=RetryPolicy(max_attempts=1)), SPENT),
+    "a body that can be read once is sent once": (decided(DOWN, repeatable=False), ONCE),
+    "a wait within the deadline is made": (decided(DOWN, elapsed=0.4, deadline=1.0), Retry(0.5)),
+    "a wait that ends with the deadline is not": (decided(DOWN, elapsed=0.5, deadline=1.0), TOO_LATE),
+    "a wait beyond the deadline is not": (decided(DOWN, elapsed=0.9, deadline=1.0), TOO_LATE),
+    "Retry-After is the least wait": (decided(RateLimitError("m", retry_after=7.0, retryable=True)), Retry(7.0)),
+    "Retry-After of a server error counts too": (decided(ServerError("m", retry_after=7.0, retryable=True)), Retry(7.0)),
+    "a back-off longer than Retry-After stays": (
+        decided(RateLimitError("m", retry_after=0.1, retryable=True)),
+        Retry(0.5),
+    ),
+    "a Retry-After of 0 leaves the back-off": (
+        decided(RateLimitError("m", retry_after=0.0, retryable=True)),
+        Retry(0.5),
+    ),
+    "Retry-After may go above the cap": (
+        decided(RateLimitError("m", retry_after=60.0, retryable=True), policy=RetryPolicy(cap=1.0)),
+        Retry(60.0),
+    ),
+    "Retry-After above the deadline ends the call": (
+        decided(RateLimitError("m", retry_after=60.0, retryable=True), deadline=30.0),
+        TOO_LATE,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_the_decision_table(case: str) -> None:
+    got, wanted = TABLE[case]
+    assert got == wanted
+
+
+def test_only_a_billed_request_without_an_answer_is_ambiguous() -> None:
+    assert is_ambiguous(LOST, BILLED)
+    assert is_ambiguous(LATE, BILLED)
+    assert not is_ambiguous(LOST, SAFE)
+    assert not is_ambiguous(NO_ROUTE, BILLED)
+    assert not is_ambiguous(ServerError("m", maybe_accepted=True), BILLED)
+
+
+ERRORS = st.sampled_from([NO_ROUTE, LOST, LATE, BUSY, DOWN, BadRequestError("bad"), ResponseDecodeError("odd")])
+POLICIES = st.builds(
+    RetryPolicy,
+    max_attempts=st.integers(1, 20),
+    base=st.floats(0, 1e6),
+    cap=st.floats(0, 1e6),
+    retry_ambiguous=st.booleans(),
+)
+ATTEMPTS = st.integers(1, 10_000)
+CHANCES = st.floats(0, 1)
+
+
+@given(ERRORS, ATTEMPTS, st.floats(0, 1e9), st.none() | st.floats(1e-3, 1e9), st.booleans(), POLICIES, CHANCES)
+def test_no_decision_breaks_a_promise(
+    error: RelayDanceError,
+    attempt: int,
+    elapsed: float,
+    deadline: float | None,
+    repeatable: bool,
+    policy: RetryPolicy,
+    jitter: float,
+) -> None:
+    for safety in RetrySafety:
+        decision = decide(
+            error,
+            attempt=attempt,
+            elapsed=elapsed,
+            deadline=deadline,
+            safety=safety,
+            repeatable=repeatable,
+            policy=policy,
+            jitter=jitter,
+        )
+        if isinstance(decision, GiveUp):
+            assert decision.why
+            continue
+        assert error.retryable
+        assert repeatable
+        assert attempt < policy.max_attempts
+        assert 0 <= decision.after <= policy.cap
+        assert deadline is None or elapsed + decision.after < deadline
+        if safety is BILLED and error.maybe_accepted:
+            assert policy.retry_ambiguous
+
+
+@given(ATTEMPTS, POLICIES, CHANCES)
+def test_the_back_off_is_full_jitter_below_the_cap(attempt: int, policy: RetryPolicy, jitter: float) -> None:
+    longest = backoff(attempt, policy, 1.0)
+    assert backoff(attempt, policy, 0.0) == 0.0
+    assert 0.0 <= backoff(attempt, policy, jitter) <= longest <= policy.cap
+    assert backoff(attempt, policy, jitter) == pytest.approx(jitter * longest)
+    assert longest <= backoff(attempt + 1, policy, 1.0)
+
+
+def test_the_longest_wait_doubles_up_to_the_cap() -> None:
+    assert [backoff(attempt, RetryPolicy(), 1.0) for attempt in range(1, 8)] == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+def test_no_number_of_attempts_overflows() -> None:
+    assert backoff(10**9, RetryPolicy(base=1e300, cap=5.0), 1.0) == 5.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_attempts": 0},
+        {"max_attempts": -1},
+        {"max_attempts": 1.5},
+        {"max_attempts": float("nan")},
+        {"max_attempts": True},
+        {"max_attempts": "4"},
+        {"base": -1},
+        {"base": float("nan")},
+        {"base": float("inf")},
+        {"base": "1"},
+        {"cap": -0.1},
+        {"cap": float("inf")},
+        {"cap": None},
+    ],
+)
+def test_a_policy_out_of_range_is_refused_when_it_is_made(changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"max_attempts|base and cap"):
+        RetryPolicy(**changes)
+
+
+def test_a_policy_is_a_value() -> None:
+    assert RetryPolicy() == RetryPolicy(4, 0.5, 8.0, False)
+    assert hash(RetryPolicy()) == hash(RetryPolicy())
+    assert pickle.loads(pickle.dumps(RetryPolicy(2))) == RetryPolicy(2)
+    with pytest.raises(AttributeError):
+        RetryPolicy().max_attempts = 5  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,413 @@
+"""The errors as values: they travel, compare and read well, and hold nothing that they should not."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from relaydance_async import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AttemptRecord,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ContentRefusedError,
+    DownloadError,
+    IncompleteStreamError,
+    InsufficientBalanceError,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RelayDanceError,
+    RequestTooLargeError,
+    ResponseDecodeError,
+    ResponseMeta,
+    ResponseTooLargeError,
+    ServerError,
+    StreamError,
+    TaskError,
+    TaskFailedError,
+    TaskTimeoutError,
+    Timeout,
+    VideoTask,
+    WebhookError,
+    WebhookPayloadError,
+    WebhookVerificationError,
+    errors,
+)
+from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
+from tests.client_support import (
+    BILLED,
+    CHAT,
+    FETCH,
+    FILES,
+    MODELS,
+    Call,
+    QuickClock,
+    ask_chat,
+    client_of,
+    fetch_task,
+    list_models,
+    open_stream,
+    submit_clip,
+)
+
+AT = datetime(2026, 8, 7, 12, 0, 0, 250_000, tzinfo=UTC)
+META = ResponseMeta(
+    method="POST",
+    path="/video/generations",
+    status_code=503,
+    headers={"x-oneapi-request-id": "id-1", "retry-after": "7"},
+    request_id="id-1",
+    attempts=(
+        AttemptRecord(1, AT, 0.25, "ServerError", 500, "get_channel_failed", 0.5),
+        AttemptRecord(2, AT, 0.5, "ServerError", 503, None, None),
+    ),
+    sent_at=AT,
+)
+TASK = VideoTask.model_validate({"task_id": "task_1", "status": "failed", "error": {"message": "nsfw"}})
+EXTRA: dict[type[RelayDanceError], dict[str, Any]] = {
+    RateLimitError: {"retry_after": 7.0},
+    ServerError: {"retry_after": 7.0},
+    ResponseDecodeError: {"body": b"<html>"},
+    ResponseTooLargeError: {"body": b"<html>"},
+    StreamError: {"text": "so far"},
+    IncompleteStreamError: {"text": "so far"},
+    TaskError: {"task": TASK},
+    TaskFailedError: {"task": TASK},
+    TaskTimeoutError: {"task": TASK},
+}
+CLASSES: list[type[RelayDanceError]] = [getattr(errors, name) for name in errors.__all__]
+
+
+def full(kind: type[RelayDanceError]) -> RelayDanceError:
+    return kind(
+        "it broke",
+        meta=META,
+        type="upstream_error",
+        code="bad_response",
+        param="model",
+        task_id="task_1",
+        retryable=True,
+        maybe_accepted=True,
+        **EXTRA.get(kind, {}),
+    )
+
+
+def state_of(error: RelayDanceError) -> dict[str, Any]:
+    return {"text": str(error), "args": error.args, **vars(error)}
+
+
+every_class = pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+
+
+def test_the_tree_is_the_one_in_the_docstring() -> None:
+    listed = {line.split()[1] for line in (errors.__doc__ or "").splitlines() if line.strip().startswith(("x ", "· "))}
+    assert listed | {"RelayDanceError"} == set(errors.__all__)
+    for kind, parent in {
+        ConfigurationError: ValueError,
+        InvalidInputError: ValueError,
+        BadRequestError: APIStatusError,
+        AuthenticationError: APIStatusError,
+        PermissionDeniedError: APIStatusError,
+        InsufficientBalanceError: PermissionDeniedError,
+        NotFoundError: APIStatusError,
+        RequestTooLargeError: APIStatusError,
+        RateLimitError: APIStatusError,
+        ContentRefusedError: APIStatusError,
+        ServerError: APIStatusError,
+        APITimeoutError: APIConnectionError,
+        ResponseTooLargeError: ResponseDecodeError,
+        IncompleteStreamError: StreamError,
+        TaskFailedError: TaskError,
+        TaskTimeoutError: TimeoutError,
+        WebhookVerificationError: WebhookError,
+        WebhookPayloadError: WebhookError,
+    }.items():
+        assert issubclass(kind, parent)
+    assert issubclass(APITimeoutError, TimeoutError)
+    assert all(issubclass(kind, RelayDanceError) for kind in CLASSES)
+    assert not issubclass(DownloadError, APIStatusError)
+
+
+@every_class
+def test_an_error_survives_a_pickle_whole(kind: type[RelayDanceError]) -> None:
+    error = full(kind)
+    error.add_note("a note")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        back = pickle.loads(pickle.dumps(error, protocol))
+        assert type(back) is kind
+        assert state_of(back) == state_of(error)
+        assert back == error
+        assert hash(back) == hash(error)
+        assert back.__notes__ == ["a note"]
+
+
+@every_class
+def test_a_copy_is_equal_and_its_own(kind: type[RelayDanceError]) -> None:
+    error = full(kind)
+    for other in (copy.copy(error), copy.deepcopy(error)):
+        assert other is not error
+        assert other == error
+        assert state_of(other) == state_of(error)
+        other.task_id = "task_2"
+        assert other != error
+        assert error.task_id == "task_1"
+
+
+@every_class
+def test_an_error_without_anything_can_be_made_travels_and_reads(kind: type[RelayDanceError]) -> None:
+    error = kind()
+    assert pickle.loads(pickle.dumps(error)) == error == copy.deepcopy(error)
+    assert (error.message, error.status_code, error.attempts, error.sent_at) == ("", None, (), None)
+    assert isinstance(str(error), str)
+    assert error.support_details()["request_id"] is None
+
+
+def test_errors_are_equal_by_what_they_say_and_by_their_class() -> None:
+    assert ServerError("m", code="c") == ServerError("m", code="c")
+    assert ServerError("m", code="c") != ServerError("m", code="d")
+    assert ServerError("m") != ServerError("n")
+    assert ServerError("m", retry_after=1.0) != ServerError("m")
+    assert ServerError("m") != RateLimitError("m")
+    assert PermissionDeniedError("m") != InsufficientBalanceError("m")
+    assert ServerError("m") != "m"
+    assert len({ServerError("m", code="c"), ServerError("m", code="c"), RateLimitError("m")}) == 2
+
+
+def test_being_raised_does_not_change_what_an_error_equals() -> None:
+    raised = ServerError("m")
+    try:
+        try:
+            raise ValueError("before")
+        except ValueError as cause:
+            raise raised from cause
+    except ServerError:
+        pass
+    assert raised == ServerError("m")
+    assert pickle.loads(pickle.dumps(raised)) == raised
+
+
+def test_an_error_crosses_into_another_process() -> None:
+    program = (
+        "import pickle, sys\n"
+        "error = pickle.load(sys.stdin.buffer)\n"
+        "print(type(error).__name__, error.attempts[0].code, error.meta.headers['retry-after'], error.task.task_id)\n"
+        "sys.stdout.flush()\n"
+        "sys.stdout.buffer.write(pickle.dumps(error))\n"
+    )
+    error = full(TaskFailedError)
+    done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(error), capture_output=True, check=True)
+    line, _, rest = done.stdout.partition(b"\n")
+    assert line.decode().strip() == "TaskFailedError get_channel_failed 7 task_1"
+    assert pickle.loads(rest) == error
+
+
+@every_class
+def test_support_details_are_what_the_support_asks_for(kind: type[RelayDanceError]) -> None:
+    assert full(kind).support_details() == {
+        "timestamp": "2026-08-07T12:00:00.250000+00:00",
+        "request_id": "id-1",
+        "method": "POST",
+        "path": "/video/generations",
+        "status": 503,
+        "code": "bad_response",
+        "task_id": "task_1",
+        "error": "it broke",
+    }
+
+
+def test_what_an_error_knows_is_on_it() -> None:
+    error = full(ServerError)
+    assert (error.message, error.type, error.code, error.param) == ("it broke", "upstream_error", "bad_response", "model")
+    assert (error.status_code, error.request_id, error.method, error.path) == (
+        503, "id-1", "POST", "/video/generations",
+    )
+    assert error.attempts == META.attempts
+    assert error.sent_at == AT
+
+
+def test_the_circumstances_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        META.status_code = 200  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(TypeError):
+        META.headers["x"] = "y"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
+    given = {"a": "1"}
+    meta = ResponseMeta(headers=given)
+    given["a"] = "2"
+    assert meta.headers["a"] == "1"
+    assert copy.deepcopy(META) == META == pickle.loads(pickle.dumps(META))
+    assert hash(copy.deepcopy(META)) == hash(META)
+
+
+AMBIGUOUS = (
+    "The request may have been accepted and billed, so it was not repeated; check before sending it again, or allow it "
+    "with RetryPolicy(retry_ambiguous=True)."
+)
+TEXTS: list[tuple[RelayDanceError, str]] = [
+    (ConfigurationError("no API key"), "no API key"),
+    (InvalidInputError("model must be a non-empty string"), "model must be a non-empty string"),
+    (
+        APIConnectionError("no connection to the gateway: refused", meta=ResponseMeta(method="GET", path="/models")),
+        "no connection to the gateway: refused (GET /models). Check the network, the proxy settings and the base URL.",
+    ),
+    (
+        APITimeoutError(
+            "no answer within 320 s", meta=ResponseMeta(method="POST", path="/files"), maybe_accepted=True
+        ),
+        f"no answer within 320 s (POST /files). Raise `timeout` or `deadline` if this is expected. {AMBIGUOUS}",
+    ),
+    (RelayDanceError("odd", maybe_accepted=True), f"odd. {AMBIGUOUS}"),
+    (
+        full(NotFoundError),
+        "HTTP 503: it broke (code bad_response, param model, task task_1, POST /video/generations, request id id-1, "
+        "2 attempts). Check the id; `await client.models.list()` shows the models that this key can use. " + AMBIGUOUS,
+    ),
+    (
+        TaskFailedError("task task_1 failed: The prompt was refused.", task=TASK, task_id="task_1"),
+        "task task_1 failed: The prompt was refused. A failed task is not billed; submit again, with another prompt or "
+        "model if the reason says so.",
+    ),
+    (
+        TaskTimeoutError("task task_1 was not ready within 900 s", task=TASK, task_id="task_1"),
+        "task task_1 was not ready within 900 s. The task goes on: resume with `await client.video.wait('task_1')`.",
+    ),
+    (ContentRefusedError("提示词被拒绝。"), "提示词被拒绝。 Change the prompt; the same one will be refused again."),
+    (StreamError("the stream broke!"), "the stream broke! Ask again; what had arrived is in `text`."),
+]
+
+
+@pytest.mark.parametrize(("error", "text"), TEXTS, ids=lambda value: type(value).__name__)
+def test_an_error_reads_as_sentences(error: RelayDanceError, text: str) -> None:
+    assert str(error) == text
+
+
+@every_class
+def test_a_repr_is_short_and_names_the_class(kind: type[RelayDanceError]) -> None:
+    assert repr(full(kind)) == f"{kind.__name__}('it broke')"
+
+
+# What real failures leave behind.
+
+
+def reachable(value: object) -> Iterator[object]:
+    """Everything that can be reached from a value: attributes, slots, items, and the exceptions behind an exception."""
+    seen: set[int] = set()
+    todo: list[object] = [value]
+    while todo:
+        item = todo.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        yield item
+        if isinstance(item, BaseException):
+            todo += [item.args, item.__cause__, item.__context__]
+        if isinstance(item, Mapping):
+            todo += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple | set | frozenset):
+            todo += item
+        elif is_dataclass(item) and not isinstance(item, type):
+            todo += [getattr(item, field.name) for field in fields(item)]
+        elif isinstance(item, BaseModel):
+            todo += [item.__dict__, item.__pydantic_extra__]
+        if not isinstance(item, type):
+            todo.append(getattr(item, "__dict__", None))
+
+
+HTTP_LIBRARIES = {"httpx", "httpcore", "h11", "httpx2", "httpcore2", "anyio", "tenacity", "ssl", "_ssl"}
+
+
+def submit_to(model: str) -> Call:
+    return lambda client: client.video.submit(model=model, prompt="a cat")
+
+
+def fault(route: str = "*", **options: Any) -> Fault:
+    return Fault(route, **options)
+
+
+FAILURES: dict[str, tuple[Fault | ConnectionFault | None, Call]] = {
+    "an error answer": (fault(status=500, code="get_channel_failed"), list_models),
+    "a 429": (fault(status=429), submit_clip),
+    "an unknown model": (None, submit_to("none-such")),
+    "an error under a 200": (fault(MODELS, body='{"error": "no"}'), list_models),
+    "a web page": (fault(body="html"), ask_chat),
+    "truncated JSON": (fault(body="truncated"), ask_chat),
+    "broken compression": (fault(gzip_garbage=True), list_models),
+    "an answer cut off": (fault(cut_body_after=5), list_models),
+    "a lost answer": (fault(CHAT, after_accept=True), ask_chat),
+    "a lost upload": (fault(FILES, after_accept=True), BILLED[FILES]),
+    "silence": (fault(stall=True), list_models),
+    "a stream cut off": (fault(CHAT, cut_stream_after=1), open_stream),
+    "an error in mid-stream": (fault(CHAT, stream_error_after=1), open_stream),
+    "a stream that the upstream broke off": (fault(CHAT, truncate_stream_after=1), open_stream),
+    "a redirect": (fault(redirect_to="https://evil.example/"), list_models),
+    "a poll": (fault(FETCH, status=500), fetch_task),
+    "a reset before the answer": (ConnectionFault("reset_after_request"), ask_chat),
+    "a reset in the head": (ConnectionFault("reset_mid_headers"), list_models),
+    "a huge header": (ConnectionFault("huge_header"), list_models),
+    "a black hole": (ConnectionFault("black_hole"), ask_chat),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("theirs", [False, True], ids=["our pool", "a client of the caller's"])
+@pytest.mark.parametrize("case", FAILURES)
+async def test_no_failure_leaves_a_key_or_a_librarys_object_on_its_error(case: str, theirs: bool) -> None:
+    import httpx
+
+    wrong, call = FAILURES[case]
+    with Sandbox() as sandbox, FaultyProxy(sandbox.root_url) as proxy:
+        if isinstance(wrong, Fault):
+            sandbox.faults.add(wrong)
+        elif wrong is not None:
+            proxy.add(wrong)
+        # Loading the certificates is most of the making of a client.
+        async with httpx.AsyncClient(verify=False) as http:
+            client = client_of(
+                sandbox,
+                QuickClock(),
+                base_url=proxy.base_url,
+                timeout=Timeout(read=0.03 if wrong in (FAILURES["silence"][0], FAILURES["a black hole"][0]) else 5.0),
+                http_client=http if theirs else None,
+            )
+            with pytest.raises(RelayDanceError) as caught:
+                await call(client)
+            await client.aclose()
+        error, key = caught.value, sandbox.api_key
+
+    for item in reachable(error):
+        assert type(item).__module__.partition(".")[0] not in HTTP_LIBRARIES, item
+        assert key not in (item if isinstance(item, str) else repr(item)), item
+    assert key not in "".join(traceback.format_exception(error))
+    back = pickle.loads(pickle.dumps(error))
+    assert back == error
+    assert key.encode() not in pickle.dumps(error)
+    details = error.support_details()
+    assert details["timestamp"] is not None
+    assert f"{details['method']} {details['path']}" == f"{error.method} {error.path}"
+    assert error.sent_at is not None
+    assert error.sent_at.tzinfo is UTC
+
+
+@pytest.mark.anyio
+async def test_cookies_and_credentials_of_an_answer_are_not_kept() -> None:
+    headers = {"set-cookie": "session=1", "authorization": "Bearer x", "x-new-api-version": "1"}
+    with Sandbox(faults=[Fault(status=400, headers=headers)]) as sandbox:
+        async with client_of(sandbox) as client:
+            with pytest.raises(BadRequestError) as caught:
+                await client.models.list()
+    assert "x-new-api-version" in caught.value.meta.headers
+    assert not {"set-cookie", "authorization"} & set(caught.value.meta.headers)
