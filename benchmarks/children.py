@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Children:
-    """One process for each name, started on first need; a context manager. A peer that failed is left out from then on."""
+    """One process for each name, started on first need; a context manager. A peer that fails is left out after."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -42,7 +42,7 @@ class Children:
 
 
 def in_turns(names: Iterable[str], repeats: int, measure: Callable[[str], T | None]) -> dict[str, list[T]]:
-    """Measure all once, then all once more, …, so that a noisy minute hits them alike. Those that fail are not in the result."""
+    """Measure all once, then all once more, …: a noisy minute hits them alike. Those that fail are left out."""
     results: dict[str, list[T]] = {name: [] for name in names}
     for _ in range(repeats):
         for name, found in results.items():

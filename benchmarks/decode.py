@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from statistics import median
@@ -20,9 +21,16 @@ def run(settings: Settings) -> list[Report]:
     for what in ("completion", "chunk", "models"):
         ours, bare, openai = (found[f"{what}: {how}"] for how in ("ours", "bare", "openai"))
         report.row(what, ours, bare, openai, ours / bare)
-    report.check("chat completion of 1 KB, ours / model_validate_json", found["completion: ours"] / found["completion: bare"], "≤", 1.3)
+    report.check(
+        "chat completion of 1 KB, ours / model_validate_json",
+        found["completion: ours"] / found["completion: bare"],
+        "≤",
+        1.3,
+    )
     report.check(f"list of {payloads.MODELS_LISTED:,} models", found["models: ours"] / 1e3, "≤", 2, "ms")
-    report.notes.append("ours: what follows an answer's last byte. openai: json.loads and its own `construct`, as its client does it.")
+    report.notes.append(
+        "ours: what follows an answer's last byte. openai: json.loads and its own `construct`, as its client does it."
+    )
     report.data = {"decode": found}
     return [report]
 
@@ -33,11 +41,10 @@ def measure(repeats: int) -> dict[str, float]:
     from openai.types.chat import ChatCompletion as TheirCompletion
     from openai.types.chat import ChatCompletionChunk as TheirChunk
     from openai.types.model import Model as TheirModel
+
     from relaydance_async._sansio.decode import decode_result
     from relaydance_async.models.catalog import ModelList
     from relaydance_async.models.chat import ChatCompletion, ChatCompletionChunk
-
-    import json
 
     completion, models = payloads.completion(), payloads.model_list()
     chunk = payloads.stream_chunk()[len(b"data: ") : -2]
@@ -51,7 +58,9 @@ def measure(repeats: int) -> dict[str, float]:
             "chunk: openai": lambda: construct_type(type_=TheirChunk, value=json.loads(chunk)),
             "models: ours": lambda: decode_result(ModelList, models, _no_meta),
             "models: bare": lambda: ModelList.model_validate_json(models),
-            "models: openai": lambda: [construct_type(type_=TheirModel, value=each) for each in json.loads(models)["data"]],
+            "models: openai": lambda: [
+                construct_type(type_=TheirModel, value=each) for each in json.loads(models)["data"]
+            ],
         },
         repeats,
     )

@@ -50,7 +50,9 @@ def run(settings: Settings) -> list[Report]:
         _measure(statement)  # compiles, and fills the file cache
     results = in_turns(_STATEMENTS, 3 if settings.quick else 11, _measure)
     found = {statement: medians(each) for statement, each in results.items()}
-    report = Report("6. Import, construction, memory", ["", "import, ms of CPU", "RSS, MB", "first client, ms", "second, ms"])
+    report = Report(
+        "6. Import, construction, memory", ["", "import, ms of CPU", "RSS, MB", "first client, ms", "second, ms"]
+    )
     for statement, each in found.items():
         missing = float("nan")
         report.row(statement, each["ms"], each["rss_mb"], each.get("first_ms", missing), each.get("next_ms", missing))

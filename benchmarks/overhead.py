@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class MemoryResponse:
         """See `TransportResponse`."""
         return self._body
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See `TransportResponse`."""
         yield self._body
 

@@ -1,7 +1,7 @@
 """Everything that is measured by requests: ours, other SDKs, and HTTP clients with pydantic.
 
-A peer opens a client and gives a function that makes one call and checks that a completion came. To add one: a function, and a
-line in PEERS. Each imports its library itself, because each runs in a process of its own.
+A peer opens a client and gives a function that makes one call and checks that a completion came. To add one: a
+function, and a line in PEERS. Each imports its library itself, because each runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -125,6 +125,7 @@ async def _aiohttp(origin: str, in_flight: int) -> AsyncIterator[Call]:
 @asynccontextmanager
 async def _socket(origin: str, in_flight: int) -> AsyncIterator[Call]:
     address = urlsplit(origin)
+    host, port = address.hostname or "", address.port or 80
     idle: deque[_Socket] = deque()
     opened: list[_Socket] = []
     loop = asyncio.get_running_loop()
@@ -133,10 +134,12 @@ async def _socket(origin: str, in_flight: int) -> AsyncIterator[Call]:
         if idle:
             connection = idle.pop()
         else:
-            _, connection = await loop.create_connection(_Socket, address.hostname, address.port)
+            _, connection = await loop.create_connection(_Socket, host, port)
             opened.append(connection)
         body = json.dumps(REQUEST).encode()
-        answer = await connection.ask(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (_PATH, len(body), body))
+        answer = await connection.ask(
+            b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (_PATH, len(body), body)
+        )
         assert answer.startswith(b"HTTP/1.1 200")
         idle.append(connection)
 

@@ -53,9 +53,14 @@ def _measure_loads(settings: Settings, origin: str) -> Loads:
 
 def _report_cost(loads: Loads) -> Report:
     levels = sorted({level for found in loads.values() for level in found})
-    report = Report("1. CPU per request (µs), and requests per second", ["in flight", *(f"{level:,}" for level in levels)])
+    report = Report(
+        "1. CPU per request (µs), and requests per second", ["in flight", *(f"{level:,}" for level in levels)]
+    )
     for name, found in loads.items():
-        cells = [f"{found[level]['cpu_us']:,.0f} ({found[level]['per_second']:,.0f}/s)" if level in found else "–" for level in levels]
+        cells = [
+            f"{found[level]['cpu_us']:,.0f} ({found[level]['per_second']:,.0f}/s)" if level in found else "–"
+            for level in levels
+        ]
         report.row(name, *cells)
     _check_ratio(report, loads, OURS, OPENAI, {100: 0.45, 1_000: 0.2})
     _check_ratio(report, loads, OURS_AIOHTTP, AIOHTTP, dict.fromkeys(levels, 1.6))
@@ -83,7 +88,9 @@ def _report_flatness(loads: Loads, waiting: dict[str, dict[str, float]]) -> Repo
             report.check(f"{name}: CPU per request at {most:,} / at 10 in flight", growth, "≤", 1.25)
             report.check(f"{name}: p99 / p50 at 100 in flight", tail, "≤", 3)
             report.check(f"{name}: memory of a call that waits for its turn", kept["queued"] / 1024, "≤", 8, "KB")
-    report.notes.append("Memory is what a call holds beyond a bare coroutine that waits (tracemalloc): queued for a permit, and sent.")
+    report.notes.append(
+        "Memory is what a call holds beyond a bare coroutine that waits (tracemalloc): queued for a permit, and sent."
+    )
     report.data = {"waiting": waiting}
     return report
 

@@ -10,6 +10,7 @@ The first segment of a path can say what to do differently, so that every client
     /v1/models                      a list of 1,000 models
     /v1/files                       reads the body, forgets it
     /v1/video/generations/ID        a task that is never ready
+    /v1/polls                       how often a task was asked for, in each second since the first time
 
 Run by `LocalServer`; it ends with its standard input, or after its lifetime.
 """
@@ -18,10 +19,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import re
 import socket
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
@@ -151,7 +155,10 @@ class Connection(asyncio.Protocol):
         elif path.endswith(b"/files"):
             self._transport.write(_FILE)
         elif b"/video/generations/" in path:
+            _polled_at.append(time.monotonic())
             self._transport.write(_TASK)
+        elif path.endswith(b"/polls"):
+            self._transport.write(_answer(json.dumps(_polls_per_second()).encode()))
         else:
             self._transport.write(_NOT_FOUND)
 
@@ -162,6 +169,16 @@ class Connection(asyncio.Protocol):
         for data in writes:
             self._transport.write(data)
             await self._writable.wait()
+
+
+_polled_at: list[float] = []
+
+
+def _polls_per_second() -> list[int]:
+    if not _polled_at:
+        return []
+    counts = Counter(int(at - _polled_at[0]) for at in _polled_at)
+    return [counts[second] for second in range(max(counts) + 1)]
 
 
 def _stream_of(order: re.Match[bytes]) -> Iterator[bytes]:
@@ -204,10 +221,11 @@ class LocalServer:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
     parser.add_argument("--lifetime", type=float, default=_LIFETIME, help="seconds")
+    lifetime: float = parser.parse_args().lifetime
     raise_file_limit()
-    asyncio.run(_serve(parser.parse_args().lifetime))
+    asyncio.run(_serve(lifetime))
 
 
 if __name__ == "__main__":

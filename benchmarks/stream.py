@@ -44,13 +44,16 @@ def _report(found: Results) -> Report:
     header = ["", "chunks/s of CPU", "64 KiB pieces", "first chunk, ms", f"MB grown in {_LONG:,}"]
     report = Report(f"4. Streams of {CHUNK_BYTES}-byte chunks", header)
     for name, each in found.items():
-        report.row(name, each["per_second"], each["bulk_per_second"], each["first_ms"], each.get("grown_mb", float("nan")))
+        report.row(
+            name, each["per_second"], each["bulk_per_second"], each["first_ms"], each.get("grown_mb", float("nan"))
+        )
     for ours, bare in _SAME_TRANSPORT.items():
         if ours in found:
             _check(report, found, ours, bare)
     report.notes.append(
-        "chunks/s of CPU: chunks for each second of the client's CPU time, each chunk in a piece of its own of the chunked encoding, as a "
-        "gateway flushes them. 64 KiB pieces: the same events, many to a piece. First chunk: median time from the call."
+        "chunks/s of CPU: chunks for each second of the client's CPU time, each chunk in a piece of its own of the "
+        "chunked encoding, as a gateway flushes them. 64 KiB pieces: the same events, many to a piece. First chunk: "
+        "median time from the call."
     )
     report.data = {"streams": found}
     return report
@@ -61,10 +64,16 @@ def _check(report: Report, found: Results, ours: str, bare: str) -> None:
     openai = {OPENAI: 10, OPENAI_AIOHTTP: 10} if ours == OURS_AIOHTTP else {OPENAI: 4}
     for peer, goal in {**openai, bare: 0.8}.items():
         if peer in found:
-            report.check(f"{ours} / {peer}: chunks per second", mine["per_second"] / found[peer]["per_second"], "≥", goal)
+            report.check(
+                f"{ours} / {peer}: chunks per second", mine["per_second"] / found[peer]["per_second"], "≥", goal
+            )
     if bare in found:
-        report.check(f"{ours}: 64 KiB pieces / {bare}", mine["bulk_per_second"] / found[bare]["bulk_per_second"], "≥", 0.8)
-        report.check(f"{ours}: first chunk, later than {bare}", mine["first_ms"] - found[bare]["first_ms"], "≤", 1, "ms")
+        report.check(
+            f"{ours}: 64 KiB pieces / {bare}", mine["bulk_per_second"] / found[bare]["bulk_per_second"], "≥", 0.8
+        )
+        report.check(
+            f"{ours}: first chunk, later than {bare}", mine["first_ms"] - found[bare]["first_ms"], "≤", 1, "ms"
+        )
     report.check(f"{ours}: memory grown over {_LONG:,} chunks", mine["grown_mb"], "≤", 2, "MB")
 
 

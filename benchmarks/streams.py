@@ -1,4 +1,4 @@
-"""Everything that is measured by streams: each opens a client and gives an iterator over the typed chunks of one answer."""
+"""Everything that is measured by streams: each opens a client and gives an iterator over one answer's typed chunks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ def _relaydance(*, aiohttp: bool) -> Streamer:
         async with make_client(origin, 4, aiohttp=aiohttp) as client:
 
             async def stream() -> AsyncIterator[Any]:
-                async with await client.chat.completions.create(
-                    model=MODEL, messages=MESSAGES, stream=True
-                ) as chunks:
+                async with await client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True) as chunks:
                     async for chunk in chunks:
                         yield chunk
 

@@ -130,7 +130,18 @@ class Attempt:
 class Call(Generic[T]):
     """One call on its way through its attempts."""
 
-    __slots__ = ("attempt", "clock", "decision", "number", "options", "receive", "records", "request", "started")
+    __slots__ = (
+        "attempt",
+        "clock",
+        "decision",
+        "maybe_accepted",
+        "number",
+        "options",
+        "receive",
+        "records",
+        "request",
+        "started",
+    )
 
     def __init__(self, request: PreparedRequest, receive: Receiver[T], options: Options, clock: Clock) -> None:
         self.request = request
@@ -142,6 +153,7 @@ class Call(Generic[T]):
         self.attempt: Attempt | None = None
         self.records: list[AttemptRecord] = []
         self.decision: Retry | GiveUp | None = None
+        self.maybe_accepted = False
 
     @property
     def elapsed(self) -> float:
@@ -252,8 +264,8 @@ class Controller:
         except RelayDanceError as error:
             failure = error
         else:
-            self._gate.accepted()
-            runtime.permits.grow()
+            if not call.request.is_foreign:
+                runtime.permits.grow()
             return result
         if not call.request.is_foreign:
             self._learn_from(failure, runtime.permits)
@@ -285,6 +297,7 @@ class Controller:
             raise RateLimitError(
                 f"the key is cooling down after a 429 for {pause:.1f} s more, longer than the deadline allows",
                 retry_after=pause,
+                retryable=True,
             )
         await self._gate.wait(permits.turn)
 
@@ -324,6 +337,8 @@ def _completed(error: RelayDanceError, call: Call[Any], attempt: Attempt) -> Rel
         error.maybe_accepted = False
     if isinstance(error, ResponseDecodeError) and call.request.safety is RetrySafety.BILLED:
         error.maybe_accepted = True
+    # An earlier attempt may have been accepted, whatever became of this one.
+    error.maybe_accepted = call.maybe_accepted = call.maybe_accepted or error.maybe_accepted
     error.meta = attempt.meta()
     call.records.append(attempt.record(error))
     error.meta = replace(error.meta, attempts=tuple(call.records))
@@ -335,7 +350,9 @@ def _deadline_error(call: Call[Any]) -> RelayDanceError:
     if call.records and call.records[-1].number == attempt.number:
         attempt = call.next_attempt()  # the last one has ended; time ran out before the next was sent
     error = APITimeoutError(
-        f"no result within the deadline of {call.options.deadline:g} s", maybe_accepted=attempt.maybe_accepted
+        f"no result within the deadline of {call.options.deadline:g} s",
+        maybe_accepted=attempt.maybe_accepted,
+        retryable=True,
     )
     return _completed(error, call, attempt)
 

@@ -79,7 +79,9 @@ class Runtimes:
 
     async def aclose(self) -> None:
         """Close the running loop's connections; those of other loops close with their loops."""
-        runtime = self._by_loop.pop(_running_loop(), None)
+        loop = _running_loop()
+        with self._lock:
+            runtime = self._by_loop.pop(loop, None)
         if runtime is not None:
             await runtime.aclose()
 

@@ -65,7 +65,7 @@ __all__ = [
     "WebhookVerificationError",
 ]
 
-_SENTENCE_ENDS = (".", "!", "?", "。", "！", "？")
+_SENTENCE_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
 
 
 class RelayDanceError(Exception):

@@ -131,7 +131,8 @@ def client_of(sandbox: Sandbox, clock: QuickClock | HandClock | None = None, **o
     """A client of the sandbox, or, with `base_url`, of something in front of it."""
     if clock is not None:
         options["_clock"] = clock.clock
-    return AsyncRelayDance(sandbox.api_key, **{"base_url": sandbox.base_url, **options})
+    options.setdefault("base_url", sandbox.base_url)
+    return AsyncRelayDance(sandbox.api_key, **options)
 
 
 async def permits_of(client: AsyncRelayDance) -> Permits:
@@ -139,12 +140,19 @@ async def permits_of(client: AsyncRelayDance) -> Permits:
     return (await client._runtimes.current()).permits
 
 
-async def pool_of(client: AsyncRelayDance) -> SlotPool:
-    """The connections of the running loop."""
+async def connections_of(client: AsyncRelayDance) -> Callable[[], int]:
+    """Counts the open connections of the running loop, idle ones included."""
     transport: Any = (await client._runtimes.current()).transport
-    pool = transport._transport
+    if transport.name == "aiohttp":
+
+        def count() -> int:
+            connector = transport._session.connector if transport._session is not None else None
+            return len(connector._acquired) + sum(map(len, connector._conns.values())) if connector else 0
+
+        return count
+    pool = transport._client._transport
     assert isinstance(pool, SlotPool)
-    return pool
+    return lambda: pool.open_connections
 
 
 async def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

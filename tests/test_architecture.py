@@ -254,15 +254,15 @@ def test_an_import_from_below_is_right(tmp_path: Path, file: str, source: str) -
     [
         ("models/chat.py", "from ..errors import RelayDanceError", "models (layer 0) imports errors (layer 1)"),
         ("models/chat.py", "from .. import errors", "models (layer 0) imports errors (layer 1)"),
-        ("errors.py", "from relaydance_async import AsyncRelayDance", "errors (layer 1) imports __init__ (layer 7)"),
+        ("errors.py", "from relaydance_async import AsyncRelayDance", "errors (layer 1) imports __init__ (layer 8)"),
         ("_sansio/a.py", "import relaydance_async._config", "_sansio (layer 2) imports _config (layer 3)"),
         (
             "_limits/a.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .._transports import Pool",
             "_limits (layer 3) imports _transports (layer 3)",
         ),
-        ("_controller.py", "def f():\n    from ._client import X", "_controller (layer 4) imports _client (layer 6)"),
-        ("fanout/a.py", "from ..resources.video import Video", "fanout (layer 5) imports resources (layer 5)"),
+        ("_controller.py", "def f():\n    from ._client import X", "_controller (layer 5) imports _client (layer 7)"),
+        ("fanout/a.py", "from ..resources.video import Video", "fanout (layer 6) imports resources (layer 6)"),
         ("resources/video.py", "from .files import Files", "the resource video imports its sibling files"),
         ("resources/video.py", "from . import Files", "the resource video imports its sibling"),
         ("_sansio/a.py", "import time", "_sansio imports time"),

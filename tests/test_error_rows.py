@@ -1,4 +1,4 @@
-"""Every error that the gateway is known to send (wire 2.1 and 2.2), over a real socket, and what a caller gets for it."""
+"""Every error that the gateway is known to send (wire 2.1 and 2.2), over a real socket, and what a caller gets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from tests.client_support import (
     CHAT,
     FETCH,
     IMAGES,
-    MODEL,
     MODELS,
     SUBMIT,
     Call,
@@ -95,9 +94,7 @@ def new_api(message: str, code: str = "") -> str:
 
 
 def full(message: str, code: str, *, param: str = '""', more: str = "") -> str:
-    return (
-        f'{{"error": {{"message": "{message}", "type": "upstream_error", "param": {param}, "code": {code}{more}}}}}'
-    )
+    return f'{{"error": {{"message": "{message}", "type": "upstream_error", "param": {param}, "code": {code}{more}}}}}'
 
 
 def flat(message: str, code: str) -> str:
@@ -131,7 +128,10 @@ BODIES: dict[str, Row] = {
         type="upstream_error",
     ),
     "the flat body of the video routes": Row(
-        400, flat("seconds is not a string", "invalid_seconds"), BadRequestError, "seconds is not a string",
+        400,
+        flat("seconds is not a string", "invalid_seconds"),
+        BadRequestError,
+        "seconds is not a string",
         code="invalid_seconds",
     ),
     "a 429 with an empty body": Row(429, "", RateLimitError, NO_MESSAGE, retried=True),
@@ -202,28 +202,40 @@ BODIES: dict[str, Row] = {
         content_type="text/event-stream",
     ),
     "plain text": Row(502, "upstream connect error", ServerError, "'upstream connect error'", retried=True),
-    "truncated JSON": Row(502, '{"error": {"mess', ServerError, "'{\"error\": {\"mess'", retried=True),
+    "truncated JSON": Row(502, '{"error": {"mess', ServerError, '\'{"error": {"mess\'', retried=True),
     "an error that is a string": Row(400, '{"error": "no such size"}', BadRequestError, "no such size"),
     "message alone": Row(400, '{"message": "no such size"}', BadRequestError, "no such size"),
     "msg alone": Row(400, '{"msg": "no such size"}', BadRequestError, "no such size"),
     "detail alone": Row(400, '{"detail": "no such size"}', BadRequestError, "no such size"),
-    "a detail that is a list": Row(
-        422, '{"detail": [{"loc": ["n"]}]}', BadRequestError, '[{"loc": ["n"]}]'
-    ),
+    "a detail that is a list": Row(422, '{"detail": [{"loc": ["n"]}]}', BadRequestError, '[{"loc": ["n"]}]'),
     "an error without a message": Row(
-        400, '{"error": {"message": "", "type": "odd_error", "code": "odd"}}', BadRequestError, "odd",
-        code="odd", type="odd_error",
+        400,
+        '{"error": {"message": "", "type": "odd_error", "code": "odd"}}',
+        BadRequestError,
+        "odd",
+        code="odd",
+        type="odd_error",
     ),
     "an error with nothing in it": Row(500, '{"error": {}}', ServerError, "unknown error", retried=True),
     "JSON that is no object": Row(500, '["it broke"]', ServerError, "'[\"it broke\"]'", retried=True),
     "a Chinese message": Row(
-        400, full("参数错误：缺少 prompt", '"bad_param"'), BadRequestError, "参数错误：缺少 prompt",
-        code="bad_param", type="upstream_error",
+        400,
+        full("参数错误 缺少 prompt", '"bad_param"'),
+        BadRequestError,
+        "参数错误 缺少 prompt",
+        code="bad_param",
+        type="upstream_error",
     ),
     "a Chinese message that looks like another error": Row(
-        400, full("余额不足 (429 rate limit)", '""'), BadRequestError, "余额不足 (429 rate limit)", type="upstream_error"
+        400,
+        full("余额不足 (429 rate limit)", '""'),
+        BadRequestError,
+        "余额不足 (429 rate limit)",
+        type="upstream_error",
     ),
-    "a status that means nothing to us": Row(409, new_api("conflict"), APIStatusError, "conflict", type="new_api_error"),
+    "a status that means nothing to us": Row(
+        409, new_api("conflict"), APIStatusError, "conflict", type="new_api_error"
+    ),
     "a request timeout of a proxy": Row(
         408, new_api("too slow"), APIStatusError, "too slow", type="new_api_error", retried=True
     ),
@@ -277,7 +289,7 @@ CODES: dict[str, Row] = {
     "upstream answered badly under a 400": coded(400, "bad_response_status_code", BadRequestError),
     "upstream answered badly, its JSON in the message": Row(
         500,
-        '{"error": {"message": "{\\"error\\":{\\"message\\":\\"inner\\"}}", "type": "upstream_error", "code": "bad_response"}}',
+        full('{\\"error\\":{\\"message\\":\\"inner\\"}}', '"bad_response"'),
         ServerError,
         '{"error":{"message":"inner"}}',
         code="bad_response",
@@ -469,8 +481,8 @@ GATEWAY_TEXTS: dict[str, tuple[Fault, Call, str]] = {
     "short balance, the request id in the message": (
         Fault(IMAGES, status=403, code="insufficient_user_quota", message="用户额度不足"),
         make_image,
-        "HTTP 403: 用户额度不足 (request id: {id}) (code insufficient_user_quota, POST /images/generations). Top up the account "
-        "or raise the key's quota; `await client.account.balance()` shows what is left.",
+        "HTTP 403: 用户额度不足 (request id: {id}) (code insufficient_user_quota, POST /images/generations). "
+        "Top up the account or raise the key's quota; `await client.account.balance()` shows what is left.",
     ),
     "four 429s without a word": (
         Fault(MODELS, status=429, body=b""),
@@ -487,8 +499,8 @@ GATEWAY_TEXTS: dict[str, tuple[Fault, Call, str]] = {
     "a web page": (
         Fault(MODELS, body=b"<html>\n  <p>console</p>\n</html>", content_type="text/html"),
         list_models,
-        "HTTP 200: the answer is a web page, not the API's JSON: '<html> <p>console</p> </html>' (GET /models, request id "
-        "{id}). Check the base URL (it ends in /v1) and any proxy in between.",
+        "HTTP 200: the answer is a web page, not the API's JSON: '<html> <p>console</p> </html>' "
+        "(GET /models, request id {id}). Check the base URL (it ends in /v1) and any proxy in between.",
     ),
     "an upload that is too large": (
         Fault("POST /v1/files", status=413, body=b""),

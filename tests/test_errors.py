@@ -8,10 +8,11 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
@@ -232,9 +233,17 @@ def test_support_details_are_what_the_support_asks_for(kind: type[RelayDanceErro
 
 def test_what_an_error_knows_is_on_it() -> None:
     error = full(ServerError)
-    assert (error.message, error.type, error.code, error.param) == ("it broke", "upstream_error", "bad_response", "model")
+    assert (error.message, error.type, error.code, error.param) == (
+        "it broke",
+        "upstream_error",
+        "bad_response",
+        "model",
+    )
     assert (error.status_code, error.request_id, error.method, error.path) == (
-        503, "id-1", "POST", "/video/generations",
+        503,
+        "id-1",
+        "POST",
+        "/video/generations",
     )
     assert error.attempts == META.attempts
     assert error.sent_at == AT
@@ -265,9 +274,7 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
         "no connection to the gateway: refused (GET /models). Check the network, the proxy settings and the base URL.",
     ),
     (
-        APITimeoutError(
-            "no answer within 320 s", meta=ResponseMeta(method="POST", path="/files"), maybe_accepted=True
-        ),
+        APITimeoutError("no answer within 320 s", meta=ResponseMeta(method="POST", path="/files"), maybe_accepted=True),
         f"no answer within 320 s (POST /files). Raise `timeout` or `deadline` if this is expected. {AMBIGUOUS}",
     ),
     (RelayDanceError("odd", maybe_accepted=True), f"odd. {AMBIGUOUS}"),
@@ -319,7 +326,7 @@ def reachable(value: object) -> Iterator[object]:
             todo += [*item.keys(), *item.values()]
         elif isinstance(item, list | tuple | set | frozenset):
             todo += item
-        elif is_dataclass(item) and not isinstance(item, type):
+        elif isinstance(item, ResponseMeta | AttemptRecord):
             todo += [getattr(item, field.name) for field in fields(item)]
         elif isinstance(item, BaseModel):
             todo += [item.__dict__, item.__pydantic_extra__]
@@ -327,7 +334,20 @@ def reachable(value: object) -> Iterator[object]:
             todo.append(getattr(item, "__dict__", None))
 
 
-HTTP_LIBRARIES = {"httpx", "httpcore", "h11", "httpx2", "httpcore2", "anyio", "tenacity", "ssl", "_ssl"}
+HTTP_LIBRARIES = {
+    "aiohttp",
+    "yarl",
+    "multidict",
+    "httpx",
+    "httpcore",
+    "h11",
+    "httpx2",
+    "httpcore2",
+    "anyio",
+    "tenacity",
+    "ssl",
+    "_ssl",
+}
 
 
 def submit_to(model: str) -> Call:
@@ -363,11 +383,11 @@ FAILURES: dict[str, tuple[Fault | ConnectionFault | None, Call]] = {
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("theirs", [False, True], ids=["our pool", "a client of the caller's"])
+@pytest.mark.parametrize("sender", ["aiohttp", "httpx", "the caller's client"])
 @pytest.mark.parametrize("case", FAILURES)
-async def test_no_failure_leaves_a_key_or_a_librarys_object_on_its_error(case: str, theirs: bool) -> None:
-    import httpx
-
+async def test_no_failure_leaves_a_key_or_a_librarys_object_on_its_error(case: str, sender: str) -> None:
+    if sender == "aiohttp":
+        pytest.importorskip("aiohttp")
     wrong, call = FAILURES[case]
     with Sandbox() as sandbox, FaultyProxy(sandbox.root_url) as proxy:
         if isinstance(wrong, Fault):
@@ -381,7 +401,7 @@ async def test_no_failure_leaves_a_key_or_a_librarys_object_on_its_error(case: s
                 QuickClock(),
                 base_url=proxy.base_url,
                 timeout=Timeout(read=0.03 if wrong in (FAILURES["silence"][0], FAILURES["a black hole"][0]) else 5.0),
-                http_client=http if theirs else None,
+                **({"http_client": http} if sender == "the caller's client" else {"transport": sender}),
             )
             with pytest.raises(RelayDanceError) as caught:
                 await call(client)

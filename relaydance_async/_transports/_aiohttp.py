@@ -159,6 +159,9 @@ class AiohttpTransport:
                 # With trust_env it would also take a netrc's password for the API.
                 trust_env=False,
             )
+            # It would send a GET a second time by itself, unseen by the list of attempts and the back-off. There is no
+            # public switch; aiohttp's own test client turns it off like this.
+            self._session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
         return self._session
 
     async def aclose(self) -> None:

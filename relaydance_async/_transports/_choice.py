@@ -36,7 +36,8 @@ def check_transport(name: object, http_client: object) -> None:
         return
     if name == "aiohttp":
         raise ConfigurationError("http_client is a transport of its own; leave transport out")
-    if not (hasattr(http_client, "build_request") and hasattr(http_client, "aclose")):
+    is_client = hasattr(http_client, "build_request") and hasattr(http_client, "aclose")
+    if not is_client or isinstance(http_client, type):
         raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}")
 
 

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from .._config import Options, is_loopback
 from .._controller import Controller, Exchange
+from .._sansio.decode import build_error_in
 from .._sansio.request import PreparedRequest, path_segment
 from ..errors import APIConnectionError, APIStatusError, DownloadError, RelayDanceError, ResponseDecodeError
 from ..models.video import VideoTask
@@ -24,6 +25,8 @@ _WRITE_BYTES = 1024 * 1024
 _REDIRECTS = 5
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _RANGE_NOT_SATISFIABLE = 416
+_PAGE_BYTES = 1024 * 1024
+_NO_CLIP = ("text/", "application/json", "application/xml")
 
 
 async def download_clip(
@@ -37,7 +40,10 @@ async def download_clip(
 ) -> Path:
     """See `Video.download`."""
     target = await anyio.to_thread.run_sync(_target, Path(path), task.task_id)
-    part = _PartFile(target, task.task_id, max_bytes)
+    try:
+        part = _PartFile(target, task.task_id, max_bytes)
+    except OSError as error:
+        raise _write_error(error, task) from None
     # Some upstreams' clips are only to be had through the gateway, with the key.
     url = task.url or f"/videos/{path_segment(task.task_id, name='task_id')}/content"
     policy = _HostPolicy(allow_private_hosts, loopback=is_loopback(urlsplit(controller.base_url).hostname or ""))
@@ -48,10 +54,12 @@ async def download_clip(
             location = await _fetch(controller, options, task, url, part)
             if location is None:
                 return part.finish()
-            url = urljoin(url if "://" in url else f"{controller.base_url}{url}", location)
+            url = _join(url if "://" in url else f"{controller.base_url}{url}", location)
         raise DownloadError(f"more than {_REDIRECTS} redirects")
     except (APIStatusError, APIConnectionError, ResponseDecodeError, DownloadError) as error:
         raise _as_download_error(error, task) from None
+    except OSError as error:
+        raise _write_error(error, task) from None
     finally:
         part.close()
 
@@ -90,6 +98,9 @@ class _PartFile:
     async def receive(self, exchange: Exchange) -> None:
         """Take in an answer, from the start or from where the file ends."""
         response = exchange.response
+        if response.headers.get("content-type", "").lower().startswith(_NO_CLIP):
+            # An error or a web page with a good status.
+            raise build_error_in(await response.read(_PAGE_BYTES), exchange.attempt.meta(), "the answer is not a clip")
         if response.status_code != 206 or _range_start(response.headers.get("content-range")) != self.size:
             if response.status_code == 206:
                 raise DownloadError("the server sent another range than was asked for")
@@ -133,7 +144,6 @@ class _PartFile:
         """Give the file its name."""
         self.close()
         if self.size == 0:
-            self._path.unlink()
             raise DownloadError("the clip is empty")
         self._path.replace(self._target)
         return self._target
@@ -165,15 +175,18 @@ class _HostPolicy:
 
     async def check(self, url: str) -> None:
         """Raise DownloadError unless the URL is https, of a host with public addresses only."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or 443
+        except ValueError as error:
+            raise DownloadError(f"the clip's URL is none: {error}") from None
         local = is_loopback(host) and (self._allow_loopback or self._allow_private)
         if parts.scheme != "https" and not (local and parts.scheme == "http"):
             raise DownloadError(f"the clip's URL is not https: {parts.scheme}://{host}")
         if local or self._allow_private:
             return
         try:
-            found = await anyio.getaddrinfo(host, parts.port or 443)
+            found = await anyio.getaddrinfo(host, port)
         except OSError as error:
             raise DownloadError(f"the clip's host {host} can't be found: {error}", retryable=True) from None
         for *_, address in found:
@@ -194,6 +207,13 @@ def _clean(task_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", task_id)[:100]
 
 
+def _join(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise DownloadError(f"the clip's URL is none: {error}") from None
+
+
 def _range_start(header: str | None) -> int | None:
     match = re.match(r"bytes (\d+)-", header or "")
     return int(match[1]) if match else None
@@ -203,3 +223,7 @@ def _as_download_error(error: RelayDanceError, task: VideoTask) -> DownloadError
     return DownloadError(
         error.message, meta=error.meta, code=error.code, task_id=task.task_id, retryable=error.retryable
     )
+
+
+def _write_error(error: OSError, task: VideoTask) -> DownloadError:
+    return DownloadError(f"the clip can't be written: {error}", task_id=task.task_id)

@@ -59,7 +59,8 @@ def split_call_options(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], di
 def apply_call_options(options: Options, call_options: Mapping[str, Any]) -> Options:
     """The view's options, changed for one call."""
     if "extra_headers" in call_options:
-        options = replace(options, headers={**options.headers, **call_options["extra_headers"]})
+        extra = {name.lower(): value for name, value in call_options["extra_headers"].items()}
+        options = replace(options, headers={**options.headers, **extra})
     if "timeout" in call_options:
         options = replace(options, timeout=as_timeout(call_options["timeout"]))
     return options

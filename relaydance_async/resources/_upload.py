@@ -71,6 +71,10 @@ def _name_of(content: object) -> str:
         return "upload"
 
 
+def _is_text(file: object) -> bool:
+    return isinstance(file, io.TextIOBase)
+
+
 async def _body_of(content: FileInput) -> BodyStream:
     if isinstance(content, str | os.PathLike):
         return await _path_body(Path(content))
@@ -79,7 +83,7 @@ async def _body_of(content: FileInput) -> BodyStream:
     if isinstance(content, AsyncIterable):
         stream = aiter(content)
         return BodyStream(lambda: stream, None, replayable=False)
-    if isinstance(content, io.TextIOBase):
+    if _is_text(content):
         raise InvalidInputError(_OPEN_AS_TEXT)
     if hasattr(content, "read"):
         return await _file_body(content)

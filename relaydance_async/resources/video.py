@@ -144,6 +144,8 @@ class Video(Resource):
         try:
             await _tell(on_update, task)
             return await self.wait(task, deadline=deadline, on_update=_unless_same(on_update, task))
+        except TaskFailedError:
+            raise  # it has ended: there is nothing to resume
         except BaseException as error:
             error.add_note(f"video task {task.task_id} was submitted; resume with client.video.wait({task.task_id!r})")
             raise

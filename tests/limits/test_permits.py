@@ -10,7 +10,7 @@ import pytest
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from relaydance_async._limits import Gate, Permits
+from relaydance_async._limits import Permits
 
 pytestmark = pytest.mark.anyio
 
@@ -200,48 +200,3 @@ async def test_under_random_cancellation_no_permit_is_lost_and_none_is_given_twi
             rng.choice([permits.shrink, permits.grow])()
     assert most == 3
     assert (permits.in_use, permits.waiting) == (0, 0)
-
-
-class Time:
-    """A clock for the gate; sleeping takes the time that it says."""
-
-    def __init__(self) -> None:
-        self.at = 50.0
-        self.sleeps: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.at += seconds
-
-
-async def test_an_open_gate_costs_no_wait() -> None:
-    time = Time()
-    await Gate(time.monotonic, time.sleep).wait()
-    assert time.sleeps == []
-
-
-async def test_a_closed_gate_opens_after_the_longest_pause_that_was_asked_for() -> None:
-    time = Time()
-    gate = Gate(time.monotonic, time.sleep)
-    gate.close_for(5.0)
-    gate.close_for(2.0)
-    assert gate.remaining() == 5.0
-    await gate.wait()
-    assert (time.at, gate.remaining()) == (55.0, 0.0)
-
-
-async def test_a_pause_that_grows_while_somebody_waits_is_waited_out() -> None:
-    time = Time()
-
-    async def sleep(seconds: float) -> None:
-        await time.sleep(seconds)
-        if len(time.sleeps) == 1:
-            gate.close_for(3.0)
-
-    gate = Gate(time.monotonic, sleep)
-    gate.close_for(1.0)
-    await gate.wait()
-    assert time.sleeps == [1.0, 3.0]

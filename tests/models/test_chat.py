@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -49,7 +50,8 @@ def test_text_comes_together_with_the_head_of_the_first_chunk() -> None:
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
 def test_reasoning_comes_together_in_either_spelling(name: str) -> None:
-    whole = build(chunk(choice(**{name: "The user "})), chunk(choice(**{name: "asks."})), chunk(choice(content="Hi")))
+    pieces: list[Json] = [{name: "The user "}, {name: "asks."}, {"content": "Hi"}]
+    whole = build(*(chunk(choice(**piece)) for piece in pieces))
     assert getattr(whole.choices[0].message, name) == "The user asks."
     assert whole.choices[0].message.content == "Hi"
 
@@ -107,7 +109,6 @@ def test_a_choice_without_a_finish_reason_is_unfinished() -> None:
     builder = CompletionBuilder()
     assert builder.empty
     builder.add(chunk(choice(0, content="a"), choice(1, content="b", finish_reason="stop")))
-    assert not builder.empty
     assert builder.unfinished == [0]
     assert builder.text == "a"
 
@@ -129,6 +130,6 @@ def test_nothing_at_all_builds_a_completion_without_choices() -> None:
 @given(st.text(max_size=40), st.lists(st.integers(0, 40), max_size=6))
 def test_any_split_of_the_text_comes_together_the_same(text: str, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    pieces = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(edges)]
     whole = build(*(chunk(choice(content=piece)) for piece in pieces), chunk(choice(finish_reason="stop")))
     assert (whole.choices[0].message.content or "") == text

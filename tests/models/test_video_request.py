@@ -166,7 +166,7 @@ def test_a_key_given_twice_is_refused(given: dict[str, Any]) -> None:
 
 
 def test_references_and_content_in_metadata_are_one_too_many() -> None:
-    with pytest.raises(InvalidInputError, match="given twice.*content"):
+    with pytest.raises(InvalidInputError, match=r"given twice.*content"):
         build(references=[PICTURE], metadata={"content": []})
 
 

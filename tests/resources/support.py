@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._config import Clock
@@ -45,7 +46,7 @@ class Pace:
         self.time += seconds
         if self._after_sleep is not None and (answer := self._after_sleep(seconds)) is not None:
             await answer
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
 
     def clock(self) -> Clock:
         return Clock(monotonic=lambda: self.time, sleep=self.sleep, random=self._random.random)
@@ -60,12 +61,15 @@ class Bench:
         self.transport = transport
 
     def sandbox(self, **options: Any) -> Sandbox:
-        return self._stack.enter_context(Sandbox(**{"dialect": self.dialect, **options}))
+        options.setdefault("dialect", self.dialect)
+        return self._stack.enter_context(Sandbox(**options))
 
     def client(self, sandbox: Sandbox, *, pace: Pace | None = None, **options: Any) -> AsyncRelayDance:
         """A client of the sandbox; its waits are no real ones."""
-        defaults = {"base_url": sandbox.base_url, "transport": self.transport, "_clock": (pace or Pace()).clock()}
-        client = AsyncRelayDance(sandbox.api_key, **{**defaults, **options})
+        options.setdefault("base_url", sandbox.base_url)
+        options.setdefault("transport", self.transport)
+        options.setdefault("_clock", (pace or Pace()).clock())
+        client = AsyncRelayDance(sandbox.api_key, **options)
         self._stack.push_async_callback(client.aclose)
         return client
 
@@ -83,7 +87,7 @@ class Bench:
 
 async def runtime_of(client: AsyncRelayDance) -> Runtime:
     """The connections and permits of the running loop."""
-    return await client._runtimes.current()
+    return await client._runtimes.current()  # pyright: ignore[reportPrivateUsage]
 
 
 async def open_connections(client: AsyncRelayDance) -> int:

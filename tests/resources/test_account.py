@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_balance_is_in_us_dollars(bench: Bench) -> None:
-    sandbox, client = bench.start(accounts={"sk-1": Account(name="my key", balance_usd=10)})
+    _, client = bench.start(accounts={"sk-1": Account(name="my key", balance_usd=10)})
     await client.images.generate(model="grok-imagine-image", prompt="a cat", n=5)
     balance = await client.account.balance()
     assert balance.name == "my key"
@@ -31,12 +31,12 @@ async def test_it_asks_with_the_final_slash_at_the_root_of_the_host(client: Asyn
 
 
 async def test_an_unlimited_key_says_so(bench: Bench) -> None:
-    sandbox, client = bench.start(accounts={"sk-1": Account(unlimited=True)})
+    _, client = bench.start(accounts={"sk-1": Account(unlimited=True)})
     assert (await client.account.balance()).unlimited is True
 
 
 async def test_it_works_with_an_exhausted_key(bench: Bench) -> None:
-    sandbox, client = bench.start(accounts={"sk-1": Account(balance_usd=0)})
+    _, client = bench.start(accounts={"sk-1": Account(balance_usd=0)})
     assert (await client.account.balance()).available_usd == 0
 
 
@@ -44,7 +44,7 @@ async def test_it_works_with_an_exhausted_key(bench: Bench) -> None:
 async def test_the_expiry_is_a_time_or_none(bench: Bench, fields: dict[str, int]) -> None:
     data = {"name": "", "total_granted": 500_000, "total_used": 250_000, "total_available": 250_000, **fields}
     body = json.dumps({"code": True, "message": "ok", "data": data})
-    sandbox, client = bench.start(faults=[Fault(TOKEN_USAGE, body=body)])
+    _, client = bench.start(faults=[Fault(TOKEN_USAGE, body=body)])
     balance = await client.account.balance()
     assert (balance.total_usd, balance.used_usd, balance.available_usd) == (1, 0.5, 0.5)
     assert balance.expires_at == (1893456000 if fields.get("expires_at", 0) > 0 else None)

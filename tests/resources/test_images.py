@@ -49,7 +49,7 @@ async def test_images_come_as_bytes_and_what_is_empty_is_none(client: AsyncRelay
 
 async def test_empty_strings_are_taken_for_what_is_absent(bench: Bench) -> None:
     body = json.dumps({"data": [{"url": "", "b64_json": "", "revised_prompt": ""}]})
-    sandbox, client = bench.start(faults=[Fault(IMAGES, body=body)])
+    _, client = bench.start(faults=[Fault(IMAGES, body=body)])
     (image,) = (await client.images.generate(model=MODEL, prompt="a cat")).data
     assert (image.url, image.b64_json, image.revised_prompt) == (None, None, None)
 
@@ -89,12 +89,14 @@ async def test_a_lost_answer_is_not_asked_for_again(bench: Bench) -> None:
 
 
 async def test_an_answer_that_is_no_list_of_images_is_a_decode_error(bench: Bench) -> None:
-    sandbox, client = bench.start(faults=[Fault(IMAGES, body='{"data": "x"}')])
+    _, client = bench.start(faults=[Fault(IMAGES, body='{"data": "x"}')])
     with pytest.raises(ResponseDecodeError, match="ImagesResponse"):
         await client.images.generate(model=MODEL, prompt="a cat")
 
 
-async def test_an_edit_sends_the_image_and_the_fields(client: AsyncRelayDance, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_an_edit_sends_the_image_and_the_fields(
+    client: AsyncRelayDance, sandbox: Sandbox, tmp_path: Path
+) -> None:
     path = tmp_path / "cat.png"
     path.write_bytes(PNG + b"cat")
     images = await client.images.edit(model=MODEL, prompt="a dog", image=path, n=2)

@@ -25,7 +25,7 @@ async def test_the_list_is_iterable_and_is_asked_by_id(client: AsyncRelayDance) 
 
 
 async def test_a_model_added_by_hand_has_no_endpoint_types(bench: Bench) -> None:
-    sandbox, client = bench.start(extra_models={"brand-new": "video"})
+    _, client = bench.start(extra_models={"brand-new": "video"})
     models = {model.id: model for model in await client.models.list()}
     assert models["brand-new"].supported_endpoint_types is None
     task = await client.video.submit(model="brand-new", prompt="a cat")

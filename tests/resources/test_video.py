@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from relaydance_async import (
@@ -21,7 +22,9 @@ from relaydance_async import (
     TaskFailedError,
     VideoTask,
 )
+from relaydance_async._config import Clock
 from relaydance_async.sandbox import Account, Fault, Sandbox, TaskPlan, TaskScript
+from tests.client_support import wait_until
 from tests.resources.support import CLIP, FETCH, SUBMIT, Bench, permits_in_use
 
 pytestmark = pytest.mark.anyio
@@ -50,14 +53,12 @@ async def test_a_task_is_the_same_on_its_way_in_every_shape(bench: Bench, shape:
     assert seen[-1].progress == 100
 
 
-async def test_the_other_video_route_decodes_to_the_same(client: AsyncRelayDance, bench: Bench) -> None:
+async def test_the_other_video_route_decodes_to_the_same(bench: Bench) -> None:
     sandbox, client, _ = bench.filming()
     task = await client.video.submit(**CLIP)
     for seconds in (0, 2, 4):
         sandbox.clock.advance(seconds)
         ours = await client.video.retrieve(task)
-        import httpx
-
         async with httpx.AsyncClient(trust_env=False) as http:
             key = {"authorization": f"Bearer {sandbox.api_key}"}
             raw = await http.get(f"{sandbox.base_url}/videos/{task.task_id}", headers=key)
@@ -82,7 +83,7 @@ async def test_a_failed_task_has_the_upstreams_reason_and_no_url(bench: Bench, s
 
 
 async def test_a_task_goes_to_json_and_back_and_is_still_the_same_task(bench: Bench) -> None:
-    sandbox, client, _ = bench.filming()
+    _, client, _ = bench.filming()
     task = await client.video.submit(**CLIP)
     again = VideoTask.model_validate_json(task.model_dump_json())
     assert again == task
@@ -163,7 +164,7 @@ async def test_a_key_that_is_revoked_while_polling_is_an_authentication_error(be
 
 
 async def test_generate_submits_and_waits_and_tells_every_change(bench: Bench) -> None:
-    sandbox, client, pace = bench.filming()
+    sandbox, client, _ = bench.filming()
     seen: list[VideoTask] = []
     task = await client.video.generate(**CLIP, seconds=5, metadata={"seed": 7}, on_update=seen.append)
     assert task.status == "succeeded"
@@ -175,7 +176,7 @@ async def test_generate_submits_and_waits_and_tells_every_change(bench: Bench) -
 
 
 async def test_generate_ends_in_the_tasks_failure(bench: Bench) -> None:
-    sandbox, client, _ = bench.filming(tasks=TaskPlan(TaskScript(outcome="failed", reason="too dark")))
+    _, client, _ = bench.filming(tasks=TaskPlan(TaskScript(outcome="failed", reason="too dark")))
     with pytest.raises(TaskFailedError, match="too dark") as caught:
         await client.video.generate(**CLIP)
     assert caught.value.task is not None
@@ -185,11 +186,10 @@ async def test_generate_ends_in_the_tasks_failure(bench: Bench) -> None:
 
 async def test_cancelling_generate_after_the_submit_tells_the_task_id(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0)
-    client = bench.client(sandbox, _clock=anyio_clock())
+    client = bench.client(sandbox, _clock=Clock())
     seen: list[VideoTask] = []
     task = asyncio.create_task(client.video.generate(**CLIP, on_update=seen.append))
-    while sandbox.ledger.count(FETCH) == 0:
-        await asyncio.sleep(0.001)
+    await wait_until(lambda: sandbox.ledger.count(FETCH) > 0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
@@ -205,15 +205,8 @@ async def test_cancelling_generate_after_the_submit_tells_the_task_id(bench: Ben
     assert sandbox.ledger.billed(SUBMIT) == 1
 
 
-def anyio_clock() -> Any:
-    """The client's own clock: a wait in it is a real one."""
-    from relaydance_async._config import Clock
-
-    return Clock()
-
-
 async def test_an_update_hook_that_raises_ends_generate_with_the_task_id_in_a_note(bench: Bench) -> None:
-    sandbox, client, _ = bench.filming()
+    _, client, _ = bench.filming()
 
     def refuse(task: VideoTask) -> None:
         raise LookupError(task.task_id)
@@ -225,7 +218,7 @@ async def test_an_update_hook_that_raises_ends_generate_with_the_task_id_in_a_no
 
 async def test_a_deadline_of_generate_is_that_of_its_wait(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0)
-    client = bench.client(sandbox, _clock=anyio_clock())
+    client = bench.client(sandbox, _clock=Clock())
     with pytest.raises(TimeoutError, match="resume with"):
         await client.video.generate(**CLIP, deadline=0.02)
 

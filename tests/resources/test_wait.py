@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import random
 from collections.abc import AsyncGenerator, Mapping
 from itertools import pairwise
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from relaydance_async import (
@@ -21,7 +23,7 @@ from relaydance_async import (
 )
 from relaydance_async._config import Clock
 from relaydance_async._transports import WireRequest
-from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox, TaskPlan, TaskScript
+from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, TaskPlan, TaskScript
 from tests.resources.support import CLIP, FETCH, SUBMIT, Bench, Pace, permits_in_use, runtime_of
 
 pytestmark = pytest.mark.anyio
@@ -64,7 +66,7 @@ async def test_the_id_alone_is_enough_after_a_restart(bench: Bench) -> None:
 
 async def test_it_outlasts_more_failures_than_a_call_has_attempts(bench: Bench) -> None:
     faults = [Fault(FETCH, status=503, times=9), Fault(FETCH, status=502, body="html", times=5)]
-    sandbox, client, pace = bench.filming(tasks=slow(400), faults=faults)
+    sandbox, client, _ = bench.filming(tasks=slow(400), faults=faults)
     task = await client.video.submit(**CLIP)
     seen: list[VideoTask] = []
     assert (await client.video.wait(task, on_update=seen.append)).status == "succeeded"
@@ -110,7 +112,7 @@ async def test_a_refused_key_ends_the_wait_at_once(bench: Bench) -> None:
 
 
 async def test_an_unknown_task_ends_the_wait_at_once(bench: Bench) -> None:
-    sandbox, client, pace = bench.filming()
+    sandbox, client, _ = bench.filming()
     with pytest.raises(NotFoundError):
         await client.video.wait("task_nope")
     assert sandbox.ledger.count(FETCH) == 1
@@ -119,7 +121,7 @@ async def test_an_unknown_task_ends_the_wait_at_once(bench: Bench) -> None:
 @pytest.mark.parametrize("shape", ["wrapped", "upstream"])
 async def test_a_failed_task_ends_in_an_error_with_the_reason_and_the_task(bench: Bench, shape: Any) -> None:
     plan = slow(20, outcome="failed", reason="the picture shows a person", shape=shape)
-    sandbox, client, _ = bench.filming(tasks=plan)
+    _, client, _ = bench.filming(tasks=plan)
     task = await client.video.submit(**CLIP)
     with pytest.raises(TaskFailedError, match="the picture shows a person") as caught:
         await client.video.wait(task)
@@ -133,14 +135,14 @@ async def test_a_failed_task_ends_in_an_error_with_the_reason_and_the_task(bench
 
 
 async def test_a_task_that_failed_without_a_reason_says_so(bench: Bench) -> None:
-    sandbox, client, _ = bench.filming(tasks=slow(20, outcome="failed", reason=""))
+    _, client, _ = bench.filming(tasks=slow(20, outcome="failed", reason=""))
     task = await client.video.submit(**CLIP)
     with pytest.raises(TaskFailedError, match="no reason given"):
         await client.video.wait(task)
 
 
 async def test_a_word_never_heard_of_does_not_end_the_wait(bench: Bench) -> None:
-    sandbox, client, _ = bench.filming(tasks=slow(60, words={"running": "MODERATING"}))
+    _, client, _ = bench.filming(tasks=slow(60, words={"running": "MODERATING"}))
     seen: list[str] = []
     task = await client.video.submit(**CLIP)
     await client.video.wait(task, on_update=lambda task: seen.append(task.raw_status))
@@ -162,7 +164,7 @@ async def test_the_deadline_ends_it_with_the_id_and_how_to_resume(bench: Bench) 
     assert f"resume with `await client.video.wait({task.task_id!r})`" in str(error)
     assert await permits_in_use(client) == 0
     sandbox.clock.advance(10)
-    assert (await client.video.wait(error.task_id)).status == "succeeded"
+    assert (await client.video.wait(error.task_id or "")).status == "succeeded"
 
 
 async def test_the_deadline_also_ends_a_poll_under_way(bench: Bench) -> None:
@@ -182,7 +184,7 @@ async def test_a_deadline_that_is_none_is_refused(client: AsyncRelayDance, deadl
 
 
 async def test_every_change_is_told_once(bench: Bench) -> None:
-    sandbox, client, pace = bench.filming(tasks=TaskPlan(TaskScript(queue=20, run=60)))
+    sandbox, client, _ = bench.filming(tasks=TaskPlan(TaskScript(queue=20, run=60)))
     seen: list[VideoTask] = []
     task = await client.video.submit(**CLIP)
     finished = await client.video.wait(task, on_update=seen.append)
@@ -196,11 +198,11 @@ async def test_every_change_is_told_once(bench: Bench) -> None:
 
 
 async def test_an_update_hook_may_be_a_coroutine_function_and_is_awaited(bench: Bench) -> None:
-    sandbox, client, _ = bench.filming()
+    _, client, _ = bench.filming()
     seen: list[str] = []
 
     async def tell(task: VideoTask) -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         seen.append(task.status)
 
     await client.video.wait(await client.video.submit(**CLIP), on_update=tell)
@@ -209,7 +211,7 @@ async def test_an_update_hook_may_be_a_coroutine_function_and_is_awaited(bench: 
 
 
 async def test_what_an_update_hook_raises_ends_the_wait(bench: Bench) -> None:
-    sandbox, client, _ = bench.filming()
+    _, client, _ = bench.filming()
     task = await client.video.submit(**CLIP)
 
     def refuse(task: VideoTask) -> None:
@@ -221,7 +223,7 @@ async def test_what_an_update_hook_raises_ends_the_wait(bench: Bench) -> None:
 
 
 async def test_a_failed_task_is_told_before_the_error_is_raised(bench: Bench) -> None:
-    sandbox, client, _ = bench.filming(tasks=slow(10, outcome="failed"))
+    _, client, _ = bench.filming(tasks=slow(10, outcome="failed"))
     seen: list[str] = []
     with pytest.raises(TaskFailedError):
         await client.video.wait(await client.video.submit(**CLIP), on_update=lambda task: seen.append(task.status))
@@ -326,7 +328,7 @@ class InstantGateway:
         self.asked_at.append(at)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         self.under_way -= 1
         status = b"succeeded" if at >= ENDS else b"running"
         task_id = request.url.rpartition("/")[2].encode()
@@ -339,8 +341,12 @@ class InstantGateway:
 async def test_2000_waits_at_once_are_spread_evenly_and_hold_no_permit_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
     dawn = Dawn()
     gateway = InstantGateway(dawn)
-    monkeypatch.setattr("relaydance_async._client.build_transport", lambda *_, **__: gateway)
-    clock = Clock(monotonic=lambda: dawn.time, sleep=dawn.sleep)
+
+    def build_transport(*_: object, **__: object) -> InstantGateway:
+        return gateway
+
+    monkeypatch.setattr("relaydance_async._client.build_transport", build_transport)
+    clock = Clock(monotonic=lambda: dawn.time, sleep=dawn.sleep, random=random.Random(1).random)
     finished: list[str] = []
     async with AsyncRelayDance("sk-1", base_url="http://127.0.0.1:1/v1", _clock=clock, max_concurrency=50) as client:
         permits = (await runtime_of(client)).permits
@@ -353,7 +359,7 @@ async def test_2000_waits_at_once_are_spread_evenly_and_hold_no_permit_asleep(mo
                 group.start_soon(wait, number)
             while len(finished) < WAITS:
                 if dawn.sleeping + len(finished) < WAITS:
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
                 else:
                     assert (permits.in_use, permits.waiting) == (0, 0)
                     dawn.wake_next()
@@ -363,7 +369,7 @@ async def test_2000_waits_at_once_are_spread_evenly_and_hold_no_permit_asleep(mo
     asked = gateway.asked_at
     assert sum(at == 0 for at in asked) == WAITS  # each begins at once
     assert len(asked) < 11 * WAITS
-    for begin, most in [(0.001, 0.13), (3.0, 0.08), (8.0, 0.04), (15.0, 0.03), (30.0, 0.02)]:
+    for begin, most in [(0.001, 0.13), (3.0, 0.08), (8.0, 0.05), (15.0, 0.04), (30.0, 0.03)]:
         # The busiest tenth of a second from then on, as a share of the waits.
         tenths = [int(at * 10) for at in asked if at >= begin]
         busiest = max(tenths.count(tenth) for tenth in set(tenths))
@@ -385,10 +391,3 @@ async def test_many_waits_over_a_real_server_all_end(bench: Bench) -> None:
     assert {task.status for task in finished} == {"succeeded"}
     assert len({task.task_id for task in finished}) == 50
     assert await permits_in_use(client) == 0
-
-
-def test_the_sandboxes_clock_is_the_same_for_both_dialects() -> None:
-    with Sandbox(time_scale=0) as sandbox:
-        before = sandbox.clock.now()
-        sandbox.clock.advance(5)
-        assert sandbox.clock.now() - before == pytest.approx(5)

@@ -52,7 +52,11 @@ def test_a_get_is_safe_and_a_post_is_billed() -> None:
 
 def test_an_argument_that_is_none_is_left_out() -> None:
     assert body_of({"a": 1, "b": None, "c": False, "d": 0, "e": "", "f": []}) == {
-        "a": 1, "c": False, "d": 0, "e": "", "f": [],
+        "a": 1,
+        "c": False,
+        "d": 0,
+        "e": "",
+        "f": [],
     }
 
 

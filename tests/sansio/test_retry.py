@@ -77,7 +77,10 @@ TABLE: dict[str, tuple[Decision, Decision]] = {
     "a wait that ends with the deadline is not": (decided(DOWN, elapsed=0.5, deadline=1.0), TOO_LATE),
     "a wait beyond the deadline is not": (decided(DOWN, elapsed=0.9, deadline=1.0), TOO_LATE),
     "Retry-After is the least wait": (decided(RateLimitError("m", retry_after=7.0, retryable=True)), Retry(7.0)),
-    "Retry-After of a server error counts too": (decided(ServerError("m", retry_after=7.0, retryable=True)), Retry(7.0)),
+    "Retry-After of a server error counts too": (
+        decided(ServerError("m", retry_after=7.0, retryable=True)),
+        Retry(7.0),
+    ),
     "a back-off longer than Retry-After stays": (
         decided(RateLimitError("m", retry_after=0.1, retryable=True)),
         Retry(0.5),

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from relaydance_async import APIConnectionError, AsyncRelayDance, RelayDanceError, RetryPolicy
+from relaydance_async import AsyncRelayDance, RelayDanceError, RetryPolicy
 from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
 
@@ -132,8 +132,6 @@ async def check_storm(sandbox: Sandbox, transport: TransportName, calls: int, se
                         await client.video.submit(model="happyhorse-1.0-t2v", prompt=f"call {number}")
                 except RelayDanceError as error:
                     outcomes[type(error).__name__] += 1
-                    if isinstance(error, APIConnectionError):
-                        assert error.attempts[-1].wait is None
                 else:
                     outcomes["ok"] += 1
 

@@ -1,0 +1,117 @@
+"""The gate: after a 429 all calls of a key wait, and then pass at a pace that is learned."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from relaydance_async._limits import Gate
+
+pytestmark = pytest.mark.anyio
+
+
+class Time:
+    """A clock for the gate; sleeping takes the time that it says, and no other."""
+
+    def __init__(self) -> None:
+        self.at = 50.0
+        self.sleeps: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        await checkpoint()
+        self.sleeps.append(seconds)
+        self.at += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def gate(time: Time) -> Gate:
+    return Gate(time.monotonic, time.sleep)
+
+
+async def test_an_open_gate_costs_no_wait(time: Time, gate: Gate) -> None:
+    for _ in range(1000):
+        await gate.wait(anyio.Lock())
+    assert time.sleeps == []
+    assert gate.rate is None
+
+
+async def test_a_refusal_closes_it_for_as_long_as_was_asked(time: Time, gate: Gate) -> None:
+    assert gate.refused(5.0)
+    assert gate.remaining() == 5.0
+    await gate.wait(anyio.Lock())
+    assert time.sleeps == [5.0]
+    assert gate.remaining() == 0.0
+
+
+async def test_the_other_refusals_of_a_volley_are_no_news_but_may_lengthen_the_pause(time: Time, gate: Gate) -> None:
+    assert gate.refused(5.0)
+    assert [gate.refused(2.0), gate.refused(7.0), gate.refused(3.0)] == [False, False, False]
+    assert gate.remaining() == 7.0
+
+
+async def test_a_pause_that_grows_while_somebody_waits_is_waited_out(time: Time) -> None:
+    async def sleep(seconds: float) -> None:
+        await time.sleep(seconds)
+        if len(time.sleeps) == 1:
+            time.at -= 0.5
+            longer.refused(3.0)
+
+    longer = Gate(time.monotonic, sleep)
+    longer.refused(1.0)
+    await longer.wait(anyio.Lock())
+    assert time.sleeps == [1.0, 3.0]
+
+
+async def test_after_the_pause_calls_pass_ever_faster_until_the_gate_is_open_again(time: Time, gate: Gate) -> None:
+    gate.refused(1.0)
+    turn = anyio.Lock()
+    passed: list[float] = []
+    for _ in range(20):
+        await gate.wait(turn)
+        passed.append(time.at)
+    assert passed[0] == 51.0
+    gaps = [after - before for before, after in pairwise(passed)]
+    assert gaps == sorted(gaps, reverse=True)
+    for _ in range(60):
+        time.at += 1.0
+        await gate.wait(turn)
+    assert gate.rate is None
+
+
+async def test_cancelling_the_one_whose_turn_it_is_lets_the_next_have_it(time: Time) -> None:
+    asleep = anyio.Event()
+
+    async def sleep(seconds: float) -> None:
+        if not asleep.is_set():
+            asleep.set()
+            await anyio.sleep_forever()
+        await time.sleep(seconds)
+
+    turn = anyio.Lock()
+    closed = Gate(time.monotonic, sleep)
+    closed.refused(5.0)
+    first = anyio.CancelScope()
+
+    async def wait_first() -> None:
+        with first:
+            await closed.wait(turn)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait_first)
+        await asleep.wait()
+        group.start_soon(closed.wait, turn)
+        await checkpoint()
+        first.cancel()
+    assert time.sleeps == [5.0]
+    assert not turn.locked()

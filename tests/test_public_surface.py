@@ -1,0 +1,172 @@
+"""The public surface: what is here is a promise. A change that makes this test fail belongs in the changelog."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+import relaydance_async
+from relaydance_async import (
+    AsyncRelayDance,
+    AttemptRecord,
+    ChatStream,
+    ResponseMeta,
+    RetryEvent,
+    RetryPolicy,
+    Timeout,
+    VideoTask,
+    errors,
+)
+from relaydance_async.models.chat import ChatParams
+from relaydance_async.models.images import ImageParams
+from relaydance_async.resources.account import Account
+from relaydance_async.resources.chat import Chat, Completions
+from relaydance_async.resources.files import Files
+from relaydance_async.resources.images import Images
+from relaydance_async.resources.models import Models
+from relaydance_async.resources.video import Video, VideoParams
+
+NAMES = {
+    "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
+    "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model", "ModelList",
+    "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "Timeout", "UploadedFile", "VideoReference",
+    "VideoTask", "__version__",
+    # errors
+    "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
+    "ConfigurationError", "ContentRefusedError", "DownloadError", "IncompleteStreamError", "InsufficientBalanceError",
+    "InvalidInputError", "NotFoundError", "PermissionDeniedError", "RateLimitError", "RelayDanceError",
+    "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError", "StreamError", "TaskError",
+    "TaskFailedError", "TaskTimeoutError", "WebhookError", "WebhookPayloadError", "WebhookVerificationError",
+}  # fmt: skip
+
+
+def test_the_names_of_the_package() -> None:
+    assert set(relaydance_async.__all__) == NAMES
+    assert len(relaydance_async.__all__) == len(NAMES)
+    assert sorted(relaydance_async.__all__) == list(relaydance_async.__all__)
+    assert set(errors.__all__) <= NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
+    thing = getattr(relaydance_async, name)
+    assert name == "__version__" or inspect.getdoc(thing)
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, Any]:
+    """Public parameters with their defaults; `...` where there is none. Positional ones are marked."""
+    return {
+        f"{'' if one.kind is one.KEYWORD_ONLY else '/'}{name}": ... if one.default is one.empty else one.default
+        for name, one in inspect.signature(function).parameters.items()
+        if not name.startswith("_") and name != "self"
+    }
+
+
+def test_the_arguments_of_the_client() -> None:
+    assert parameters(AsyncRelayDance) == {
+        "/api_key": None,
+        "base_url": None,
+        "timeout": Timeout(),
+        "deadline": None,
+        "max_concurrency": 100,
+        "retry": RetryPolicy(),
+        "transport": "auto",
+        "http_client": None,
+        "default_headers": None,
+        "on_retry": None,
+        "max_response_bytes": 128 * 1024 * 1024,
+        "allow_http": False,
+    }
+    assert parameters(AsyncRelayDance.with_options) == {
+        "timeout": None,
+        "deadline": None,
+        "retry": None,
+        "default_headers": None,
+        "on_retry": None,
+        "max_response_bytes": None,
+    }
+
+
+def test_the_ways_into_the_client() -> None:
+    client = AsyncRelayDance("sk-1")
+    assert {name for name in dir(client) if not name.startswith("_")} == {
+        "account", "aclose", "base_url", "chat", "files", "images", "models", "video", "with_options",
+    }  # fmt: skip
+    assert isinstance(client.chat.completions, Completions)
+
+
+METHODS: dict[type, dict[str, dict[str, Any]]] = {
+    Models: {"list": {}, "retrieve": {"/model": ...}},
+    Chat: {"completions": {}},
+    Completions: {"create": {"model": ..., "messages": ..., "stream": None, "/params": ...}},
+    Images: {
+        "generate": {"model": ..., "prompt": ..., "/params": ...},
+        "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "/params": ...},
+    },
+    Files: {"upload": {"/file": ..., "filename": None, "media_type": None}},
+    Video: {
+        "submit": {"model": ..., "prompt": ..., "/params": ...},
+        "retrieve": {"/task": ...},
+        "wait": {"/task": ..., "deadline": None, "on_update": None},
+        "generate": {"model": ..., "prompt": ..., "deadline": None, "on_update": None, "/params": ...},
+        "download": {"/task": ..., "/path": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
+    },
+    Account: {"balance": {}},
+    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "open": {}},
+}
+
+
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
+def test_the_methods_and_their_arguments(kind: type) -> None:
+    wanted = METHODS[kind]
+    assert {name for name in dir(kind) if not name.startswith("_")} == set(wanted)
+    for name, arguments in wanted.items():
+        method = inspect.getattr_static(kind, name)
+        assert inspect.getdoc(method), f"{kind.__name__}.{name} has no docstring"
+        if inspect.isfunction(method):
+            assert inspect.iscoroutinefunction(method)
+            assert parameters(method) == arguments
+
+
+def test_the_further_arguments() -> None:
+    assert set(VideoParams.__annotations__) == {
+        "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", "extra_body",
+    }  # fmt: skip
+    call_options = {"extra_body", "extra_headers", "extra_query", "timeout"}
+    assert {"temperature", "max_tokens", "top_p", "stop", "tools", *call_options} <= set(ChatParams.__annotations__)
+    assert {"n", "size", "response_format", "quality", "aspect_ratio", *call_options} <= set(
+        ImageParams.__annotations__
+    )
+
+
+def test_the_fields_of_the_values() -> None:
+    def names(kind: Any) -> list[str]:
+        return [field.name for field in fields(kind)]
+
+    assert names(RetryPolicy) == ["max_attempts", "base", "cap", "retry_ambiguous"]
+    assert names(RetryEvent) == ["attempt", "error", "wait", "elapsed", "method", "path"]
+    assert names(Timeout) == ["connect", "read", "write"]
+    assert names(AttemptRecord) == ["number", "started_at", "elapsed", "error", "status_code", "code", "wait"]
+    assert names(ResponseMeta) == [
+        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at",
+    ]  # fmt: skip
+    assert list(VideoTask.model_fields) == [
+        "task_id", "status", "raw_status", "progress", "url", "format", "model", "error", "metadata", "created_at",
+        "completed_at",
+    ]  # fmt: skip
+
+
+def test_what_every_error_has() -> None:
+    error = errors.RelayDanceError("m")
+    assert {name for name in dir(error) if not name.startswith("_")} - set(dir(Exception)) == {
+        "advice", "attempts", "code", "hint", "maybe_accepted", "message", "meta", "method", "param", "path",
+        "request_id", "retryable", "sent_at", "status_code", "support_details", "task_id", "type",
+    }  # fmt: skip
+
+
+def test_the_version_is_one() -> None:
+    assert relaydance_async.__version__.count(".") == 2

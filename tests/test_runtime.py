@@ -1,0 +1,265 @@
+"""A client outlives an event loop: loops one after another, side by side, of another kind, or none yet."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from relaydance_async import AsyncRelayDance
+from relaydance_async.sandbox import Fault, Sandbox
+from tests.client_support import (
+    MODELS,
+    SUBMIT,
+    client_of,
+    connections_of,
+    list_models,
+    permits_of,
+    submit_clip,
+    wait_until,
+)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture(params=["aiohttp", "httpx"])
+def client(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncRelayDance:
+    """Made outside of any loop."""
+    if request.param == "aiohttp":
+        pytest.importorskip("aiohttp")
+    return client_of(sandbox, transport=request.param)
+
+
+def test_one_client_serves_one_asyncio_run_after_another(client: AsyncRelayDance, sandbox: Sandbox) -> None:
+    for _ in range(3):
+        assert asyncio.run(list_models(client)).data
+    assert sandbox.ledger.accepted(MODELS) == 3
+
+
+def test_a_closed_client_serves_the_next_loop_and_the_same_one(client: AsyncRelayDance) -> None:
+    async def use() -> None:
+        async with client:
+            await list_models(client)
+        assert (await list_models(client)).data
+        await client.aclose()
+        await client.aclose()
+
+    asyncio.run(use())
+    asyncio.run(use())
+
+
+def test_one_client_serves_a_loop_in_each_of_several_threads(client: AsyncRelayDance, sandbox: Sandbox) -> None:
+    failures: list[BaseException] = []
+    together = threading.Barrier(4)
+
+    async def use() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(list_models, client)
+
+    def run() -> None:
+        try:
+            together.wait(5)
+            for _ in range(3):
+                asyncio.run(use())
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+    assert sandbox.ledger.accepted(MODELS) == 60
+
+
+def test_loops_share_neither_connections_nor_permits_and_the_closed_ones_are_forgotten(client: AsyncRelayDance) -> None:
+    seen: list[Any] = []
+
+    async def look() -> None:
+        await list_models(client)
+        seen.append(await permits_of(client))
+        assert len(client._runtimes._by_loop) == 1
+
+    for _ in range(3):
+        asyncio.run(look())
+    assert len({id(permits) for permits in seen}) == 3
+    assert all(permits.in_use == 0 for permits in seen)
+
+
+def test_the_end_of_a_loop_closes_its_connections(client: AsyncRelayDance) -> None:
+    counts: list[Any] = []
+
+    async def use() -> None:
+        await list_models(client)
+        counts.append(await connections_of(client))
+        assert counts[-1]() == 1
+
+    asyncio.run(use())
+    assert counts[0]() == 0
+
+
+def test_a_loop_that_ends_under_a_running_call_cancels_it_and_leaves_nothing(
+    client: AsyncRelayDance, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add(Fault(MODELS, stall=True, times=1))
+
+    async def leave() -> tuple[Any, Any]:
+        task = asyncio.ensure_future(list_models(client))
+        await wait_until(lambda: sandbox.ledger.count() == 1)
+        assert not task.done()
+        return await permits_of(client), await connections_of(client)
+
+    permits, connections = asyncio.run(leave())
+    assert (permits.in_use, connections()) == (0, 0)
+    assert asyncio.run(list_models(client)).data
+
+
+async def both_kinds_of_calls(sandbox: Sandbox) -> None:
+    client = client_of(sandbox)
+    async with client:
+        await list_models(client)
+        await submit_clip(client)
+        counted = await connections_of(client)
+        assert counted() == 1
+    assert counted() == 0
+    assert (await list_models(client)).data
+    async with await client.chat.completions.create(
+        model="grok-4.3", messages=[{"role": "user", "content": "Hi"}], stream=True
+    ) as stream:
+        assert (await stream.get_final_completion()).choices[0].message.content
+    assert (await permits_of(client)).in_use == 0
+    await client.aclose()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_calls_streams_and_closing_work_under_asyncio_and_trio(sandbox: Sandbox, backend: str) -> None:
+    anyio.run(both_kinds_of_calls, sandbox, backend=backend)
+
+
+def test_one_client_serves_trio_after_asyncio_and_asyncio_after_trio(sandbox: Sandbox) -> None:
+    client = client_of(sandbox)
+    for backend in ("asyncio", "trio", "asyncio", "trio"):
+        assert anyio.run(list_models, client, backend=backend).data
+
+
+def test_cancellation_under_trio_leaves_nothing(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(MODELS, stall=True, times=1))
+
+    async def run() -> None:
+        client = client_of(sandbox)
+        counted = await connections_of(client)
+        async with anyio.create_task_group() as group:
+            group.start_soon(list_models, client)
+            await wait_until(lambda: sandbox.ledger.count() == 1)
+            group.cancel_scope.cancel()
+        assert ((await permits_of(client)).in_use, counted()) == (0, 0)
+        await list_models(client)
+        await client.aclose()
+
+    anyio.run(run, backend="trio")
+
+
+def test_a_call_outside_of_any_loop_is_the_callers_mistake_and_says_so(client: AsyncRelayDance) -> None:
+    call = client.models.list()
+    with pytest.raises(RuntimeError):
+        call.send(None)
+
+
+PROGRAM = """
+import asyncio, gc, sys
+from relaydance_async import AsyncRelayDance
+
+client = AsyncRelayDance("sk-sandbox-0001", base_url=sys.argv[1], transport=sys.argv[2])
+
+async def once():
+    models, _ = await asyncio.gather(client.models.list(), client.models.list())
+    assert models.data
+
+async def leave_a_stream_open():
+    stream = await client.chat.completions.create(
+        model="grok-4.3", messages=[{"role": "user", "content": "Hi"}], stream=True
+    )
+    async for chunk in stream:
+        break
+
+async def leave_a_call_running():
+    task = asyncio.create_task(client.video.submit(model="doubao-seedance-2-0-720p", prompt="a cat"))
+    await asyncio.sleep(0.02)
+    assert not task.done()
+
+for end in (once, leave_a_stream_open, leave_a_call_running, once):
+    asyncio.run(end())
+    gc.collect()
+"""
+
+FORKING = """
+import asyncio, os, sys
+from relaydance_async import AsyncRelayDance
+
+client = AsyncRelayDance("sk-sandbox-0001", base_url=sys.argv[1], transport=sys.argv[2])
+
+async def once():
+    return await client.models.list()
+
+loop = asyncio.new_event_loop()
+loop.run_until_complete(once())
+pid = os.fork()
+if not pid:
+    asyncio.run(once())
+    asyncio.run(client.aclose())
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+loop.run_until_complete(once())
+loop.run_until_complete(client.aclose())
+loop.close()
+"""
+
+
+def run_program(program: str, sandbox: Sandbox, transport: str) -> subprocess.CompletedProcess[str]:
+    if transport == "aiohttp":
+        pytest.importorskip("aiohttp")
+    sandbox.faults.add(Fault(SUBMIT, stall=True))
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program, sandbox.base_url, transport],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    # In dev mode asyncio says what took long, which on a busy machine anything may.
+    done.stderr = "".join(line for line in done.stderr.splitlines(True) if not line.startswith("Executing "))
+    return done
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+def test_a_program_that_never_closes_its_client_ends_without_a_warning(sandbox: Sandbox, transport: str) -> None:
+    done = run_program(PROGRAM, sandbox, transport)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+def test_a_forked_child_opens_connections_of_its_own(sandbox: Sandbox, transport: str) -> None:
+    done = run_program(FORKING, sandbox, transport)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sandbox.ledger.accepted(MODELS) == 3
+
+
+def test_a_client_that_was_never_used_leaves_nothing() -> None:
+    client = AsyncRelayDance("sk-1")
+    asyncio.run(client.aclose())
+    del client
+    gc.collect()
