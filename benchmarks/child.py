@@ -72,8 +72,15 @@ def _obey(line: str) -> dict[str, Any]:
     try:
         module = importlib.import_module(f"benchmarks.{order['module']}")
         return {"result": getattr(module, order["function"])(**order["arguments"])}
-    except Exception:
-        return {"error": traceback.format_exc()}
+    except Exception as error:
+        return {"error": "".join(traceback.format_exception(_innermost(error)))}
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The first of the errors that a task group collected."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def main() -> None:

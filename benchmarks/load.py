@@ -12,9 +12,11 @@ from .peers import PEERS, Call
 _SETTLE = 0.1
 """Seconds between the first answer of the slowest worker and the beginning of the measurement."""
 
-_FEWEST = 50
-"""Calls that must have ended; a peer that is very slow gets up to so many quarters more of the time for them."""
-_PATIENCE = 40
+_STEP = 0.25
+_ROUNDS = 2
+"""Calls of each worker, on average, that a measurement lasts at least: within one round, starts and ends needn't balance."""
+_LONGEST = 20.0
+"""Seconds; a peer that is slower than that is measured over what it managed."""
 
 
 class Load(TypedDict):
@@ -64,10 +66,10 @@ async def measure(call: Call, in_flight: int, seconds: float) -> Load:
         took.clear()
         began, cpu = time.perf_counter(), time.process_time()
         await asyncio.sleep(seconds)
-        for _ in range(_PATIENCE):
-            if len(took) >= _FEWEST:
+        for _ in range(int(_LONGEST / _STEP)):
+            if len(took) >= _ROUNDS * in_flight:
                 break
-            await asyncio.sleep(seconds / 4)
+            await asyncio.sleep(_STEP)
         elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu
         measured = sorted(took)
         running = False

@@ -46,8 +46,9 @@ def _openai(*, aiohttp: bool) -> Peer:
         from openai import AsyncOpenAI, DefaultAioHttpClient
 
         http_client = DefaultAioHttpClient() if aiohttp else None
+        url = f"{origin}/v1"
         async with AsyncOpenAI(
-            api_key=API_KEY, base_url=f"{origin}/v1", http_client=http_client, max_retries=0
+            api_key=API_KEY, base_url=url, http_client=http_client, max_retries=0, timeout=PATIENCE
         ) as client:
             messages: Any = MESSAGES
 

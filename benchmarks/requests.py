@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -101,7 +102,8 @@ def _bytes_per_waiting(name: str, origin: str) -> dict[str, float]:
             state: call_once("requests", "measure_waiting", name=name, origin=origin, state=state)
             for state in ("queued", "in_flight")
         }
-    except ChildError:
+    except ChildError as error:
+        print(f"{name}: {error}", file=sys.stderr)
         return {"queued": float("nan"), "in_flight": float("nan")}
 
 

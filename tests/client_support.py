@@ -1,5 +1,7 @@
 """What the tests of the client stand on: clocks that need no real time, and a look at what a client holds."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import time

@@ -32,11 +32,11 @@ LAYERS: dict[str, int] = {
     "_controller": 5,
     "resources": 6,
     "fanout": 6,
-    "webhooks": 6,
     "_client": 7,
     "__init__": 8,
     "__main__": 8,
     "cli": 8,
+    "webhooks": 8,
 }
 ISLAND = "sandbox"
 

@@ -320,6 +320,8 @@ def reachable(value: object) -> Iterator[object]:
             continue
         seen.add(id(item))
         yield item
+        if not isinstance(item, type):
+            todo.append(getattr(item, "__dict__", None))
         if isinstance(item, BaseException):
             todo += [item.args, item.__cause__, item.__context__]
         if isinstance(item, Mapping):
@@ -330,8 +332,6 @@ def reachable(value: object) -> Iterator[object]:
             todo += [getattr(item, field.name) for field in fields(item)]
         elif isinstance(item, BaseModel):
             todo += [item.__dict__, item.__pydantic_extra__]
-        if not isinstance(item, type):
-            todo.append(getattr(item, "__dict__", None))
 
 
 HTTP_LIBRARIES = {

@@ -1,5 +1,7 @@
 """A client outlives an event loop: loops one after another, side by side, of another kind, or none yet."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import Any, Protocol, TypeAlias, TypedDict, Unpack
 
 import anyio
 
@@ -20,10 +21,19 @@ from ._download import DEFAULT_MAX_BYTES, download_clip
 from ._resource import Resource
 
 TaskOrId: TypeAlias = VideoTask | str
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 UpdateHook: TypeAlias = Callable[[VideoTask], Awaitable[None] | None]
 
 _POLL_SECONDS = 30.0
 """The longest that one phase of a poll may take: a poll that hangs is asked again, and answers at once as a rule."""
+
+
+class Wakeups(Protocol):
+    """Knows when a task may have changed: a `WebhookReceiver`."""
+
+    def listen(self, task_id: str, /) -> AbstractContextManager[Sleep]:
+        """A sleep that ends early then."""
+        ...
 
 
 class VideoParams(TypedDict, total=False):
@@ -80,7 +90,12 @@ class Video(Resource):
         return await self._call(build_get(path, task_id=task_id), VideoTask, options)
 
     async def wait(
-        self, task: TaskOrId, *, deadline: float | None = None, on_update: UpdateHook | None = None
+        self,
+        task: TaskOrId,
+        *,
+        deadline: float | None = None,
+        on_update: UpdateHook | None = None,
+        receiver: Wakeups | None = None,
     ) -> VideoTask:
         """Wait for a task, of this process or of an earlier one: the id is all it takes.
 
@@ -93,6 +108,7 @@ class Video(Resource):
             deadline: seconds to wait; None waits as long as it takes (the gateway gives up after 24 h).
             on_update: called, and awaited if it can be, with the task at first and at each change. What it raises ends
                 the wait.
+            receiver: a `WebhookReceiver`; a delivery for the task makes it ask at once.
 
         Raises:
             TaskFailedError: with the task and the upstream's reason.
@@ -105,15 +121,15 @@ class Video(Resource):
             raise InvalidInputError(f"deadline must be more than 0 seconds, not {deadline!r}")
         watch = _Watch(_id_of(task), on_update)
         with anyio.move_on_after(deadline):
-            return await self._watch(watch)
+            with receiver.listen(watch.task_id) if receiver else nullcontext(self._controller.clock.sleep) as sleep:
+                return await self._watch(watch, sleep)
         raise TaskTimeoutError(
             f"task {watch.task_id} was not ready within {deadline:g} s", task=watch.last, task_id=watch.task_id
         )
 
-    async def _watch(self, watch: _Watch) -> VideoTask:
-        clock = self._controller.clock
+    async def _watch(self, watch: _Watch, sleep: Sleep) -> VideoTask:
         options = replace(self._options, timeout=self._options.timeout.at_most(_POLL_SECONDS))
-        for pause in poll_schedule(clock.random):
+        for pause in poll_schedule(self._controller.clock.random):
             try:
                 task = await self._retrieve(watch.task_id, options)
             except RelayDanceError as error:
@@ -123,7 +139,7 @@ class Video(Resource):
                 await watch.saw(task)
                 if task.is_terminal:
                     return _succeeded(task)
-            await clock.sleep(pause)
+            await sleep(pause)
         raise AssertionError("the schedule has no end")
 
     async def generate(

@@ -20,6 +20,8 @@ from relaydance_async import (
     ResponseDecodeError,
     ServerError,
 )
+from relaydance_async._controller import Controller
+from relaydance_async._sansio import request
 from relaydance_async.models.chat import ChatParams
 from relaydance_async.sandbox import Account, Fault, Sandbox
 from tests.resources.support import CHAT, Bench
@@ -99,8 +101,6 @@ async def test_every_named_argument_reaches_the_body(client: AsyncRelayDance, re
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The JSON bodies that leave the client."""
-    from relaydance_async._sansio import request
-
     bodies: list[Any] = []
     build = request.build_json
 
@@ -137,8 +137,6 @@ async def test_extra_body_is_merged_in_and_wins(client: AsyncRelayDance, recorde
 async def test_extra_headers_extra_query_and_timeout_are_of_one_call_only(
     client: AsyncRelayDance, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from relaydance_async._controller import Controller
-
     wires: list[Any] = []
     build = Controller._build_wire  # pyright: ignore[reportPrivateUsage]
 
@@ -205,6 +203,7 @@ async def test_what_can_not_be_sent_is_an_input_error_before_any_request(
 
 async def test_a_read_timeout_of_one_call_ends_it_as_possibly_accepted(bench: Bench) -> None:
     _, client = bench.start(faults=[Fault(CHAT, stall=True)])
+    await client.models.list()  # the connection is there, so that only the answer is waited for
     with pytest.raises(APITimeoutError, match=r"within 0\.01 s") as caught:
         await client.chat.completions.create(model="grok-4.3", messages=MESSAGES, timeout=0.01)
     assert caught.value.maybe_accepted

@@ -19,7 +19,9 @@ from relaydance_async import (
     RelayDanceError,
     VideoTask,
 )
+from relaydance_async.resources._download import _PartFile  # pyright: ignore[reportPrivateUsage]
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox, TaskPlan, TaskScript
+from relaydance_async.sandbox._clip import clip_pieces
 from tests.resources.support import CLIP, CLIPS, CONTENT, FETCH, Bench, permits_in_use
 
 pytestmark = pytest.mark.anyio
@@ -59,8 +61,6 @@ async def open_studio(bench: Bench, **options: Any) -> Studio:
 
 def clip_of(studio: Studio) -> bytes:
     """The bytes that the result host has."""
-    from relaydance_async.sandbox._clip import clip_pieces
-
     return b"".join(clip_pieces(studio.task.task_id, SIZE, 0, SIZE))
 
 
@@ -464,15 +464,27 @@ async def test_an_error_of_the_api_instead_of_the_clip_is_not_saved_as_one(bench
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_cancelling_leaves_the_part_and_a_later_download_goes_on(bench: Bench, tmp_path: Path) -> None:
+async def test_cancelling_leaves_the_part_and_a_later_download_goes_on(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     studio = await open_studio(bench)
     target = tmp_path / "clip.mp4"
-    drip = ConnectionFault("drip", after_bytes=100_000, interval=0.005)
-    with FaultyProxy(studio.sandbox.cdn_url, [drip]) as proxy:
+    arrived = anyio.Event()
+    check = _PartFile._check  # pyright: ignore[reportPrivateUsage]
+
+    def watch(self: _PartFile, size: int) -> None:
+        check(self, size)
+        if size < SIZE:
+            arrived.set()
+
+    monkeypatch.setattr(_PartFile, "_check", watch)
+    # The first piece, and then half a minute of silence.
+    with FaultyProxy(studio.sandbox.cdn_url, [ConnectionFault("drip", after_bytes=100_000, interval=30)]) as proxy:
         task = studio.task.model_copy(update={"url": f"{proxy.root_url}/clips/{studio.task.task_id}.mp4"})
-        with anyio.move_on_after(0.05) as scope:
-            await studio.client.video.download(task, target)
-    assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(studio.client.video.download, task, target)
+            await arrived.wait()
+            group.cancel_scope.cancel()
     assert await permits_in_use(studio.client) == 0
     assert_nothing_final(tmp_path)
     assert 0 < studio.part(target).stat().st_size < SIZE

@@ -119,7 +119,7 @@ TOO_LONG: dict[str, list[bytes]] = {
     "one line": [b"data: " + b"x" * 101 + b"\n"],
     "a line without an end": [b"x" * 60] * 2,
     "a comment without an end": [b": " + b"x" * 60, b"x" * 60],
-    "many lines": [b"data: " + b"x" * 10 + b"\n"] * 11,
+    "many lines": [b"data: " + b"x" * 10 + b"\n"] * 10,
     "many empty lines": [b"data:\n"] * 101,
     "many bare lines": [b"data\n"] * 101,
 }

@@ -1,0 +1,83 @@
+"""Webhook deliveries: whose they are, and what they say.
+
+RelayDance signs nothing (API documentation, "Webhooks"), so whoever knows a callback URL can forge a delivery. What
+shows that a delivery is meant for us is a token in the URL itself, which only RelayDance was given.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+from pydantic import ValidationError
+
+from ..errors import InvalidInputError, WebhookPayloadError, WebhookVerificationError
+from ..models.video import VideoTask
+
+_REFERENCE, _EXPIRES, _TOKEN = "rd_ref", "rd_exp", "rd_sig"
+_CONTEXT = b"relaydance callback 1"
+
+
+def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: int) -> str:
+    """The URL with a token over the reference and the time, as a query string.
+
+    Args:
+        url: where deliveries are received; its own query is kept.
+        reference: the caller's name for the task.
+        secret: the HMAC key.
+        expires_at: Unix time in seconds.
+
+    Raises:
+        InvalidInputError: the URL is not an absolute one.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.netloc:
+        raise InvalidInputError(f"a callback URL is absolute, unlike {url!r}")
+    token = _sign(secret, reference, str(expires_at))
+    ours = urlencode({_REFERENCE: reference, _EXPIRES: str(expires_at), _TOKEN: token})
+    return urlunsplit(parts._replace(query=f"{parts.query}&{ours}" if parts.query else ours, fragment=""))
+
+
+def verify_callback(query: str, *, secrets: Sequence[bytes], now: float) -> str:
+    """The reference in a delivery's query string.
+
+    Args:
+        query: without the question mark.
+        secrets: any of them may have signed it.
+        now: Unix time in seconds.
+
+    Raises:
+        WebhookVerificationError: no token, a wrong one, or one that has expired.
+    """
+    fields = parse_qs(query, keep_blank_values=True, max_num_fields=50) if query.count("&") < 50 else {}
+    values = [fields.get(name, []) for name in (_REFERENCE, _EXPIRES, _TOKEN)]
+    if any(len(value) != 1 for value in values):
+        raise WebhookVerificationError("the delivery's URL has no token of ours")
+    reference, expires, token = (value[0] for value in values)
+    given = token.encode("utf-8", "replace")
+    genuine = [hmac.compare_digest(_sign(secret, reference, expires).encode(), given) for secret in secrets]
+    if not any(genuine):
+        raise WebhookVerificationError("the token of the delivery's URL is not ours")
+    if int(expires) < now:
+        raise WebhookVerificationError("the token of the delivery's URL has expired")
+    return reference
+
+
+def _sign(secret: bytes, reference: str, expires: str) -> str:
+    message = b"\0".join((_CONTEXT, expires.encode("utf-8", "replace"), reference.encode("utf-8", "replace")))
+    return urlsafe_b64encode(hmac.digest(secret, message, "sha256")).decode().rstrip("=")
+
+
+def parse_delivery(body: bytes) -> VideoTask:
+    """The task that a delivery tells of, in any shape of the gateway's or its upstreams'. It is a hint, not to be
+    trusted.
+
+    Raises:
+        WebhookPayloadError: the body is no task.
+    """
+    try:
+        return VideoTask.model_validate_json(body)
+    except ValidationError:
+        raise WebhookPayloadError(f"the delivery is not a task: {body[:200]!r}") from None
