@@ -14,7 +14,7 @@ _SETTLE = 0.1
 
 _STEP = 0.25
 _ROUNDS = 2
-"""Calls of each worker, on average, that a measurement lasts at least: within one round, starts and ends needn't balance."""
+"""Calls of each worker that a measurement lasts, at least and on average: in less, starts and ends don't balance."""
 _LONGEST = 20.0
 """Seconds; a peer that is slower than that is measured over what it managed."""
 

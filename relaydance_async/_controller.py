@@ -84,7 +84,7 @@ class Attempt:
         self._call = call
         self._started = started
         self._response: TransportResponse | None = None
-        self.number = number
+        self.number: int = number
         self.wire: WireRequest | None = None
 
     @property
@@ -144,16 +144,16 @@ class Call(Generic[T]):
     )
 
     def __init__(self, request: PreparedRequest, receive: Receiver[T], options: Options, clock: Clock) -> None:
-        self.request = request
-        self.receive = receive
-        self.options = options
-        self.clock = clock
-        self.started = clock.monotonic()
-        self.number = 0
+        self.request: PreparedRequest = request
+        self.receive: Receiver[T] = receive
+        self.options: Options = options
+        self.clock: Clock = clock
+        self.started: float = clock.monotonic()
+        self.number: int = 0
         self.attempt: Attempt | None = None
         self.records: list[AttemptRecord] = []
         self.decision: Retry | GiveUp | None = None
-        self.maybe_accepted = False
+        self.maybe_accepted: bool = False
 
     @property
     def elapsed(self) -> float:
@@ -180,7 +180,7 @@ class Controller:
         self._runtimes = runtimes
         self._gate = gate
         self.clock = clock
-        self.base_url = endpoint.base_url
+        self.base_url: str = endpoint.base_url
 
     async def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> T:
         """Make the call.

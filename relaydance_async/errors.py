@@ -97,7 +97,7 @@ class RelayDanceError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.meta = meta if meta is not None else ResponseMeta()
+        self.meta: ResponseMeta = meta if meta is not None else ResponseMeta()
         self.type = type
         self.code = code
         self.param = param

@@ -227,10 +227,11 @@ async def test_headers_of_the_caller_go_with_every_request() -> None:
 
 async def test_a_timeout_may_be_one_number_or_one_for_each_phase(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(MODELS, stall=True))
-    for timeout in (0.03, Timeout(read=0.03)):
-        async with client_of(sandbox, QuickClock(), timeout=timeout, retry=RetryPolicy(max_attempts=1)) as client:
+    async with client_of(sandbox, retry=RetryPolicy(max_attempts=1)) as client:
+        for timeout in (0.03, Timeout(read=0.03)):
+            await submit_clip(client)  # so that there is a connection
             with pytest.raises(APITimeoutError, match=r"no answer within 0\.03 s"):
-                await client.models.list()
+                await client.with_options(timeout=timeout).models.list()
 
 
 def test_a_timeout_is_a_value() -> None:
@@ -360,7 +361,8 @@ async def test_over_a_client_of_the_callers_a_refused_connection_was_never_accep
 
 async def test_over_a_client_of_the_callers_timeouts_are_ours(sandbox: Sandbox, http: Any) -> None:
     sandbox.faults.add(Fault(stall=True))
-    async with client_of(sandbox, http_client=http, timeout=0.03, retry=RetryPolicy(max_attempts=1)) as client:
+    once, timeout = RetryPolicy(max_attempts=1), Timeout(read=0.03)
+    async with client_of(sandbox, http_client=http, timeout=timeout, retry=once) as client:
         with pytest.raises(APITimeoutError, match=r"no answer within 0\.03 s") as caught:
             await submit_clip(client)
     assert caught.value.maybe_accepted

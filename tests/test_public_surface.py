@@ -111,7 +111,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Video: {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
         "retrieve": {"/task": ...},
-        "wait": {"/task": ..., "deadline": None, "on_update": None},
+        "wait": {"/task": ..., "deadline": None, "on_update": None, "receiver": None},
         "generate": {"model": ..., "prompt": ..., "deadline": None, "on_update": None, "/params": ...},
         "download": {"/task": ..., "/path": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },

@@ -107,7 +107,7 @@ class Gate:
         if self._ramping:
             return near and self._settle(now)
         if self._refused >= _ENOUGH:
-            self._end_trial(now, retry_after)
+            self._rate = self._end_trial(self._rate, now, retry_after)
             return True
         return False
 
@@ -139,34 +139,37 @@ class Gate:
         self._begin_count(now)
         return True
 
-    def _end_trial(self, now: float, retry_after: float) -> None:
-        assert self._rate is not None
-        if self._refused:
-            accepted = max(0, self._passed - self._refused)
-            self._good_trials = 0
-            if self._refused > accepted and self._refused >= _ENOUGH:
-                self._close(now + retry_after)
-                return
-            self._rate = max(0.1, self._rate * _BELOW * accepted / max(1, self._passed))
-        else:
+    def _end_trial(self, rate: float, now: float, retry_after: float) -> float:
+        """The rate after a trial of this one; or the gate closes."""
+        accepted = max(0, self._passed - self._refused)
+        if not self._refused:
             self._good_trials += 1
-            self._rate *= 1 + min(1.0, _GROWTH * 2.0 ** max(0, self._good_trials - _PATIENCE))
+            rate *= 1 + min(1.0, _GROWTH * 2.0 ** max(0, self._good_trials - _PATIENCE))
+        elif self._refused > accepted and self._refused >= _ENOUGH:
+            self._close(now + retry_after)
+            return rate
+        else:
+            self._good_trials = 0
+            rate = max(0.1, rate * _BELOW * accepted / max(1, self._passed))
         self._begin_count(now)
+        return rate
 
     def _until_next(self) -> float:
         """Seconds until the pace lets the next one pass."""
         now = self._monotonic()
         if self._closed:
             self._open(now)
-        if self._rate is None:
+        rate = self._rate
+        if rate is None:
             return 0.0
         if self._ramping:
-            self._rate *= _RAMP ** min(max(now - self._grown_at, 0.0), _WINDOW)
+            rate *= _RAMP ** min(max(now - self._grown_at, 0.0), _WINDOW)
             self._grown_at = now
         elif now - self._counted_from >= _WINDOW:
-            self._end_trial(now, 0.0)
-        if self._rate > _FORGET:
+            rate = self._end_trial(rate, now, 0.0)
+        if rate > _FORGET:
             self._rate, self._ramping = None, False
             return 0.0
+        self._rate = rate
         self._next_at = max(self._next_at, now - _CATCH_UP)
         return self._next_at - now

@@ -18,9 +18,9 @@ class Permits:
     """
 
     def __init__(self, maximum: int) -> None:
-        self.maximum = maximum
-        self.in_use = 0
-        self.turn = anyio.Lock()
+        self.maximum: int = maximum
+        self.in_use: int = 0
+        self.turn: anyio.Lock = anyio.Lock()
         """Whose turn it is at the gate."""
         self._limit = float(maximum)
         # Ordered, and any entry can be removed at once when its waiter is cancelled.

@@ -23,13 +23,13 @@ class WireRequest:
     def __init__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | BodyStream | None, timeout: Timeout
     ) -> None:
-        self.method = method
-        self.url = url
-        self.headers = headers
-        self.body = self._watched(body) if isinstance(body, BodyStream) else body
+        self.method: str = method
+        self.url: str = url
+        self.headers: Mapping[str, str] = headers
+        self.body: BodyStream | bytes | None = self._watched(body) if isinstance(body, BodyStream) else body
         self.body_error: InvalidInputError | None = None
-        self.timeout = timeout
-        self.sent = False
+        self.timeout: Timeout = timeout
+        self.sent: bool = False
 
     def _watched(self, body: BodyStream) -> BodyStream:
         async def pieces() -> AsyncGenerator[bytes, None]:

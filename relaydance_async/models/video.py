@@ -168,7 +168,7 @@ def _as_seconds(value: object) -> object:
 class VideoRequest(BaseModel):
     """A clip to be made, with the body that the API documents for it."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", protected_namespaces=())
 
     model: str = Field(min_length=1)
     prompt: str = Field(min_length=1)

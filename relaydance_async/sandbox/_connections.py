@@ -24,12 +24,16 @@ class Connections:
 
     def __init__(self) -> None:
         self._transports: dict[object, asyncio.Transport] = {}
+        # Callers that have left at once have no address, and are all of one name.
+        self._open: set[asyncio.Transport] = set()
 
     def add(self, transport: asyncio.Transport) -> None:
         self._transports[_name(transport)] = transport
+        self._open.add(transport)
 
     def discard(self, transport: asyncio.Transport) -> None:
         self._transports.pop(_name(transport), None)
+        self._open.discard(transport)
 
     def reset(self, scope: Scope) -> None:
         transport = self._find(scope)
@@ -46,7 +50,7 @@ class Connections:
         return self._transports.get((tuple(scope["client"] or ()), tuple(scope["server"] or ())))
 
     def abort_all(self) -> None:
-        for transport in list(self._transports.values()):
+        for transport in list(self._open):
             transport.abort()
 
 

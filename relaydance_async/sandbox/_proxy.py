@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ._proxy_connection import ProxiedConnection
 from ._proxy_faults import ConnectionFault, ConnectionFaultPlan
-from ._sockets import BACKLOG, bind_socket, origin_of
+from ._sockets import BACKLOG, bind_socket, origin_of, stop_accepting
 from ._thread import LoopThread
 
 
@@ -128,6 +128,7 @@ class FaultyProxy:
         try:
             yield
         finally:
+            await stop_accepting(sock)
             server.close()
             self._reset_all()
             tasks = list(self._open.values())

@@ -65,9 +65,9 @@ class Sandbox:
         self.accounts: dict[str, Account] = dict(accounts) if accounts is not None else {self.DEFAULT_KEY: Account()}
         if not self.accounts:
             raise ValueError("the sandbox needs at least one account")
-        self.clock = Clock(time_scale)
-        self.ledger = Ledger(ledger_limit)
-        self.faults = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed)
+        self.clock: Clock = Clock(time_scale)
+        self.ledger: Ledger = Ledger(ledger_limit)
+        self.faults: FaultPlan = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed)
         self._host, self._ports, self._keep_alive = host, (port, cdn_port), keep_alive
         self._state = State(
             dialect=dialect,

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from ._connections import Connections, build_protocol_class
-from ._sockets import BACKLOG
+from ._sockets import BACKLOG, stop_accepting
 
 CLOSE_SECONDS = 1.0
 
@@ -43,6 +43,7 @@ async def serve(
     try:
         yield
     finally:
+        await stop_accepting(*(sock for _, sock in apps))
         for server in servers:
             server.close()
         await _break_off(states, connections)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from typing import Any
 
 LINGER_RESET = struct.pack("ii", 1, 0)
 BACKLOG = 4096
+ACCEPT_TURNS = 3
+"""Turns of the loop from an accepted socket to a connection that is known."""
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
@@ -26,6 +29,15 @@ def bind_socket(host: str, port: int) -> socket.socket:
         sock.close()
         raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
     return sock
+
+
+async def stop_accepting(*sockets: socket.socket) -> None:
+    """Let what is accepted become a connection: once its server is closed, asyncio drops such a socket unclosed."""
+    with suppress(NotImplementedError):  # Windows
+        for sock in sockets:
+            asyncio.get_running_loop().remove_reader(sock)
+    for _ in range(ACCEPT_TURNS):
+        await asyncio.sleep(0)
 
 
 def origin_of(sock: socket.socket) -> str:

@@ -18,6 +18,7 @@ import pytest
 from relaydance_async import AsyncRelayDance, RelayDanceError, RetryPolicy
 from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
+from tests.client_support import permits_of
 
 pytestmark = pytest.mark.anyio
 
@@ -73,8 +74,8 @@ async def check_cancel_churn(sandbox: Sandbox, transport: TransportName, seconds
         files = open_files()
         assert await churn(client, seconds, seed=1) > 10
         await asyncio.gather(*(ask(client, f"after {n}") for n in range(100)))
-        runtime = await client._runtimes.current()
-        assert (runtime.permits.in_use, runtime.permits.waiting) == (0, 0)
+        permits = await permits_of(client)
+        assert (permits.in_use, permits.waiting) == (0, 0)
         assert open_files() <= files + 2 * 10  # both ends of the connections are in this process
     await asyncio.sleep(0.005)
     assert asyncio.all_tasks() == tasks
@@ -139,8 +140,8 @@ async def check_storm(sandbox: Sandbox, transport: TransportName, calls: int, se
             sandbox.faults.clear()
             proxy.clear()
             await asyncio.gather(*(ask(client, f"after {n}") for n in range(100)))
-            runtime = await client._runtimes.current()
-            assert (runtime.permits.in_use, runtime.permits.waiting) == (0, 0)
+            permits = await permits_of(client)
+            assert (permits.in_use, permits.waiting) == (0, 0)
     assert sum(outcomes.values()) == calls
     assert outcomes["ok"] > calls * 0.7, outcomes
     # Every call has a text of its own: a text accepted twice was paid for twice.
