@@ -17,6 +17,7 @@ from relaydance_async import (
     InvalidInputError,
     NotFoundError,
     RelayDanceError,
+    RetryPolicy,
     VideoTask,
 )
 from relaydance_async.resources._download import _PartFile  # pyright: ignore[reportPrivateUsage]
@@ -495,6 +496,7 @@ async def test_cancelling_leaves_the_part_and_a_later_download_goes_on(
 
 async def test_many_downloads_at_once_each_get_their_own_clip(bench: Bench, tmp_path: Path) -> None:
     sandbox, client, _ = bench.filming(faults=[Fault(CLIPS, cut_body_after=5000, every=3)])
+    client = client.with_options(retry=RetryPolicy(max_attempts=30))  # one may meet many of the cuts
     tasks = [await client.video.submit(model=CLIP["model"], prompt=f"cat {number}") for number in range(20)]
     sandbox.clock.advance(10)
 
