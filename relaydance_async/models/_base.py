@@ -10,4 +10,4 @@ from pydantic import BaseModel, ConfigDict
 class WireModel(BaseModel):
     """Plain data from the API. Fields that this version doesn't know are kept, in `model_extra` and as attributes."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", protected_namespaces=(), defer_build=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", protected_namespaces=())
