@@ -105,7 +105,7 @@ def _ways() -> dict[str, Callable[[], Awaitable[Any]]]:
     transport = MemoryTransport()
     client = AsyncRelayDance(payloads.API_KEY, base_url="http://127.0.0.1/v1")
     controller, options = client._controller, client._options
-    controller._runtimes = Runtimes(lambda: Runtime(transport, Permits(100)))
+    controller._runtimes = Runtimes(_ready(Runtime(transport, Permits(100))))
     with_deadline = client.with_options(deadline=60)._options
     request = build_post("/chat/completions", payloads.REQUEST)
     wire = WireRequest("POST", "http://127.0.0.1/v1/chat/completions", {}, None, Timeout())
@@ -124,6 +124,13 @@ def _ways() -> dict[str, Callable[[], Awaitable[Any]]]:
         _DEADLINE: lambda: controller.execute(request, receive, with_deadline),
         _CREATE: create,
     }
+
+
+def _ready(runtime: Any) -> Callable[[], Awaitable[Any]]:
+    async def build() -> Any:
+        return runtime
+
+    return build
 
 
 def _no_meta() -> Any:

@@ -76,9 +76,11 @@ class AsyncRelayDance:
         permits = check_max_concurrency(max_concurrency)
         check_transport(transport, http_client)
         endpoint = build_endpoint(api_key, base_url, allow_http=allow_http)
-        self._runtimes = Runtimes(
-            lambda: Runtime(build_transport(transport, http_client, max_idle=permits), Permits(permits))
-        )
+
+        async def build() -> Runtime:
+            return Runtime(await build_transport(transport, http_client, max_idle=permits), Permits(permits))
+
+        self._runtimes = Runtimes(build)
         gate = Gate(_clock.monotonic, _clock.sleep)
         self._controller = Controller(endpoint, self._runtimes, gate, _clock)
         self._owner = True

@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from ._limits import Permits
@@ -49,21 +49,24 @@ async def _close_with_loop(transport: Transport) -> AsyncGenerator[None, None]:
 class Runtimes:
     """Finds, or makes, the runtime of the running loop."""
 
-    def __init__(self, build: Callable[[], Runtime]) -> None:
+    def __init__(self, build: Callable[[], Awaitable[Runtime]]) -> None:
         self._build = build
         self._lock = threading.Lock()
         self._by_loop: dict[Any, Runtime] = {}
         self._pid = os.getpid()
 
+    def find(self) -> Runtime | None:
+        """The running loop's, if it has been made."""
+        return self._by_loop.get(_running_loop()) if self._pid == os.getpid() else None
+
     async def current(self) -> Runtime:
-        """The running loop's. Must be awaited inside a loop."""
-        loop = _running_loop()
-        runtime = self._by_loop.get(loop)
-        if runtime is not None and self._pid == os.getpid():
-            return runtime
-        return await self._make(loop)
+        """The running loop's, made if need be."""
+        return self.find() or await self._make(_running_loop())
 
     async def _make(self, loop: Any) -> Runtime:
+        built = (
+            await self._build()
+        )  # another task may be faster meanwhile; then this one, which opened nothing, is dropped
         with self._lock:
             if self._pid != os.getpid():
                 _abandoned.extend(self._by_loop.values())
@@ -73,7 +76,7 @@ class Runtimes:
             runtime = self._by_loop.get(loop)
             if runtime is not None:
                 return runtime
-            runtime = self._by_loop[loop] = self._build()
+            runtime = self._by_loop[loop] = built
         await runtime.watch_loop()
         return runtime
 

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+import anyio.to_thread
 
 from ..errors import ConfigurationError
 from ._base import Transport
-from ._httpx import HttpxTransport
 from ._proxy import has_socks_proxy
+
+if TYPE_CHECKING:
+    from ._aiohttp import AiohttpTransport
+    from ._httpx import HttpxTransport
+
+T = TypeVar("T")
 
 log = logging.getLogger("relaydance_async")
 
@@ -41,21 +50,37 @@ def check_transport(name: object, http_client: object) -> None:
         raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}")
 
 
-def build_transport(name: TransportName, http_client: Any, *, max_idle: int) -> Transport:
-    """The transport for the running loop."""
-    transport = _choose(name, http_client, max_idle)
+async def build_transport(name: TransportName, http_client: Any, *, max_idle: int) -> Transport:
+    """The transport for the running loop. Cancelling it leaves nothing behind."""
+    transport = await _choose(name, http_client, max_idle)
     log.debug("transport: %s", transport.name)
     return transport
 
 
-def _choose(name: TransportName, http_client: Any, max_idle: int) -> Transport:
+async def _choose(name: TransportName, http_client: Any, max_idle: int) -> Transport:
+    if http_client is None and (name == "aiohttp" or (name == "auto" and _aiohttp_fits())):
+        return (await _load("aiohttp", _import_aiohttp))()
+    httpx_transport = await _load("httpcore", _import_httpx)
     if http_client is not None:
-        return HttpxTransport.of_caller(http_client)
-    if name == "aiohttp" or (name == "auto" and _aiohttp_fits()):
-        from ._aiohttp import AiohttpTransport
+        return httpx_transport.of_caller(http_client)
+    return httpx_transport.of_slots(max_idle=max_idle)
 
-        return AiohttpTransport()
-    return HttpxTransport.of_slots(max_idle=max_idle)
+
+async def _load(library: str, importer: Callable[[], T]) -> T:
+    # On first need, so that importing this package stays quick; in a thread, so that the event loop isn't held up.
+    return importer() if library in sys.modules else await anyio.to_thread.run_sync(importer)
+
+
+def _import_aiohttp() -> type[AiohttpTransport]:
+    from ._aiohttp import AiohttpTransport
+
+    return AiohttpTransport
+
+
+def _import_httpx() -> type[HttpxTransport]:
+    from ._httpx import HttpxTransport
+
+    return HttpxTransport
 
 
 def _aiohttp_fits() -> bool:

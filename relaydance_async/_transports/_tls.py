@@ -6,7 +6,6 @@ import ssl
 import threading
 
 import anyio.to_thread
-import httpx
 
 _lock = threading.Lock()
 _context: ssl.SSLContext | None = None
@@ -21,6 +20,8 @@ async def tls_context() -> ssl.SSLContext:
 
 
 def _make() -> ssl.SSLContext:
+    import httpx
+
     global _context
     with _lock:
         if _context is None:
