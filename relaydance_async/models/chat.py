@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from ._base import WireModel
 from ._options import CallOptions
@@ -148,11 +148,44 @@ class ChatParams(CallOptions, total=False):
     web_search_options: Mapping[str, Any] | None
 
 
-class _ChoiceState(TypedDict):
-    role: str
-    texts: dict[str, list[str]]
-    tool_calls: dict[int, dict[str, Any]]
-    finish_reason: str | None
+class _ChoiceSoFar:
+    """What the chunks of one choice have brought, in pieces."""
+
+    __slots__ = ("content", "finish_reason", "reasoning", "reasoning_content", "refusal", "role", "tool_calls")
+
+    def __init__(self) -> None:
+        self.role = "assistant"
+        self.content: list[str] = []
+        self.refusal: list[str] = []
+        self.reasoning_content: list[str] = []
+        self.reasoning: list[str] = []
+        self.tool_calls: dict[int, dict[str, Any]] = {}
+        self.finish_reason: str | None = None
+
+    def add(self, delta: ChoiceDelta) -> None:
+        """Take one more piece, in order."""
+        if delta.content:
+            self.content.append(delta.content)
+        if delta.reasoning_content:
+            self.reasoning_content.append(delta.reasoning_content)
+        if delta.reasoning:
+            self.reasoning.append(delta.reasoning)
+        if delta.refusal:
+            self.refusal.append(delta.refusal)
+        if delta.role:
+            self.role = delta.role
+        for call in delta.tool_calls or ():
+            _add_tool_call(self.tool_calls.setdefault(call.index, {"arguments": []}), call)
+
+    def build(self, index: int) -> dict[str, Any]:
+        """The choice as far as it has come."""
+        message: dict[str, Any] = {"role": self.role}
+        for name in ("content", "refusal", "reasoning_content", "reasoning"):
+            if pieces := getattr(self, name):
+                message[name] = "".join(pieces)
+        if self.tool_calls:
+            message["tool_calls"] = list(_build_tool_calls(self.tool_calls))
+        return {"index": index, "message": message, "finish_reason": self.finish_reason}
 
 
 class CompletionBuilder:
@@ -160,7 +193,7 @@ class CompletionBuilder:
 
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
-        self._choices: dict[int, _ChoiceState] = {}
+        self._choices: dict[int, _ChoiceSoFar] = {}
         self._usage: Usage | None = None
 
     def add(self, chunk: ChatCompletionChunk) -> None:
@@ -170,23 +203,22 @@ class CompletionBuilder:
         if chunk.usage is not None:
             self._usage = chunk.usage
         for choice in chunk.choices:
-            state = self._choices.setdefault(
-                choice.index, {"role": "assistant", "texts": {}, "tool_calls": {}, "finish_reason": None}
-            )
-            _add_delta(state, choice.delta)
-            state["finish_reason"] = choice.finish_reason or state["finish_reason"]
+            so_far = self._choices.get(choice.index)
+            if so_far is None:
+                so_far = self._choices[choice.index] = _ChoiceSoFar()
+            so_far.add(choice.delta)
+            if choice.finish_reason:
+                so_far.finish_reason = choice.finish_reason
 
     @property
     def text(self) -> str:
         """The first choice's text so far."""
-        if 0 not in self._choices:
-            return ""
-        return "".join(self._choices[0]["texts"].get("content", ()))
+        return "".join(self._choices[0].content) if 0 in self._choices else ""
 
     @property
     def unfinished(self) -> list[int]:
         """The choices that have no `finish_reason` yet."""
-        return [index for index, state in self._choices.items() if not state["finish_reason"]]
+        return [index for index, choice in self._choices.items() if not choice.finish_reason]
 
     @property
     def empty(self) -> bool:
@@ -195,23 +227,10 @@ class CompletionBuilder:
 
     def build(self) -> ChatCompletion:
         """The completion as far as it has come."""
-        choices = [_build_choice(index, self._choices[index]) for index in sorted(self._choices)]
+        choices = [self._choices[index].build(index) for index in sorted(self._choices)]
         return ChatCompletion.model_validate(
             {"object": "chat.completion", **self._head, "choices": choices, "usage": self._usage}
         )
-
-
-_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
-
-
-def _add_delta(state: _ChoiceState, delta: ChoiceDelta) -> None:
-    state["role"] = delta.role or state["role"]
-    for name in _TEXTS:
-        piece = getattr(delta, name)
-        if piece:
-            state["texts"].setdefault(name, []).append(piece)
-    for call in delta.tool_calls or ():
-        _add_tool_call(state["tool_calls"].setdefault(call.index, {"arguments": []}), call)
 
 
 def _add_tool_call(state: dict[str, Any], call: ToolCallDelta) -> None:
@@ -223,14 +242,6 @@ def _add_tool_call(state: dict[str, Any], call: ToolCallDelta) -> None:
         if call.function.name:
             state["name"] = call.function.name
         state["arguments"].append(call.function.arguments or "")
-
-
-def _build_choice(index: int, state: _ChoiceState) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": state["role"]}
-    message.update({name: "".join(pieces) for name, pieces in state["texts"].items()})
-    if state["tool_calls"]:
-        message["tool_calls"] = list(_build_tool_calls(state["tool_calls"]))
-    return {"index": index, "message": message, "finish_reason": state["finish_reason"]}
 
 
 def _build_tool_calls(calls: dict[int, dict[str, Any]]) -> Iterator[dict[str, Any]]:

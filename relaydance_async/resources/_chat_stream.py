@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from types import TracebackType
-from typing import Self
+from collections.abc import AsyncGenerator, Awaitable
+from types import AsyncGeneratorType, TracebackType
+from typing import Self, cast
 
 import anyio
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from .._controller import Exchange
 from .._sansio.decode import build_error_in
 from .._sansio.envelope import BODY_KEPT, Envelope, build_status_error, parse_envelope
-from .._sansio.sse import ServerSentEvent, SSEParser
+from .._sansio.sse import SSEParser
 from ..errors import APIConnectionError, IncompleteStreamError, RelayDanceError, StreamError
 from ..models.chat import ChatCompletion, ChatCompletionChunk, CompletionBuilder
 
@@ -43,12 +43,11 @@ class ChatStream:
         self._exchange = exchange
         self._pieces = exchange.response.chunks()
         self._parser = SSEParser()
-        self._events: deque[ServerSentEvent] = deque()
         self._builder = CompletionBuilder()
         self._head = b""
         """The first bytes, kept until a chunk comes: they may be no stream at all."""
-        self._ended = False
-        self._closed = False
+        # A generator, because an `async def __anext__` would cost another coroutine for each chunk.
+        self._chunks = cast("AsyncGeneratorType[ChatCompletionChunk, None]", self._iterate())
 
     @classmethod
     async def open(cls, exchange: Exchange) -> Self:
@@ -62,40 +61,37 @@ class ChatStream:
             raise build_error_in(await exchange.read(), exchange.attempt.meta(), "the answer is not an event stream")
         return cls(exchange)
 
-    def __aiter__(self) -> Self:
-        return self
+    def __aiter__(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        return self._chunks
 
-    async def __anext__(self) -> ChatCompletionChunk:
-        if self._closed:
-            raise StopAsyncIteration
+    def __anext__(self) -> Awaitable[ChatCompletionChunk]:
+        return self._chunks.__anext__()
+
+    async def _iterate(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        failure: RelayDanceError | None = None
         try:
-            while not self._events and not self._ended:
-                await self._read_more()
-            if self._events:
-                return self._decode(self._events.popleft())
-        except BaseException as error:
-            await self.aclose()
-            if isinstance(error, RelayDanceError):
-                raise self._completed(error) from None
+            async for piece in self._pieces:
+                if self._builder.empty and len(self._head) < BODY_KEPT:
+                    self._head += piece
+                for event in self._parser.feed(piece):
+                    if event.data == _DONE:
+                        await self._drain()
+                        break
+                    yield self._decode(event.data)
+                else:
+                    continue
+                break
+        except RelayDanceError as error:
+            failure = error
+        except GeneratorExit:
+            raise  # `aclose` sees to the rest; and a loop that ends closes both generators at the same time
+        except BaseException:
+            await self._give_back()
             raise
-        await self.aclose()
+        await self._give_back()
+        if failure is not None:
+            raise self._completed(failure)
         self._check_whole()
-        raise StopAsyncIteration
-
-    async def _read_more(self) -> None:
-        try:
-            piece = await anext(self._pieces)
-        except StopAsyncIteration:
-            self._ended = True
-            return
-        if self._builder.empty and len(self._head) < BODY_KEPT:
-            self._head += piece
-        for event in self._parser.feed(piece):
-            if event.data == _DONE:
-                self._ended = True
-                await self._drain()
-                return
-            self._events.append(event)
 
     async def _drain(self) -> None:
         # Only a connection whose answer was read to its end can be used again; the end comes with [DONE] or not soon.
@@ -106,17 +102,17 @@ class ChatStream:
             except APIConnectionError:
                 return
 
-    def _decode(self, event: ServerSentEvent) -> ChatCompletionChunk:
+    def _decode(self, data: bytes) -> ChatCompletionChunk:
         try:
-            chunk = ChatCompletionChunk.model_validate_json(event.data)
+            chunk = ChatCompletionChunk.model_validate_json(data)
         except ValidationError:
-            envelope = parse_envelope(event.data)
+            envelope = parse_envelope(data)
             if envelope is None:
-                raise StreamError(f"the stream holds what is not a chunk: {event.data[:200]!r}") from None
+                raise StreamError(f"the stream holds what is not a chunk: {data[:200]!r}") from None
             raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param) from None
         extra = chunk.__pydantic_extra__
         if extra and extra.get("error"):
-            envelope = parse_envelope(event.data) or Envelope("unknown error")
+            envelope = parse_envelope(data) or Envelope("unknown error")
             raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param)
         self._builder.add(chunk)
         return chunk
@@ -159,7 +155,13 @@ class ChatStream:
 
     async def aclose(self) -> None:
         """Give the connection and the permit back. Safe to call twice; nothing more can be read."""
-        self._closed = True
+        try:
+            await self._give_back()
+        finally:
+            if not self._chunks.ag_running:
+                await self._chunks.aclose()
+
+    async def _give_back(self) -> None:
         try:
             await self._pieces.aclose()
         finally:
