@@ -8,7 +8,7 @@ queueing, attempts and waits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
@@ -76,13 +76,19 @@ class Exchange:
 
 
 class Attempt:
-    """One attempt, as far as it has come."""
+    """One attempt, as far as it has come.
 
-    __slots__ = ("_call", "_response", "_started", "number", "wire")
+    It knows the call's request and records, but not the call, which knows it: a cycle would leave each call to the
+    garbage collector, which at thousands in flight costs more than all else.
+    """
 
-    def __init__(self, call: Call[Any], number: int, started: float) -> None:
-        self._call = call
-        self._started = started
+    __slots__ = ("_clock", "_records", "_request", "_response", "_started", "number", "wire")
+
+    def __init__(self, request: PreparedRequest, records: list[AttemptRecord], number: int, clock: Clock) -> None:
+        self._request = request
+        self._records = records
+        self._clock = clock
+        self._started = clock.monotonic()
         self._response: TransportResponse | None = None
         self.number: int = number
         self.wire: WireRequest | None = None
@@ -98,29 +104,28 @@ class Attempt:
 
     def meta(self) -> ResponseMeta:
         """The circumstances, for an error."""
-        call, response = self._call, self._response
+        response = self._response
         headers = _plain_headers(response.headers) if response is not None else {}
         return ResponseMeta(
-            method=call.request.method,
-            path=call.request.path,
+            method=self._request.method,
+            path=self._request.path,
             status_code=response.status_code if response is not None else None,
             headers=headers,
             request_id=next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None),
-            attempts=tuple(call.records),
+            attempts=tuple(self._records),
             sent_at=self.started_at(),
         )
 
     def started_at(self) -> datetime:
         """When it began (UTC)."""
-        clock = self._call.clock
-        return clock.now() - timedelta(seconds=clock.monotonic() - self._started)
+        return self._clock.now() - timedelta(seconds=self._clock.monotonic() - self._started)
 
     def record(self, error: RelayDanceError) -> AttemptRecord:
         """The attempt as its error will list it."""
         return AttemptRecord(
             number=self.number,
             started_at=self.started_at(),
-            elapsed=self._call.clock.monotonic() - self._started,
+            elapsed=self._clock.monotonic() - self._started,
             error=type(error).__name__,
             status_code=error.status_code,
             code=error.code,
@@ -163,7 +168,7 @@ class Call(Generic[T]):
     def next_attempt(self) -> Attempt:
         """Begin one more."""
         self.number += 1
-        self.attempt = Attempt(self, self.number, self.clock.monotonic())
+        self.attempt = Attempt(self.request, self.records, self.number, self.clock)
         return self.attempt
 
     def time_left(self) -> float | None:
@@ -182,8 +187,8 @@ class Controller:
         self.clock = clock
         self.base_url: str = endpoint.base_url
 
-    async def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> T:
-        """Make the call.
+    def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> Awaitable[T]:
+        """Make the call; the result is to be awaited, once.
 
         Raises:
             RelayDanceError: of the last attempt, with `attempts` listing them all.
@@ -192,9 +197,10 @@ class Controller:
         wire may have been accepted.
         """
         call = Call(request, receive, options, self.clock)
-        if options.deadline is None:
-            return await self._attempts(call)
-        with anyio.move_on_after(options.deadline):
+        return self._attempts(call) if options.deadline is None else self._within(options.deadline, call)
+
+    async def _within(self, deadline: float, call: Call[T]) -> T:
+        with anyio.move_on_after(deadline):
             return await self._attempts(call)
         raise _deadline_error(call)
 
@@ -202,8 +208,11 @@ class Controller:
         try:
             return await self._attempt(call)
         except RelayDanceError as error:
-            first: RelayDanceError | None = error
+            first = error
+        return await self._repeat(call, first)
 
+    # Apart from the above, because the variables of its closures would burden every call that succeeds at once.
+    async def _repeat(self, call: Call[T], first: RelayDanceError | None) -> T:
         async def next_outcome() -> T:
             nonlocal first
             failure, first = first, None
@@ -257,7 +266,7 @@ class Controller:
 
     async def _attempt(self, call: Call[T]) -> T:
         attempt = call.next_attempt()
-        runtime = await self._runtimes.current()
+        runtime = self._runtimes.find() or await self._runtimes.current()
         failure: RelayDanceError
         try:
             result = await self._admitted(call, attempt, runtime)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -25,8 +25,8 @@ class Resource:
         self._controller = controller
         self._options = options
 
-    async def _call(self, request: PreparedRequest, model: type[M], options: Options | None = None) -> M:
-        return await self._controller.execute(request, receive_model(model), options or self._options)
+    def _call(self, request: PreparedRequest, model: type[M], options: Options | None = None) -> Awaitable[M]:
+        return self._controller.execute(request, receive_model(model), options or self._options)
 
     def _post(
         self, path: str, arguments: Mapping[str, Any], call_options: Mapping[str, Any]
