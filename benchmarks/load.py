@@ -12,6 +12,9 @@ from .peers import PEERS, Call
 _SETTLE = 0.1
 """Seconds between the first answer of the slowest worker and the beginning of the measurement."""
 
+_WARMING = 500
+"""First calls at once: with more connects at a time than the kernel queues, some wait many seconds for a repeat."""
+
 _STEP = 0.25
 _ROUNDS = 2
 """Calls of each worker that a measurement lasts, at least and on average: in less, starts and ends don't balance."""
@@ -45,10 +48,12 @@ async def measure(call: Call, in_flight: int, seconds: float) -> Load:
     warm = 0
     running = True
     all_warm = asyncio.Event()
+    warming = asyncio.Semaphore(_WARMING)
 
     async def worker() -> None:
         nonlocal warm
-        await call()
+        async with warming:
+            await call()
         warm += 1
         if warm == in_flight:
             all_warm.set()

@@ -6,7 +6,7 @@ It is used without httpx's request and response in between, which cost as much a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -114,10 +114,10 @@ class AiohttpTransport:
             return AiohttpResponse(response, request)
         raise failure
 
-    async def _request(
+    def _request(
         self, request: WireRequest, url: URL, body: Any, more: Mapping[str, Any]
-    ) -> aiohttp.ClientResponse:
-        return await self._open_session().request(
+    ) -> Awaitable[aiohttp.ClientResponse]:
+        return self._open_session().request(
             request.method,
             url,
             headers=request.headers,

@@ -14,6 +14,8 @@ from ._base import WireRequest
 from ._failures import build_failure
 from ._pool import SENT_MARK, SlotPool
 
+_NOTHING = httpx.ByteStream(b"")
+
 CLOSE_SECONDS = 2.0
 """How long a cancelled call may take to say goodbye to its connection (TLS close)."""
 
@@ -45,7 +47,9 @@ class HttpxResponse:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         failure: RelayDanceError | None = None
         try:
-            async for piece in self._response.aiter_bytes():
+            response = self._response
+            plain = "content-encoding" not in response.headers  # then httpx's decoding has nothing to do but costs
+            async for piece in response.aiter_raw() if plain else response.aiter_bytes():
                 yield piece
         except Exception as error:
             failure = build_failure(error, self._request)
@@ -60,6 +64,8 @@ class HttpxResponse:
         if not self._response.is_closed:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS):
                 await self._response.aclose()
+        # httpx ties the stream back to its response; such a cycle would be left to the garbage collector.
+        self._response.stream = _NOTHING
 
 
 class HttpxTransport:

@@ -21,6 +21,7 @@ import httpx
 
 from ._base import WireRequest
 from ._proxy import proxy_for
+from ._sockets import AsyncioBackend
 from ._tls import tls_context
 
 KEEPALIVE_SECONDS = 5.0
@@ -206,7 +207,7 @@ def _network_backend() -> httpcore.AsyncNetworkBackend:
         asyncio.get_running_loop()
     except RuntimeError:
         return cast(httpcore.AsyncNetworkBackend, httpcore.TrioBackend())
-    return cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
+    return AsyncioBackend()
 
 
 def _proxied(
