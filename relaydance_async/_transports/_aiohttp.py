@@ -117,10 +117,14 @@ class AiohttpTransport:
     async def _request(
         self, request: WireRequest, url: URL, body: Any, more: Mapping[str, Any]
     ) -> aiohttp.ClientResponse:
+        headers = request.headers
+        if isinstance(request.body, bytes):
+            # A large one goes in pieces, but its length is known all the same.
+            headers = {**headers, "content-length": str(len(request.body))}
         return await self._open_session().request(
             request.method,
             url,
-            headers=request.headers,
+            headers=headers,
             data=body,
             allow_redirects=False,
             timeout=_as_client_timeout(request.timeout),
