@@ -41,6 +41,7 @@ def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     if request.body_error is not None:
         # A request without its end is never accepted.
         return request.body_error
+    error = _told_by_aiohttp(error)
     names = [kind.__name__ for kind in type(error).__mro__]
     sent = request.sent and not _NEVER_SENT & set(names)
     if not _BROKEN_CODING.isdisjoint(names) or "Can not decode content-encoding" in str(error):
@@ -53,6 +54,14 @@ def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     # A certificate that doesn't verify won't the next time either.
     retryable = not _FINAL & set(names) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
     return APIConnectionError(_message(error, sent), retryable=retryable, maybe_accepted=sent)
+
+
+def _told_by_aiohttp(error: Exception) -> Exception:
+    # httpx-aiohttp calls a connection that broke at any time a ConnectTimeout; only aiohttp's own word tells when.
+    cause = error.__cause__
+    if isinstance(cause, Exception) and type(cause).__module__.partition(".")[0] == "aiohttp":
+        return cause
+    return error
 
 
 def _timeout_message(name: str, request: WireRequest) -> str:
