@@ -85,6 +85,18 @@ class AiohttpResponse:
         self._response.close()
 
 
+class _Connector(aiohttp.TCPConnector):
+    async def _get(self, key: Any, traces: Any) -> Any:
+        # aiohttp looks for bytes after an answer only when it puts a connection back. What comes while it is idle (a
+        # 408 of a server that has waited long enough) would be taken for the next answer.
+        while (connection := await super()._get(key, traces)) is not None:
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
+                break
+            connection.close()
+        return connection
+
+
 class AiohttpTransport:
     """A session of aiohttp's, made in the loop that first sends with it."""
 
@@ -157,7 +169,7 @@ class AiohttpTransport:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # The permits are the limit.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+                connector=_Connector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=_NO_AUTO_HEADERS,
                 # With trust_env it would also take a netrc's password for the API.
