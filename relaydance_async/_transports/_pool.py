@@ -72,6 +72,8 @@ class _Slot:
 
     def is_idle(self) -> bool:
         """Whether it can take another request, as far as we know without asking the socket."""
+        if _has_leftovers(self.connection):
+            return False
         if isinstance(self.connection, httpcore.AsyncConnectionPool):
             return True
         return cast(httpcore.AsyncHTTPConnection, self.connection).is_idle()
@@ -79,7 +81,7 @@ class _Slot:
     def is_usable(self) -> bool:
         """Whether it is open, idle, and the other side has not closed it meanwhile."""
         if isinstance(self.connection, httpcore.AsyncConnectionPool):
-            return True  # it looks itself
+            return self.is_idle()  # it looks for the rest itself
         return self.is_idle() and not cast(httpcore.AsyncHTTPConnection, self.connection).has_expired()
 
     async def close(self) -> None:
@@ -193,6 +195,16 @@ class _SlotStream(httpx.AsyncByteStream):
                 await self._response.aclose()
         finally:
             await self._pool.give_back(slot, whole=self._whole)
+
+
+def _has_leftovers(connection: Any) -> bool:
+    """Whether bytes came after the last answer. httpcore would take them for the next one; it has no public look."""
+    while connection is not None:
+        if (parser := getattr(connection, "_h11_state", None)) is not None:
+            return bool(parser.trailing_data[0])
+        inner = getattr(connection, "_connection", None)
+        connection = inner or next(iter(getattr(connection, "connections", ())), None)
+    return False
 
 
 def _mark_sent(request: httpx.Request, sent: bool) -> None:
