@@ -6,8 +6,8 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -152,7 +152,9 @@ class Server:
     """A running server, and what it has seen."""
 
     port: int
-    scheme: str = "http"
+    scheme: str
+    run: Script
+    """What it does with a connection."""
     heads: list[Head] = field(default_factory=list[Head])
     bodies: list[bytes] = field(default_factory=list[bytes])
     connections: int = 0
@@ -186,8 +188,10 @@ class Server:
 async def serve(script: Script | bytes = OK, *, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Server, None]:
     """A server on a port of its own that runs `script` for each connection, or gives these bytes to each request."""
     listener = (await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)).listeners[0]
-    server = Server(listener.extra(anyio.abc.SocketAttribute.local_port), "https" if tls else "http")
-    run = server.answering(script) if isinstance(script, bytes) else script
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    server = Server(port, "https" if tls else "http", cast(Any, script))
+    if isinstance(script, bytes):
+        server.run = server.answering(script)
 
     async def handle(stream: anyio.abc.ByteStream) -> None:
         server.connections += 1
@@ -196,7 +200,7 @@ async def serve(script: Script | bytes = OK, *, tls: ssl.SSLContext | None = Non
         try:
             async with stream:
                 with suppress(Gone):
-                    await run(Peer(stream))
+                    await server.run(Peer(stream))
         except (anyio.BrokenResourceError, ssl.SSLError):
             pass  # the client was gone before the goodbye
         finally:
@@ -243,3 +247,24 @@ async def first_piece(response: TransportResponse) -> bytes:
 def open_files() -> int:
     """How many file descriptors this process has."""
     return len(os.listdir("/proc/self/fd"))
+
+
+@contextmanager
+def silent_port() -> Generator[str, None, None]:
+    """The URL of a port at which every attempt to connect hangs, because its queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def closed_port() -> str:
+    """The URL of a port at which nobody listens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{unused.getsockname()[1]}"
