@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -85,7 +86,15 @@ class AiohttpResponse:
         self._response.close()
 
 
+_sending: ContextVar[WireRequest] = ContextVar("_sending")
+
+
 class _Connector(aiohttp.TCPConnector):
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109  (aiohttp's signature)
+        connection = await super().connect(req, traces, timeout)
+        _sending.get().sent = True
+        return connection
+
     async def _get(self, key: Any, traces: Any) -> Any:
         # aiohttp looks for bytes after an answer only when it puts a connection back. What comes while it is idle (a
         # 408 of a server that has waited long enough) would be taken for the next answer.
@@ -95,6 +104,10 @@ class _Connector(aiohttp.TCPConnector):
                 break
             connection.close()
         return connection
+
+
+class WriteTimeout(TimeoutError):
+    """A piece of the body was not taken in time. Named as httpx names it."""
 
 
 class AiohttpTransport:
@@ -114,8 +127,7 @@ class AiohttpTransport:
             more: dict[str, Any] = {"proxy": self._proxy(url)}
             if url.scheme == "https":
                 more["ssl"] = await tls_context()
-            # From here on aiohttp doesn't tell how far it has come, but its exceptions do.
-            request.sent = True
+            _sending.set(request)
             if request.body is None or (isinstance(request.body, bytes) and len(request.body) <= _SMALL_BODY):
                 response = await self._request(request, url, request.body, more)
             else:
@@ -148,16 +160,26 @@ class AiohttpTransport:
     ) -> aiohttp.ClientResponse:
         loop = asyncio.get_running_loop()
         limit = request.timeout.write
-        async with asyncio.timeout(limit) as watch:
+        answered = False
+        watch = asyncio.timeout(limit)
 
-            async def pieces() -> AsyncIterator[bytes]:
-                # aiohttp has no write timeout: each piece that it comes back for moves ours on.
-                async for piece in _pieces(body):
+        async def pieces() -> AsyncIterator[bytes]:
+            # aiohttp has no write timeout: each piece that it comes back for moves ours on. It may still come when the
+            # head of an answer is there already.
+            async for piece in _pieces(body):
+                if not answered:
                     watch.reschedule(loop.time() + limit)
-                    yield piece
+                yield piece
+            if not answered:
                 watch.reschedule(None)
 
-            return await self._request(request, url, pieces(), more)
+        try:
+            async with watch:
+                return await self._request(request, url, pieces(), more)
+        except TimeoutError as error:
+            raise WriteTimeout if watch.expired() else error from None
+        finally:
+            answered = True
 
     def _proxy(self, url: URL) -> str | None:
         key = (url.scheme, url.host, url.port)
