@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -108,14 +108,29 @@ class HttpxTransport:
             return httpx.Request(
                 request.method, request.url, headers=request.headers, content=content, extensions=extensions
             )
-        # Somebody else's transport doesn't tell when it sends.
+        # Somebody else's transport needn't tell when it sends; httpx's own does.
         request.sent = True
-        headers = dict(request.headers)
         return self._client.build_request(
-            request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout}
+            request.method,
+            request.url,
+            headers=dict(request.headers),
+            content=content,
+            extensions={"timeout": timeout, "trace": _progress_of(request)},
         )
 
     async def aclose(self) -> None:
         """Close the connections of a client of ours."""
         if self._owned:
             await self._client.aclose()
+
+
+def _progress_of(request: WireRequest) -> Callable[[str, Any], Awaitable[None]]:
+    """For httpx's `trace` extension: between these two events nothing of the request has left."""
+
+    async def note(event: str, _: Any) -> None:
+        if event == "connection.connect_tcp.started":
+            request.sent = False
+        elif event.endswith(".send_request_headers.started"):
+            request.sent = True
+
+    return note
