@@ -228,6 +228,29 @@ async def test_an_error_answer_in_the_middle_of_a_body_is_the_answer(transport: 
         assert await fetch(transport, server.url, "POST", body=BodyStream(pieces)) == (503, b"busy")
 
 
+async def test_an_answer_may_come_while_the_body_is_still_on_its_way(transport: Transport) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"a" * 1000
+        await answered.wait()
+        for _ in range(64):
+            yield b"b" * 65536
+
+    async def eager(peer: Peer) -> None:
+        head = await peer.read_head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")
+        answered.set()
+        received.append(len(await peer.read_body(head)))
+        await peer.send(b"all of ")
+        await peer.until_gone()
+
+    answered = anyio.Event()
+    received: list[int] = []
+    async with serve(eager) as server:
+        with anyio.fail_after(5):
+            assert await fetch(transport, server.url, "POST", body=BodyStream(pieces)) == (200, b"all of ")
+    assert received == [1000 + 64 * 65536]
+
+
 async def test_a_continue_that_nobody_asked_for_changes_nothing(transport: Transport) -> None:
     async def eager(peer: Peer) -> None:
         while True:
