@@ -84,6 +84,7 @@ class AiohttpResponse:
     async def aclose(self) -> None:
         """See `TransportResponse`. A connection whose answer was read to its end is back in the pool already."""
         self._response.close()
+        await self._request.close_body()
 
 
 _sending: ContextVar[WireRequest] = ContextVar("_sending")
@@ -134,8 +135,12 @@ class AiohttpTransport:
                 response = await self._upload(request, url, request.body, more)
         except Exception as error:
             failure = build_failure(error, request)
+        except BaseException:
+            await request.close_body()
+            raise
         else:
             return AiohttpResponse(response, request)
+        await request.close_body()
         raise failure
 
     async def _request(

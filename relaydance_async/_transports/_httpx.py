@@ -60,6 +60,7 @@ class HttpxResponse:
         if not self._response.is_closed:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS):
                 await self._response.aclose()
+        await self._request.close_body()
 
 
 class HttpxTransport:
@@ -90,8 +91,12 @@ class HttpxTransport:
             response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
             failure = build_failure(error, request)
+        except BaseException:
+            await request.close_body()
+            raise
         else:
             return HttpxResponse(response, request)
+        await request.close_body()
         raise failure
 
     def _build(self, request: WireRequest) -> Any:
