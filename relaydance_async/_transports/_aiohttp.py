@@ -189,7 +189,7 @@ class AiohttpTransport:
     def _proxy(self, url: URL) -> str | None:
         key = (url.scheme, url.host, url.port)
         if key not in self._proxies:
-            self._proxies[key] = proxy_for(url.scheme, url.host or "", url.port or 0)
+            self._proxies[key] = proxy_for(url.scheme, url.host or "", url.port or 0, can_socks=False)
         return self._proxies[key]
 
     def _open_session(self) -> aiohttp.ClientSession:

@@ -5,7 +5,7 @@ By name, because httpx, httpx2 and httpcore use the same names for classes that 
 
 from __future__ import annotations
 
-from ..errors import APIConnectionError, APITimeoutError, RelayDanceError, ResponseDecodeError
+from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, RelayDanceError, ResponseDecodeError
 from ._base import WireRequest
 
 # Before any byte of the request could leave.
@@ -41,11 +41,15 @@ def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     if request.body_error is not None:
         # A request without its end is never accepted.
         return request.body_error
+    if isinstance(error, ConfigurationError):
+        return ConfigurationError(error.message)  # anew: without the frames that the old one has passed through
     error = _told_by_aiohttp(error)
     names = [kind.__name__ for kind in type(error).__mro__]
     sent = request.sent and not _NEVER_SENT & set(names)
     if not _BROKEN_CODING.isdisjoint(names) or "Can not decode content-encoding" in str(error):
         return ResponseDecodeError(f"the answer's content encoding is broken: {error}")
+    if (refusal := _refusal_by_proxy(error, names)) is not None:
+        return refusal
     for name in names:
         if name in _TIMEOUTS:
             return APITimeoutError(_timeout_message(name, request), retryable=True, maybe_accepted=sent)
@@ -54,6 +58,20 @@ def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     # A certificate that doesn't verify won't the next time either.
     retryable = not _FINAL & set(names) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
     return APIConnectionError(_message(error, sent), retryable=retryable, maybe_accepted=sent)
+
+
+def _refusal_by_proxy(error: Exception, names: list[str]) -> APIConnectionError | None:
+    if "ClientHttpProxyError" in names:
+        # Its own text has the proxy's URL, password and all.
+        answer = f"{getattr(error, 'status', 0)} {getattr(error, 'message', '')}"
+    elif "ProxyError" in names:
+        answer = str(error)
+    else:
+        return None
+    status = int(answer[:3]) if answer[:3].isdecimal() else 500
+    # What a password or permission lacks, no repetition brings.
+    retryable = status >= 500 or status in (408, 429)
+    return APIConnectionError(f"the proxy refused the connection: {answer}", retryable=retryable)
 
 
 def _told_by_aiohttp(error: Exception) -> Exception:

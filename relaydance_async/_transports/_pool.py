@@ -110,7 +110,7 @@ class SlotPool(httpx.AsyncBaseTransport):
         key = (url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
         outgoing = httpcore.Request(
             method=request.method.encode("ascii"),
-            url=httpcore.URL(scheme=key[0], host=key[1], port=key[2], target=url.raw_path),
+            url=httpcore.URL(scheme=key[0], host=key[1], port=url.port, target=url.raw_path),
             headers=request.headers.raw,
             content=cast(Any, request.stream),
             extensions={"timeout": request.extensions.get("timeout", {})},
@@ -143,7 +143,7 @@ class SlotPool(httpx.AsyncBaseTransport):
 
     async def _connect(self, key: Key) -> _Slot:
         scheme, host, port = key[0].decode(), key[1].decode(), key[2]
-        proxy = proxy_for(scheme, host.strip("[]"), port)
+        proxy = proxy_for(scheme, host.strip("[]"), port, can_socks=True)
         context = await tls_context() if scheme == "https" or (proxy or "").startswith("https") else None
         backend = _Backend(_network_backend())
         if proxy is not None:
