@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from relaydance_async import AsyncRelayDance
-from relaydance_async._transports import Transport, build_transport
+from relaydance_async._transports import Transport, _tls, build_transport
 from tests.client_support import QuickClock
 from tests.transports.support import KEY, server_context
 
@@ -47,6 +47,13 @@ def authority_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("authority") / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
     return path
+
+
+@pytest.fixture
+def trusted(authority_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own transports trust the authority too: as in a process that began with this environment."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+    monkeypatch.setattr(_tls, "_context", None)
 
 
 @dataclass
