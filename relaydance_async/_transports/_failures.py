@@ -5,6 +5,8 @@ By name, because httpx, httpx2 and httpcore use the same names for classes that 
 
 from __future__ import annotations
 
+import ssl
+
 from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, RelayDanceError, ResponseDecodeError
 from ._base import WireRequest
 
@@ -55,9 +57,19 @@ def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
             return APITimeoutError(_timeout_message(name, request), retryable=True, maybe_accepted=sent)
     if isinstance(error, TimeoutError):
         return APITimeoutError(_timeout_message("ReadTimeout", request), retryable=True, maybe_accepted=sent)
-    # A certificate that doesn't verify won't the next time either.
-    retryable = not _FINAL & set(names) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
-    return APIConnectionError(_message(error, sent), retryable=retryable, maybe_accepted=sent)
+    if (distrust := _distrust_under(error)) is not None:
+        # A certificate that doesn't verify won't the next time either.
+        return APIConnectionError(_message(distrust, False), retryable=False)
+    return APIConnectionError(_message(error, sent), retryable=not _FINAL & set(names), maybe_accepted=sent)
+
+
+def _distrust_under(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """Why the certificate was refused, if that is what lies under the error; trio's own says nothing of it."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _refusal_by_proxy(error: Exception, names: list[str]) -> APIConnectionError | None:

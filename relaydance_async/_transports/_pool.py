@@ -40,11 +40,20 @@ class _Connection(Protocol):
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
-    """Remembers whether the connection was made: until then no byte of a request can have left."""
+    """Remembers the connection that it made: until then no byte of a request can have left."""
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
-        self.connected = False
+        self._stream: httpcore.AsyncNetworkStream | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._stream is not None
+
+    async def aclose(self) -> None:
+        """Close the socket. httpcore leaves it open when its TLS handshake is cancelled under trio."""
+        if self._stream is not None:
+            await self._stream.aclose()
 
     async def connect_tcp(
         self,
@@ -55,7 +64,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        self.connected = True
+        self._stream = stream
         return stream
 
     async def sleep(self, seconds: float) -> None:
@@ -69,6 +78,13 @@ class _Slot:
         self.key = key
         self.connection = connection
         self.backend = backend
+
+    def may_have_sent(self) -> bool:
+        """Whether it was open, TLS included, so that bytes of a request may have left."""
+        if isinstance(self.connection, httpcore.AsyncConnectionPool):
+            return self.backend.connected
+        # "CONNECTING" or "CONNECTION FAILED"
+        return not cast(httpcore.AsyncHTTPConnection, self.connection).info().startswith("CONNECT")
 
     def is_idle(self) -> bool:
         """Whether it can take another request, as far as we know without asking the socket."""
@@ -88,6 +104,7 @@ class _Slot:
         """Close it whatever state it is in; a cancelled caller doesn't stop that."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS), suppress(Exception):
             await self.connection.aclose()
+            await self.backend.aclose()
 
 
 class SlotPool(httpx.AsyncBaseTransport):
@@ -119,7 +136,7 @@ class SlotPool(httpx.AsyncBaseTransport):
         try:
             response = await slot.connection.handle_async_request(outgoing)
         except BaseException:
-            _mark_sent(request, slot.backend.connected)
+            _mark_sent(request, slot.may_have_sent())
             await self._drop(slot)
             raise
         _mark_sent(request, True)
