@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pytest
 import trustme
 
 from relaydance_async import APIConnectionError, APIStatusError, ConfigurationError, RelayDanceError
-from relaydance_async._transports import Transport, _proxy, build_transport
+from relaydance_async._transports import Transport, build_transport
 from tests.client_support import ask_chat
 from tests.transports.conftest import OURS, Maker
 from tests.transports.support import (
@@ -271,7 +272,7 @@ async def test_a_proxy_that_is_not_there_means_that_nothing_was_sent(
 
 
 def without_socksio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_proxy, "find_spec", lambda _: None)  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setitem(sys.modules, "socksio", None)
 
 
 @pytest.mark.parametrize("kind", ["httpx", "httpx on trio", "aiohttp"])
