@@ -9,7 +9,7 @@ import anyio
 import httpx
 
 from .._sansio.request import BodyStream
-from ..errors import RelayDanceError, ResponseTooLargeError
+from ..errors import ConfigurationError, RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
 from ._failures import build_failure
 from ._pool import SENT_MARK, SlotPool
@@ -85,6 +85,8 @@ class HttpxTransport:
 
     async def send(self, request: WireRequest) -> HttpxResponse:
         """See `Transport`."""
+        if not self._owned and getattr(self._client, "is_closed", False):
+            raise ConfigurationError("the http_client has been closed; keep it open for as long as its client is used")
         failure: RelayDanceError
         try:
             outgoing = self._build(request)
