@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from ..errors import InvalidInputError
-from .request import BodyStream
+from .request import BodyStream, closing_body
 
 
 def build_multipart(
@@ -45,8 +45,9 @@ def _opener(parts: list[bytes | BodyStream]) -> Callable[[], AsyncIterator[bytes
             if isinstance(part, bytes):
                 yield part
             else:
-                async for piece in part.open():
-                    yield piece
+                async with closing_body(part.open()) as pieces:
+                    async for piece in pieces:
+                        yield piece
 
     return run
 

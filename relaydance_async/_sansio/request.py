@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
@@ -42,6 +43,16 @@ class BodyStream:
     open: Callable[[], AsyncIterator[bytes]]
     length: int | None = None
     replayable: bool = True
+
+
+@asynccontextmanager
+async def closing_body(pieces: AsyncIterator[bytes]) -> AsyncGenerator[AsyncIterator[bytes], None]:
+    """One pass over a body; what it holds, such as an open file, is let go of at the end, however early that comes."""
+    try:
+        yield pieces
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
 
 
 @dataclass(frozen=True, slots=True)

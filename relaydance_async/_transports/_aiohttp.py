@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -83,6 +84,33 @@ class AiohttpResponse:
     async def aclose(self) -> None:
         """See `TransportResponse`. A connection whose answer was read to its end is back in the pool already."""
         self._response.close()
+        await self._request.close_body()
+
+
+_sending: ContextVar[WireRequest | None] = ContextVar("_sending", default=None)
+"""For `_Connector`, which knows when a request begins to leave, but not which."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109  (aiohttp's signature)
+        connection = await super().connect(req, traces, timeout)
+        if (request := _sending.get()) is not None:
+            request.sent = True
+        return connection
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        # aiohttp looks for bytes after an answer only when it puts a connection back. What comes while it is idle (a
+        # 408 of a server that has waited long enough) would be taken for the next answer.
+        while (connection := await super()._get(key, traces)) is not None:
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
+                break
+            connection.close()
+        return connection
+
+
+class WriteTimeout(TimeoutError):
+    """A piece of the body was not taken in time. Named as httpx names it."""
 
 
 class AiohttpTransport:
@@ -102,25 +130,30 @@ class AiohttpTransport:
             more: dict[str, Any] = {"proxy": self._proxy(url)}
             if url.scheme == "https":
                 more["ssl"] = await tls_context()
-            # From here on aiohttp doesn't tell how far it has come, but its exceptions do.
-            request.sent = True
+            _sending.set(request)
             if request.body is None or (isinstance(request.body, bytes) and len(request.body) <= _SMALL_BODY):
-                response = await self._request(request, url, request.body, more)
+                response = await self._request(request, url, request.headers, request.body, more)
             else:
                 response = await self._upload(request, url, request.body, more)
         except Exception as error:
             failure = build_failure(error, request)
+        except BaseException:
+            await request.close_body()
+            raise
         else:
             return AiohttpResponse(response, request)
+        finally:
+            _sending.set(None)  # not `reset`: a coroutine that is thrown away ends in another context
+        await request.close_body()
         raise failure
 
     def _request(
-        self, request: WireRequest, url: URL, body: Any, more: Mapping[str, Any]
+        self, request: WireRequest, url: URL, headers: Mapping[str, str], body: Any, more: Mapping[str, Any]
     ) -> Awaitable[aiohttp.ClientResponse]:
         return self._open_session().request(
             request.method,
             url,
-            headers=request.headers,
+            headers=headers,
             data=body,
             allow_redirects=False,
             timeout=_as_client_timeout(request.timeout),
@@ -132,28 +165,41 @@ class AiohttpTransport:
     ) -> aiohttp.ClientResponse:
         loop = asyncio.get_running_loop()
         limit = request.timeout.write
-        async with asyncio.timeout(limit) as watch:
+        headers = request.headers
+        if isinstance(body, bytes):
+            headers = {**headers, "content-length": str(len(body))}  # of pieces aiohttp can't know it
+        answered = False
+        watch = asyncio.timeout(limit)
 
-            async def pieces() -> AsyncIterator[bytes]:
-                # aiohttp has no write timeout: each piece that it comes back for moves ours on.
-                async for piece in _pieces(body):
+        async def pieces() -> AsyncIterator[bytes]:
+            # aiohttp has no write timeout: each piece that it comes back for moves ours on. It may still come when the
+            # head of an answer is there already.
+            async for piece in _pieces(body):
+                if not answered:
                     watch.reschedule(loop.time() + limit)
-                    yield piece
+                yield piece
+            if not answered:
                 watch.reschedule(None)
 
-            return await self._request(request, url, pieces(), more)
+        try:
+            async with watch:
+                return await self._request(request, url, headers, pieces(), more)
+        except TimeoutError as error:
+            raise WriteTimeout if watch.expired() else error from None
+        finally:
+            answered = True
 
     def _proxy(self, url: URL) -> str | None:
         key = (url.scheme, url.host, url.port)
         if key not in self._proxies:
-            self._proxies[key] = proxy_for(url.scheme, url.host or "", url.port or 0)
+            self._proxies[key] = proxy_for(url.scheme, url.host or "", url.port or 0, can_socks=False)
         return self._proxies[key]
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # The permits are the limit.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+                connector=_Connector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=_NO_AUTO_HEADERS,
                 # With trust_env it would also take a netrc's password for the API.

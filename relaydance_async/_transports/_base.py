@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from typing import Protocol
 
-from .._sansio.request import BodyStream
+import anyio
+
+from .._sansio.request import BodyStream, closing_body
 from .._sansio.timeout import Timeout
 from ..errors import InvalidInputError
 
@@ -18,7 +21,7 @@ class WireRequest:
         sent: set by the transport as soon as a byte of the request may have left; from then on a failure is ambiguous.
     """
 
-    __slots__ = ("body", "body_error", "headers", "method", "sent", "timeout", "url")
+    __slots__ = ("_opened", "body", "body_error", "headers", "method", "sent", "timeout", "url")
 
     def __init__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | BodyStream | None, timeout: Timeout
@@ -30,12 +33,22 @@ class WireRequest:
         self.body_error: InvalidInputError | None = None
         self.timeout: Timeout = timeout
         self.sent: bool = False
+        self._opened: AsyncGenerator[bytes, None] | None = None
+
+    async def close_body(self) -> None:
+        """Let go of what a body that was not sent to its end holds, such as a file. Safe to call at any time."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            # While aiohttp's task waits for a piece the body can't be closed; the cancellation of that task ends it.
+            with anyio.CancelScope(shield=True), suppress(RuntimeError):
+                await opened.aclose()
 
     def _watched(self, body: BodyStream) -> BodyStream:
         async def pieces() -> AsyncGenerator[bytes, None]:
             try:
-                async for piece in body.open():
-                    yield piece
+                async with closing_body(body.open()) as stream:
+                    async for piece in stream:
+                        yield piece
             except InvalidInputError as error:
                 self.body_error = error
                 raise
@@ -43,7 +56,11 @@ class WireRequest:
                 self.body_error = InvalidInputError(f"the body can't be read: {type(error).__name__}: {error}")
                 raise
 
-        return BodyStream(pieces, body.length, body.replayable)
+        def begin() -> AsyncGenerator[bytes, None]:
+            self._opened = pieces()
+            return self._opened
+
+        return BodyStream(begin, body.length, body.replayable)
 
     def __repr__(self) -> str:
         return f"<WireRequest {self.method} {self.url}>"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
 import httpx
 
 from .._sansio.request import BodyStream
-from ..errors import RelayDanceError, ResponseTooLargeError
+from ..errors import ConfigurationError, RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
 from ._failures import build_failure
 from ._pool import SENT_MARK, SlotPool
@@ -66,6 +66,7 @@ class HttpxResponse:
                 await self._response.aclose()
         # httpx ties the stream back to its response; such a cycle would be left to the garbage collector.
         self._response.stream = _NOTHING
+        await self._request.close_body()
 
 
 class HttpxTransport:
@@ -90,14 +91,20 @@ class HttpxTransport:
 
     async def send(self, request: WireRequest) -> HttpxResponse:
         """See `Transport`."""
+        if not self._owned and getattr(self._client, "is_closed", False):
+            raise ConfigurationError("the http_client has been closed; keep it open for as long as its client is used")
         failure: RelayDanceError
         try:
             outgoing = self._build(request)
             response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
             failure = build_failure(error, request)
+        except BaseException:
+            await request.close_body()
+            raise
         else:
             return HttpxResponse(response, request)
+        await request.close_body()
         raise failure
 
     def _build(self, request: WireRequest) -> Any:
@@ -114,14 +121,29 @@ class HttpxTransport:
             return httpx.Request(
                 request.method, request.url, headers=request.headers, content=content, extensions=extensions
             )
-        # Somebody else's transport doesn't tell when it sends.
+        # Somebody else's transport needn't tell when it sends; httpx's own does.
         request.sent = True
-        headers = dict(request.headers)
         return self._client.build_request(
-            request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout}
+            request.method,
+            request.url,
+            headers=dict(request.headers),
+            content=content,
+            extensions={"timeout": timeout, "trace": _progress_of(request)},
         )
 
     async def aclose(self) -> None:
         """Close the connections of a client of ours."""
         if self._owned:
             await self._client.aclose()
+
+
+def _progress_of(request: WireRequest) -> Callable[[str, Any], Awaitable[None]]:
+    """For httpx's `trace` extension: between these two events nothing of the request has left."""
+
+    async def note(event: str, _: Any) -> None:
+        if event == "connection.connect_tcp.started":
+            request.sent = False
+        elif event.endswith(".send_request_headers.started"):
+            request.sent = True
+
+    return note

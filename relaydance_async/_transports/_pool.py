@@ -41,11 +41,20 @@ class _Connection(Protocol):
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
-    """Remembers whether the connection was made: until then no byte of a request can have left."""
+    """Remembers the connection that it made: until then no byte of a request can have left."""
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
-        self.connected = False
+        self._stream: httpcore.AsyncNetworkStream | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._stream is not None
+
+    async def aclose(self) -> None:
+        """Close the socket. httpcore leaves it open when its TLS handshake is cancelled under trio."""
+        if self._stream is not None:
+            await self._stream.aclose()
 
     async def connect_tcp(
         self,
@@ -56,7 +65,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        self.connected = True
+        self._stream = stream
         return stream
 
     async def sleep(self, seconds: float) -> None:
@@ -71,8 +80,17 @@ class _Slot:
         self.connection = connection
         self.backend = backend
 
+    def may_have_sent(self) -> bool:
+        """Whether it was open, TLS included, so that bytes of a request may have left."""
+        if isinstance(self.connection, httpcore.AsyncConnectionPool):
+            return self.backend.connected
+        # "CONNECTING" or "CONNECTION FAILED"
+        return not cast(httpcore.AsyncHTTPConnection, self.connection).info().startswith("CONNECT")
+
     def is_idle(self) -> bool:
         """Whether it can take another request, as far as we know without asking the socket."""
+        if _has_leftovers(self.connection):
+            return False
         if isinstance(self.connection, httpcore.AsyncConnectionPool):
             return True
         return cast(httpcore.AsyncHTTPConnection, self.connection).is_idle()
@@ -80,13 +98,14 @@ class _Slot:
     def is_usable(self) -> bool:
         """Whether it is open, idle, and the other side has not closed it meanwhile."""
         if isinstance(self.connection, httpcore.AsyncConnectionPool):
-            return True  # it looks itself
+            return self.is_idle()  # it looks for the rest itself
         return self.is_idle() and not cast(httpcore.AsyncHTTPConnection, self.connection).has_expired()
 
     async def close(self) -> None:
         """Close it whatever state it is in; a cancelled caller doesn't stop that."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS), suppress(Exception):
             await self.connection.aclose()
+            await self.backend.aclose()
 
 
 class SlotPool(httpx.AsyncBaseTransport):
@@ -109,7 +128,7 @@ class SlotPool(httpx.AsyncBaseTransport):
         key = (url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
         outgoing = httpcore.Request(
             method=request.method.encode("ascii"),
-            url=httpcore.URL(scheme=key[0], host=key[1], port=key[2], target=url.raw_path),
+            url=httpcore.URL(scheme=key[0], host=key[1], port=url.port, target=url.raw_path),
             headers=request.headers.raw,
             content=cast(Any, request.stream),
             extensions={"timeout": request.extensions.get("timeout", {})},
@@ -118,7 +137,7 @@ class SlotPool(httpx.AsyncBaseTransport):
         try:
             response = await slot.connection.handle_async_request(outgoing)
         except BaseException:
-            _mark_sent(request, slot.backend.connected)
+            _mark_sent(request, slot.may_have_sent())
             await self._drop(slot)
             raise
         _mark_sent(request, True)
@@ -142,7 +161,7 @@ class SlotPool(httpx.AsyncBaseTransport):
 
     async def _connect(self, key: Key) -> _Slot:
         scheme, host, port = key[0].decode(), key[1].decode(), key[2]
-        proxy = proxy_for(scheme, host.strip("[]"), port)
+        proxy = proxy_for(scheme, host.strip("[]"), port, can_socks=True)
         context = await tls_context() if scheme == "https" or (proxy or "").startswith("https") else None
         backend = _Backend(_network_backend())
         if proxy is not None:
@@ -194,6 +213,16 @@ class _SlotStream(httpx.AsyncByteStream):
                 await self._response.aclose()
         finally:
             await self._pool.give_back(slot, whole=self._whole)
+
+
+def _has_leftovers(connection: Any) -> bool:
+    """Whether bytes came after the last answer. httpcore would take them for the next one; it has no public look."""
+    while connection is not None:
+        if (parser := getattr(connection, "_h11_state", None)) is not None:
+            return bool(parser.trailing_data[0])
+        inner = getattr(connection, "_connection", None)
+        connection = inner or next(iter(getattr(connection, "connections", ())), None)
+    return False
 
 
 def _mark_sent(request: httpx.Request, sent: bool) -> None:

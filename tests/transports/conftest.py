@@ -1,0 +1,134 @@
+"""Every transport under one contract."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from relaydance_async import AsyncRelayDance
+from relaydance_async._transports import Transport, _tls, build_transport
+from tests.client_support import QuickClock
+from tests.transports.support import KEY, server_context
+
+OURS = ("httpx", "httpx on trio", "aiohttp")
+CALLERS = ("the caller's httpx", "the caller's httpx2", "the caller's httpx over aiohttp")
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Who signs the certificates of the tests' servers."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    """A client's context that trusts the authority; loading the system's certificates takes longer than most tests."""
+    context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+@pytest.fixture(scope="session")
+def tls_server(authority: trustme.CA) -> ssl.SSLContext:
+    """The context of a server that shows a certificate for 127.0.0.1 and localhost."""
+    return server_context(authority.issue_cert("127.0.0.1", "localhost"))
+
+
+@pytest.fixture(scope="session")
+def authority_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The authority's certificate, for SSL_CERT_FILE."""
+    path = tmp_path_factory.mktemp("authority") / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.fixture
+def trusted(authority_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own transports trust the authority too: as in a process that began with this environment."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+    monkeypatch.setattr(_tls, "_context", None)
+
+
+@dataclass
+class Maker:
+    """Makes transports and clients of one kind, which end with the test."""
+
+    kind: str
+    stack: AsyncExitStack
+    trusting: ssl.SSLContext
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether connections, proxies and TLS are our own doing, not a client's that the caller made."""
+        return self.kind in OURS
+
+    def options(self) -> dict[str, Any]:
+        """What `AsyncRelayDance` is told."""
+        if self.is_ours:
+            return {"transport": self.kind.partition(" ")[0]}
+        return {"http_client": self.http_client()}
+
+    def http_client(self) -> Any:
+        """A caller's client."""
+        library = pytest.importorskip("httpx2" if self.kind.endswith("httpx2") else "httpx")
+        options: dict[str, Any] = {"verify": self.trusting}
+        if self.kind.endswith("over aiohttp"):
+            over = pytest.importorskip("httpx_aiohttp")
+            options = {"transport": over.AiohttpTransport(verify=self.trusting)}
+        client = library.AsyncClient(**options)
+        self.stack.push_async_callback(client.aclose)
+        return client
+
+    def transport(self) -> Transport:
+        """A transport alone."""
+        options = self.options()
+        made = build_transport(options.get("transport", "auto"), options.get("http_client"), max_idle=100)
+        self.stack.push_async_callback(made.aclose)
+        return made
+
+    def client(self, url: str, clock: QuickClock | None = None, **options: Any) -> AsyncRelayDance:
+        """A whole client, whose waits between attempts are over at once."""
+        clock = clock or QuickClock()
+        client = AsyncRelayDance(KEY, base_url=f"{url}/v1", _clock=clock.clock, **{**self.options(), **options})
+        self.stack.push_async_callback(client.aclose)
+        return client
+
+
+@pytest.fixture(params=[*OURS, *CALLERS])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which transport; a test that is about some of them asks for those by parametrising this fixture."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def anyio_backend(kind: str) -> str:
+    return "trio" if kind.endswith("trio") else "asyncio"
+
+
+@pytest.fixture
+async def maker(kind: str, trusting: ssl.SSLContext, anyio_backend: str) -> AsyncIterator[Maker]:
+    if "aiohttp" in kind:
+        pytest.importorskip("aiohttp")
+    async with AsyncExitStack() as stack:
+        yield Maker(kind, stack, trusting)
+
+
+@pytest.fixture
+async def transport(maker: Maker) -> Transport:
+    return maker.transport()
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither proxies nor certificates from outside."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

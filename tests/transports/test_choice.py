@@ -1,0 +1,61 @@
+"""Which transport is chosen, who is told, and whose client is closed."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from relaydance_async import ConfigurationError
+from tests.client_support import list_models, submit_clip
+from tests.transports.conftest import CALLERS, Maker
+from tests.transports.support import as_json, over_every_transport, serve
+
+pytestmark = over_every_transport
+
+NAMES = {
+    "httpx": "httpx over a pool of single connections",
+    "httpx on trio": "httpx over a pool of single connections",
+    "aiohttp": "aiohttp",
+    "the caller's httpx": "the caller's httpx.AsyncClient",
+    "the caller's httpx2": "the caller's httpx2.AsyncClient",
+    "the caller's httpx over aiohttp": "the caller's httpx.AsyncClient",
+}
+MODELS = as_json(b'{"object":"list","data":[]}')
+
+
+async def test_the_choice_is_logged_once_for_each_loop(maker: Maker, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "relaydance_async")
+    async with serve(MODELS) as server:
+        client = maker.client(server.url)
+        assert not caplog.records
+        for _ in range(3):
+            await list_models(client)
+            await list_models(client.with_options(deadline=5))
+    said = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "relaydance_async"]
+    assert said == [("DEBUG", f"transport: {NAMES[maker.kind]}")]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("aiohttp", "aiohttp"), ("httpx on trio", NAMES["httpx"])])
+async def test_aiohttp_is_chosen_where_it_can_be_used(
+    maker: Maker, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "relaydance_async")
+    async with serve(MODELS) as server:
+        await list_models(maker.client(server.url, transport="auto"))
+    assert f"transport: {name}" in caplog.messages
+
+
+@pytest.mark.parametrize("kind", CALLERS)
+async def test_a_callers_client_that_was_closed_is_a_clear_and_final_error(maker: Maker) -> None:
+    http = maker.http_client()
+    async with serve(MODELS) as server:
+        client = maker.client(server.url, http_client=http)
+        await list_models(client)
+        await client.aclose()
+        await list_models(client)  # ours can be used again, and left theirs open
+        await http.aclose()
+        with pytest.raises(ConfigurationError, match="the http_client has been closed") as caught:
+            await submit_clip(client)
+    assert (len(caught.value.attempts), caught.value.maybe_accepted) == (1, False)
+    assert len(server.heads) == 2
