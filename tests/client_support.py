@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import trustme
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._config import Clock
@@ -155,6 +157,15 @@ async def connections_of(client: AsyncRelayDance) -> Callable[[], int]:
     pool = transport._client._transport
     assert isinstance(pool, SlotPool)
     return lambda: pool.open_connections
+
+
+def build_tls() -> tuple[ssl.SSLContext, str]:
+    """What a server on 127.0.0.1 speaks TLS with, and the certificate (PEM) of the authority to trust."""
+    authority: Any = trustme.CA()
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    pem: str = authority.cert_pem.bytes().decode()
+    return served, pem
 
 
 async def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

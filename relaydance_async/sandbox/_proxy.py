@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import Self
@@ -16,7 +17,10 @@ from ._thread import LoopThread
 
 
 class FaultyProxy:
-    """Stands in front of `target`, a URL or (host, port). A context manager, plain or async."""
+    """Stands in front of `target`, a URL or (host, port). A context manager, plain or async.
+
+    With `tls`, callers speak TLS with it; it speaks plain HTTP with the target.
+    """
 
     def __init__(
         self,
@@ -26,14 +30,19 @@ class FaultyProxy:
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._target = _parse_target(target)
         self._plan = ConnectionFaultPlan(faults, seed)
         self._host, self._wanted_port = host, port
+        self._tls = tls
         self._connections = 0
         self._requests = 0
+        self._silences = 0
         self._open: dict[ProxiedConnection, asyncio.Task[None]] = {}
         self._flowing: asyncio.Event | None = None
+        self._server: tuple[asyncio.Server, socket.socket] | None = None
+        self._held: socket.socket | None = None
         self._thread: LoopThread | None = None
         self._root_url = ""
 
@@ -65,6 +74,11 @@ class FaultyProxy:
         return self._requests
 
     @property
+    def silences(self) -> int:
+        """Requests whose caller was left waiting so far, by a black hole, a silence or a drip."""
+        return self._silences
+
+    @property
     def open_connections(self) -> int:
         """Connections open now."""
         return len(self._open)
@@ -86,6 +100,22 @@ class FaultyProxy:
         """Reset every open connection."""
         self._call(self._reset_all)
 
+    def close_port(self) -> None:
+        """Stop listening: from now on the system refuses whoever connects, and the proxy doesn't hear of it.
+
+        Open connections stay.
+        """
+        if self._thread is not None:
+            self._thread.wait_for(self._hold_port())
+
+    def open_port(self, *, tls: bool = True) -> None:
+        """Listen again, at the same port.
+
+        Without `tls`, a proxy that has it no longer speaks it: callers meet a plain server at an https URL.
+        """
+        if self._thread is not None:
+            self._thread.wait_for(self._listen_again(tls))
+
     def pause(self) -> None:
         """Hold back all bytes, both ways, until `resume`."""
         if self._flowing is not None:
@@ -101,7 +131,7 @@ class FaultyProxy:
         if self._thread is not None:
             raise RuntimeError("the proxy is already running")
         sock = bind_socket(self._host, self._wanted_port)
-        self._root_url = origin_of(sock)
+        self._root_url = origin_of(sock, "http" if self._tls is None else "https")
         thread = LoopThread("relaydance-sandbox-proxy", lambda: self._serve(sock))
         thread.start()
         self._thread = thread
@@ -124,12 +154,12 @@ class FaultyProxy:
     async def _serve(self, sock: socket.socket) -> AsyncGenerator[None, None]:
         self._flowing = asyncio.Event()
         self._flowing.set()
-        server = await asyncio.start_server(self._accept, sock=sock, backlog=BACKLOG)
+        await self._listen(sock, self._tls)
         try:
             yield
         finally:
-            await stop_accepting(sock)
-            server.close()
+            await self._stop_listening()
+            self._release_port()
             self._reset_all()
             tasks = list(self._open.values())
             for task in tasks:
@@ -137,11 +167,38 @@ class FaultyProxy:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.sleep(0)
 
+    async def _listen(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        self._server = await asyncio.start_server(self._accept, sock=sock, backlog=BACKLOG, ssl=tls), sock
+
+    async def _stop_listening(self) -> None:
+        if self._server is not None:
+            server, sock = self._server
+            self._server = None
+            await stop_accepting(sock)
+            server.close()
+
+    async def _hold_port(self) -> None:
+        await self._stop_listening()
+        if self._held is None:
+            self._held = bind_socket(self._host, self.port, listen=False)
+
+    def _release_port(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    async def _listen_again(self, tls: bool) -> None:
+        await self._stop_listening()
+        self._release_port()
+        await self._listen(bind_socket(self._host, self.port), self._tls if tls else None)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
         assert self._flowing is not None
         fault = self._plan.choose("connection", self._connections)
-        connection = ProxiedConnection(reader, writer, fault, self._next_request_fault, self._flowing)
+        connection = ProxiedConnection(
+            reader, writer, fault, self._next_request_fault, self._note_silence, self._flowing
+        )
         task = asyncio.ensure_future(connection.run(*self._target))
         self._open[connection] = task
         task.add_done_callback(lambda _: self._open.pop(connection, None))
@@ -149,6 +206,9 @@ class FaultyProxy:
     def _next_request_fault(self) -> ConnectionFault | None:
         self._requests += 1
         return self._plan.choose("request", self._requests)
+
+    def _note_silence(self) -> None:
+        self._silences += 1
 
     def __enter__(self) -> Self:
         self.start()

@@ -14,7 +14,10 @@ PIECE_BYTES = 64 * 1024
 HUGE_HEADER_BYTES = 10 * 2**20
 ENDLESS_BYTES = 64 * 2**20
 ENDLESS_SECONDS = 10.0
+MID_REQUEST = 40
 MID_HEADERS = 20
+MID_BODY = 8
+HEAD_END = b"\r\n\r\n"
 
 
 class BrokenOnPurposeError(Exception):
@@ -30,6 +33,7 @@ class ProxiedConnection:
         writer: asyncio.StreamWriter,
         fault: ConnectionFault | None,
         next_request_fault: Callable[[], ConnectionFault | None],
+        note_silence: Callable[[], None],
         flowing: asyncio.Event,
     ) -> None:
         self._reader = reader
@@ -37,9 +41,14 @@ class ProxiedConnection:
         self._connection_fault = fault
         self._fault = fault
         self._next_request_fault = next_request_fault
+        self._note_silence = note_silence
         self._flowing = flowing
         self._answered = True
+        self._sent = 0
+        """Bytes of the request that have passed, and below those of the answer."""
         self._passed = 0
+        self._head = b""
+        self._is_silent = False
 
     def reset(self) -> None:
         reset_transport(self._writer.transport)
@@ -65,7 +74,12 @@ class ProxiedConnection:
 
     async def _swallow(self) -> None:
         while await self._reader.read(PIECE_BYTES):
-            pass
+            self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        if not self._is_silent:
+            self._is_silent = True
+            self._note_silence()
 
     async def _pump_both(self, host: str, port: int) -> None:
         reader, writer = await asyncio.open_connection(host, port)
@@ -91,14 +105,25 @@ class ProxiedConnection:
                 # Asked for every request, so that the proxy's count of them is right.
                 request_fault = self._next_request_fault()
                 self._fault = self._connection_fault or request_fault
+                self._sent, self._is_silent = 0, False
                 if self._connection_fault is None:
-                    self._passed = 0
+                    self._passed, self._head = 0, b""
             if self._is("reset_before_request"):
                 raise BrokenOnPurposeError
             if self._is("black_hole"):
+                self._fall_silent()
                 continue
-            writer.write(data)
-            await writer.drain()
+            await self._send_on(writer, data)
+
+    async def _send_on(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        fault = self._fault
+        broken = fault is not None and fault.kind == "reset_mid_request"
+        left = (fault.after_bytes or MID_REQUEST) - self._sent if fault is not None and broken else len(data)
+        writer.write(data[:left])
+        await writer.drain()
+        self._sent += len(data)
+        if broken and len(data) >= left:
+            raise BrokenOnPurposeError
 
     async def _pump_down(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(PIECE_BYTES):
@@ -112,7 +137,7 @@ class ProxiedConnection:
             await self._write(data)
         elif fault.kind == "reset_after_request":
             raise BrokenOnPurposeError
-        elif fault.kind in ("cut_response", "reset_mid_headers"):
+        elif fault.kind in ("cut_response", "reset_mid_headers", "reset_mid_body", "silence_mid_body"):
             await self._cut(fault, data)
         elif fault.kind == "drip":
             await self._drip(fault, data)
@@ -122,7 +147,9 @@ class ProxiedConnection:
             )
         elif fault.kind == "endless_headers":
             await self._send_endless_headers()
-        elif fault.kind not in ("black_hole", "black_hole_response"):
+        elif fault.kind in ("black_hole", "black_hole_response"):
+            self._fall_silent()
+        else:
             await self._write(data)
 
     async def _write(self, data: bytes) -> None:
@@ -130,17 +157,31 @@ class ProxiedConnection:
         await self._writer.drain()
 
     async def _cut(self, fault: ConnectionFault, data: bytes) -> None:
-        limit = fault.after_bytes or (MID_HEADERS if fault.kind == "reset_mid_headers" else 0)
-        allowed = data[: limit - self._passed]
+        limit = self._limit(fault, data)
+        allowed = data[: max(0, limit - self._passed)]
         self._passed += len(allowed)
         if allowed:
             await self._write(allowed)
         if self._passed < limit:
             return
+        if fault.kind == "silence_mid_body":
+            self._fall_silent()
+            return
         if not fault.fin:
             raise BrokenOnPurposeError
         self._writer.close()
         await self._writer.wait_closed()
+
+    def _limit(self, fault: ConnectionFault, data: bytes) -> int:
+        """How many bytes of the answer may pass."""
+        if fault.kind == "reset_mid_headers":
+            return fault.after_bytes or MID_HEADERS
+        if fault.kind == "cut_response":
+            return fault.after_bytes
+        if HEAD_END not in self._head:
+            self._head += data
+        end = self._head.find(HEAD_END)
+        return len(self._head) + 1 if end < 0 else end + len(HEAD_END) + (fault.after_bytes or MID_BODY)
 
     async def _drip(self, fault: ConnectionFault, data: bytes) -> None:
         size = fault.after_bytes or 1
@@ -149,6 +190,7 @@ class ProxiedConnection:
             interval = size / fault.rate
         for at in range(0, len(data), size):
             await self._write(data[at : at + size])
+            self._fall_silent()
             await asyncio.sleep(interval)
 
     async def _send_endless_headers(self) -> None:

@@ -14,11 +14,14 @@ from ._selection import check_selection, selects
 ConnectionFaultKind = Literal[
     "refuse",
     "reset_before_request",
+    "reset_mid_request",
     "reset_after_request",
     "cut_response",
     "reset_mid_headers",
+    "reset_mid_body",
     "black_hole",
     "black_hole_response",
+    "silence_mid_body",
     "drip",
     "huge_header",
     "endless_headers",
@@ -29,13 +32,17 @@ ConnectionFaultKind = Literal[
 class ConnectionFault:
     """One thing that goes wrong on a connection through a `FaultyProxy`.
 
-    - "refuse": accepted, then reset at once.
+    - "refuse": accepted, then reset at once. The caller may notice before or after it has sent something. (For a port
+      that nobody listens on, as after a crash, see `FaultyProxy.close_port`.)
     - "reset_before_request": reset when the request arrives; the target never sees it.
+    - "reset_mid_request": reset when `after_bytes` (40) bytes of the request have come; the target sees no more of it.
     - "reset_after_request": the target receives the request and answers; the caller gets a reset and not one byte.
     - "cut_response": after `after_bytes` bytes of the answer a reset, or with `fin` an orderly close.
     - "reset_mid_headers": a reset within the answer's head, after `after_bytes` (20) bytes.
+    - "reset_mid_body": a reset within the answer's body, after `after_bytes` (8) bytes of it.
     - "black_hole": what the caller sends is read, and nothing else ever happens.
     - "black_hole_response": the target receives the request; its answer is swallowed.
+    - "silence_mid_body": `after_bytes` (8) bytes of the answer's body come, the rest is swallowed.
     - "drip": the answer in pieces of `after_bytes` (1), one every `interval` (0.05) seconds, or `rate` bytes a second.
     - "huge_header": the answer's head has one header of 10 MB. "endless_headers": header lines up to 64 MB.
 

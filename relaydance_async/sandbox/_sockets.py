@@ -14,8 +14,11 @@ ACCEPT_TURNS = 3
 """Turns of the loop from an accepted socket to a connection that is known."""
 
 
-def bind_socket(host: str, port: int) -> socket.socket:
-    """A listening socket; bound before any thread starts, so that the port is known and no early caller is refused."""
+def bind_socket(host: str, port: int, *, listen: bool = True) -> socket.socket:
+    """A listening socket; bound before any thread starts, so that the port is known and no early caller is refused.
+
+    Without `listen` it only holds the port: whoever connects is refused, and nobody else can take it.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named: asyncio sets TCP_NODELAY only on sockets that say TCP, and without it each answer on a
     # kept connection waits 40 ms for an acknowledgement.
@@ -23,7 +26,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
-        sock.listen(BACKLOG)
+        if listen:
+            sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
@@ -40,10 +44,10 @@ async def stop_accepting(*sockets: socket.socket) -> None:
         await asyncio.sleep(0)
 
 
-def origin_of(sock: socket.socket) -> str:
+def origin_of(sock: socket.socket, scheme: str = "http") -> str:
     """Such as "http://127.0.0.1:8080"."""
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def reset_transport(transport: asyncio.WriteTransport) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 
 
@@ -52,6 +52,12 @@ class LoopThread:
             loop.call_soon_threadsafe(run)
             while not done.wait(0.1) and self._thread.is_alive():
                 pass
+
+    def wait_for(self, work: Coroutine[None, None, object]) -> None:
+        """Run `work` on the loop and wait until it is done; raises what it raises."""
+        if self._loop is None:
+            raise RuntimeError("the thread has not started")
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _run(self) -> None:
         try:

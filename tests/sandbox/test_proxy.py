@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from relaydance_async.sandbox import ConnectionFault, FaultyProxy, Sandbox
+from tests.client_support import build_tls
 from tests.sandbox.support import MODELS, VIDEO, wait_until
 
 HEADERS = {"authorization": f"Bearer {Sandbox.DEFAULT_KEY}"}
@@ -56,7 +58,8 @@ def test_a_large_upload_and_download_pass_whole(sandbox: Sandbox, http: httpx.Cl
 
 def test_a_refused_connection_never_reaches_the_target(sandbox: Sandbox, http: httpx.Client) -> None:
     with FaultyProxy(sandbox.root_url, [ConnectionFault("refuse", at=(1,))]) as proxy:
-        with pytest.raises(httpx.NetworkError):
+        # A reset that is there before the request is sent ends the writing; what is read afterwards looks like a FIN.
+        with pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError)):
             models(http, proxy)
         assert models(http, proxy).status_code == 200
         assert (proxy.connections, sandbox.ledger.count()) == (2, 1)
@@ -112,6 +115,69 @@ def test_a_reset_within_the_headers(sandbox: Sandbox, http: httpx.Client) -> Non
             models(http, proxy)
 
 
+def test_a_reset_within_the_request_keeps_the_rest_from_the_target(sandbox: Sandbox, http: httpx.Client) -> None:
+    with FaultyProxy(sandbox.root_url, [ConnectionFault("reset_mid_request", after_bytes=1000)]) as proxy:
+        with pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError)):
+            http.post(f"{proxy.base_url}/files", files={"file": b"x" * 100_000})
+        assert proxy.fired == {"reset_mid_request": 1}
+        proxy.clear()
+        assert models(http, proxy).status_code == 200
+    assert sandbox.ledger.count() == 1
+
+
+@pytest.mark.parametrize("after_bytes", [0, 100])
+def test_a_reset_within_the_body_comes_after_the_whole_head(sandbox: Sandbox, after_bytes: int) -> None:
+    with FaultyProxy(sandbox.root_url, [ConnectionFault("reset_mid_body", after_bytes=after_bytes)]) as proxy:
+        data, orderly = raw_answer(proxy)
+    assert not orderly
+    assert len(data.partition(b"\r\n\r\n")[2]) == (after_bytes or 8)
+
+
+def test_silence_within_the_body_begins_after_some_of_it(sandbox: Sandbox, http: httpx.Client) -> None:
+    fault = ConnectionFault("silence_mid_body", after_bytes=5, per="request", times=1)
+    with FaultyProxy(sandbox.root_url, [fault]) as proxy:
+        with http.stream("GET", f"{proxy.base_url}/models", timeout=0.05) as answer:
+            pieces = answer.iter_raw()
+            assert len(next(pieces)) == 5
+            with pytest.raises(httpx.ReadTimeout):
+                next(pieces)
+        assert proxy.silences == 1
+        assert models(http, proxy).status_code == 200
+
+
+def test_a_closed_port_refuses_until_it_is_opened_again(sandbox: Sandbox, http: httpx.Client) -> None:
+    with FaultyProxy(sandbox.root_url) as proxy:
+        assert models(http, proxy).status_code == 200
+        for _ in range(2):
+            proxy.close_port()
+            # Connections that are open stay, so a client without any.
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(f"{proxy.base_url}/models", trust_env=False)
+            assert models(http, proxy).status_code == 200
+            with pytest.raises(OSError, match="in use"), socket.socket() as thief:
+                thief.bind(("127.0.0.1", proxy.port))
+            proxy.open_port()
+            assert httpx.get(f"{proxy.base_url}/models", trust_env=False, headers=HEADERS).status_code == 200
+        proxy.close_port()
+    assert sandbox.ledger.count() == 5
+
+
+def test_a_proxy_speaks_tls_and_can_stop_speaking_it(sandbox: Sandbox) -> None:
+    served, authority = build_tls()
+    trusted = ssl.create_default_context(cadata=authority)
+    with FaultyProxy(sandbox.root_url, tls=served) as proxy:
+        assert proxy.root_url == f"https://127.0.0.1:{proxy.port}"
+        for tls in (True, False, True):
+            proxy.open_port(tls=tls)
+            with httpx.Client(trust_env=False, verify=trusted, headers=HEADERS) as http:
+                if tls:
+                    assert models(http, proxy).status_code == 200
+                else:
+                    with pytest.raises(httpx.ConnectError, match="SSL"):
+                        models(http, proxy)
+    assert sandbox.ledger.count(MODELS) == 2
+
+
 @pytest.mark.parametrize(("kind", "seen"), [("black_hole", 0), ("black_hole_response", 1)])
 @pytest.mark.parametrize("per", ["connection", "request"])
 def test_a_black_hole_is_silent(sandbox: Sandbox, http: httpx.Client, kind: Any, seen: int, per: Any) -> None:
@@ -119,6 +185,7 @@ def test_a_black_hole_is_silent(sandbox: Sandbox, http: httpx.Client, kind: Any,
         with pytest.raises(httpx.ReadTimeout):
             models(http, proxy, timeout=0.05)
         assert sandbox.ledger.count(MODELS) == seen
+        assert proxy.silences == 1
 
 
 def test_a_drip_takes_its_time_and_loses_nothing(sandbox: Sandbox, http: httpx.Client) -> None:

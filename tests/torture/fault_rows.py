@@ -1,0 +1,416 @@
+"""What goes wrong, and what a call must make of it: the data of the fault matrix and of docs/faults.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Literal, TypeAlias
+
+from relaydance_async import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ContentRefusedError,
+    DownloadError,
+    IncompleteStreamError,
+    InsufficientBalanceError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RelayDanceError,
+    RequestTooLargeError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    ServerError,
+    StreamError,
+    TaskTimeoutError,
+)
+from relaydance_async.sandbox import ConnectionFault, Fault
+
+MAX_ATTEMPTS = 3
+READ_TIMEOUT = 5.0
+RETRY_AFTER = 7.0
+"""Seconds: what a 429 asks for, and above that a deadline."""
+
+Kind: TypeAlias = Literal["get", "balance", "post", "upload", "stream", "wait", "download"]
+BILLED: frozenset[Kind] = frozenset({"post", "upload", "stream"})
+SAFE: frozenset[Kind] = frozenset({"get", "balance", "wait", "download"})
+
+Moment: TypeAlias = Literal["first", "later", "every"]
+"""Which attempts meet the fault: the first, the first of the second poll, or all."""
+
+
+class Setting(Enum):
+    """What is wrong around the gateway rather than with an answer."""
+
+    CLOSED_PORT = "nobody listens"
+    NO_NAME = "the name has no address"
+    NO_TLS = "a plain server at an https URL"
+    UNTRUSTED = "a certificate that nobody vouches for"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault. `retried` and the rest are of a call whose every attempt meets it."""
+
+    label: str
+    """As docs/faults.md has it; rows that share one share a line there."""
+    fault: Fault | ConnectionFault | Setting
+    error: type[RelayDanceError] | None
+    retried: Literal["never", "safe", "always"]
+    """"safe": a GET is, a billed POST is not."""
+    ledger: Literal["nothing", "refused", "accepted"]
+    """What the gateway saw of each such attempt."""
+    ambiguous: bool = False
+    """A billed POST ends with `maybe_accepted`."""
+    in_body: bool = False
+    """The head of the answer has come whole."""
+    silent: bool = False
+    """Only time ends it."""
+    deadline: float | None = None
+    least_wait: float = 0.0
+    """Seconds until the first retry."""
+    kinds: frozenset[Kind] | None = None
+    """The endpoints that it can happen to; None for all."""
+
+    @property
+    def name(self) -> str:
+        """For the test's id."""
+        return f"{self.label} [{self.fault.label if isinstance(self.fault, Fault) else ''}]".removesuffix(" []")
+
+
+def unsent(label: str, fault: Setting) -> Row:
+    return Row(label, fault, APIConnectionError, "always", "nothing")
+
+
+def lost(label: str, fault: ConnectionFault, error: type[RelayDanceError] = APIConnectionError, **more: Any) -> Row:
+    row = Row(label, fault, error, "safe", "nothing", ambiguous=True)
+    return replace(row, **more)
+
+
+def answer_lost(label: str, fault: Fault | ConnectionFault, **more: Any) -> Row:
+    row = Row(label, fault, APIConnectionError, "safe", "accepted", ambiguous=True)
+    return replace(row, **more)
+
+
+def refused(label: str, error: type[RelayDanceError], fault: Fault, *, retried: bool = False) -> Row:
+    return Row(label, fault, error, "always" if retried else "never", "refused")
+
+
+def unreadable(label: str, fault: Fault, error: type[RelayDanceError] = ResponseDecodeError) -> Row:
+    return Row(label, replace(fault, after_accept=True), error, "never", "accepted", ambiguous=True)
+
+
+def coded(error: type[RelayDanceError], status: int, *codes: str, retried: bool = False, label: str = "") -> list[Row]:
+    """Errors that their code decides."""
+    names = ", ".join(f"`{code}`" for code in codes)
+    return [
+        refused(
+            label or f"{status} {names}",
+            error,
+            Fault(status=status, code=code, body="error", name=f"{status}-{code}"),
+            retried=retried,
+        )
+        for code in codes
+    ]
+
+
+def limited(label: str, least_wait: float = RETRY_AFTER, **fault: Any) -> Row:
+    """A 429."""
+    row = refused(label, RateLimitError, replace(Fault(status=429), **fault), retried=True)
+    return replace(row, least_wait=least_wait)
+
+
+CONNECTION = [
+    unsent("connection refused", Setting.CLOSED_PORT),
+    unsent("the host's name has no address", Setting.NO_NAME),
+    unsent("no TLS at an https URL", Setting.NO_TLS),
+    Row("a certificate that isn't trusted", Setting.UNTRUSTED, APIConnectionError, "never", "nothing"),
+    # A billed POST is repeated or not, by when the caller hears of the reset: while it connects, or later.
+    lost("reset before the request was read", ConnectionFault("refuse"), kinds=SAFE),
+    lost("reset before the request was read", ConnectionFault("reset_before_request", per="request")),
+    lost("reset within the request", ConnectionFault("reset_mid_request", per="request")),
+    lost(
+        "reset within the request",
+        ConnectionFault("reset_mid_request", per="request", after_bytes=9000),
+        kinds=frozenset({"upload"}),
+    ),
+    answer_lost("reset after the request", ConnectionFault("reset_after_request", per="request")),
+    answer_lost("reset within the answer's headers", ConnectionFault("reset_mid_headers", per="request")),
+    answer_lost("reset within the answer's body", ConnectionFault("reset_mid_body", per="request"), in_body=True),
+    answer_lost(
+        "the answer is cut off",
+        Fault(cut_body_after=9),
+        in_body=True,
+        kinds=SAFE | {"post", "upload"},
+    ),
+    answer_lost("the answer is cut off", Fault(cut_stream_after=1), in_body=True, kinds=frozenset({"stream"})),
+    lost(
+        "silence before the request was read",
+        ConnectionFault("black_hole", per="request"),
+        APITimeoutError,
+        silent=True,
+    ),
+    answer_lost(
+        "silence instead of the answer",
+        ConnectionFault("black_hole_response", per="request"),
+        error=APITimeoutError,
+        silent=True,
+    ),
+    answer_lost(
+        "silence within the answer's body",
+        ConnectionFault("silence_mid_body", per="request"),
+        error=APITimeoutError,
+        silent=True,
+        in_body=True,
+    ),
+    answer_lost(
+        "bytes that drip in more slowly than `timeout`",
+        ConnectionFault("drip", per="request", interval=60),
+        error=APITimeoutError,
+        silent=True,
+    ),
+    Row(
+        "bytes that drip in faster than `timeout`",
+        ConnectionFault("drip", per="request", after_bytes=300, interval=0.001),
+        None,
+        "never",
+        "accepted",
+    ),
+    Row(
+        "silence until the `deadline`",
+        ConnectionFault("black_hole", per="request"),
+        APITimeoutError,
+        "never",
+        "nothing",
+        ambiguous=True,
+        silent=True,
+        deadline=READ_TIMEOUT / 2,
+    ),
+    answer_lost("a header of 10 MB, headers without end", ConnectionFault("huge_header", per="request")),
+    answer_lost("a header of 10 MB, headers without end", ConnectionFault("endless_headers", per="request")),
+]
+
+LIMITED = [
+    limited("429 without `Retry-After`", least_wait=0.5),
+    limited("429 with `Retry-After` in seconds", headers={"retry-after": f"{RETRY_AFTER:g}"}, name="429-seconds"),
+    # A date has whole seconds.
+    limited(
+        "429 with `Retry-After` as a date", least_wait=RETRY_AFTER - 1, headers={"retry-after": "DATE"}, name="429-date"
+    ),
+    limited("429 with `retry-after-ms`", headers={"retry-after-ms": f"{RETRY_AFTER * 1000:g}"}, name="429-ms"),
+    replace(
+        limited("429 with a `Retry-After` beyond the `deadline`", headers={"retry-after": "1000"}, name="429-long"),
+        retried="never",
+        deadline=500.0,
+        least_wait=0.0,
+    ),
+]
+
+STATUSES = [
+    *(
+        refused("500, 502, 503, 504", ServerError, Fault(status=status), retried=True)
+        for status in (500, 502, 503, 504)
+    ),
+    *(
+        refused("502–504, 520–527 as a web page", ServerError, Fault(status=status, body="html"), retried=True)
+        for status in (502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527)
+    ),
+    refused("500 with an empty body", ServerError, Fault(status=500, body="empty"), retried=True),
+    refused("408", APIStatusError, Fault(status=408), retried=True),
+    *coded(
+        ServerError,
+        503,
+        "system_cpu_overloaded",
+        "system_memory_overloaded",
+        "system_disk_overloaded",
+        retried=True,
+    ),
+    *coded(
+        ServerError,
+        500,
+        "get_channel_failed",
+        "bad_response_status_code",
+        "bad_response",
+        "bad_response_body",
+        "empty_response",
+        "do_request_failed",
+        "fail_to_fetch_task",
+        retried=True,
+    ),
+    *coded(
+        ServerError, 200, "bad_response", "do_request_failed", retried=True, label="200 with an upstream's error inside"
+    ),
+    refused("400, 422", BadRequestError, Fault(status=400)),
+    refused("400, 422", BadRequestError, Fault(status=422)),
+    refused("401", AuthenticationError, Fault(status=401)),
+    refused("403", PermissionDeniedError, Fault(status=403)),
+    refused("404", NotFoundError, Fault(status=404)),
+    refused("413", RequestTooLargeError, Fault(status=413)),
+    refused("another 4xx", APIStatusError, Fault(status=409)),
+    refused("another 4xx", APIStatusError, Fault(status=451, body="empty")),
+    *coded(NotFoundError, 503, "model_not_found"),
+    *coded(NotFoundError, 400, "task_not_exist"),
+    *coded(BadRequestError, 500, "invalid_request"),
+    *coded(BadRequestError, 400, "model_price_error"),
+    *coded(ContentRefusedError, 500, "sensitive_words_detected", "prompt_blocked", "violation_fee.video"),
+    *coded(InsufficientBalanceError, 403, "insufficient_user_quota", "pre_consume_token_quota_failed"),
+    *coded(PermissionDeniedError, 403, "access_denied"),
+    *coded(RequestTooLargeError, 413, "read_request_body_failed"),
+    *coded(NotFoundError, 200, "model_not_found", label="200 with `model_not_found` inside"),
+]
+
+ANSWERS = [
+    unreadable("200 with an empty body", Fault(body="empty", name="empty")),
+    unreadable("200 with a web page", Fault(body="html", name="html")),
+    unreadable("200 with JSON that is cut off", Fault(body="truncated", name="truncated")),
+    unreadable("200 with JSON of another shape", Fault(body='["not", "what", "was", "asked", "for"]', name="array")),
+    unreadable("200 with JSON of another shape", Fault(body='"a string"', name="string")),
+    unreadable("a body that claims to be gzip", Fault(gzip_garbage=True)),
+    unreadable("a body larger than `max_response_bytes`", Fault(endless_body=True), ResponseTooLargeError),
+    refused("a redirect, also to another host", APIStatusError, Fault(redirect_to="ELSEWHERE")),
+]
+
+OF_A_STREAM = frozenset[Kind]({"stream"})
+STREAMS = [
+    replace(row, kinds=OF_A_STREAM, in_body=True, ledger="accepted")
+    for row in (
+        Row("an error event", Fault(stream_error_after=1), StreamError, "never", "accepted"),
+        Row(
+            "`[DONE]` without a `finish_reason`",
+            Fault(truncate_stream_after=1),
+            IncompleteStreamError,
+            "never",
+            "accepted",
+        ),
+        Row(
+            "an event of more than 16 MiB",
+            Fault(endless_body=True, content_type="text/event-stream", after_accept=True, name="endless-event"),
+            StreamError,
+            "never",
+            "accepted",
+        ),
+    )
+]
+
+CLIPS = [
+    Row(
+        "a clip larger than `max_bytes`",
+        Fault(endless_body=True, content_type="video/mp4", name="endless-clip"),
+        DownloadError,
+        "never",
+        "refused",
+        kinds=frozenset({"download"}),
+    )
+]
+
+ROWS = [*CONNECTION, *LIMITED, *STATUSES, *ANSWERS]
+"""What can happen to every call."""
+ALL_ROWS = [*ROWS, *STREAMS, *CLIPS]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call ended and what the gateway saw of it. None: as it happens."""
+
+    error: type[RelayDanceError] | None
+    maybe_accepted: bool
+    attempts: int | None
+    seen: int | None
+    accepted: int | None
+
+    def as_far_as(self, expected: Outcome) -> Outcome:
+        """Without what is not expected to be anything."""
+        return replace(
+            self,
+            attempts=None if expected.attempts is None else self.attempts,
+            seen=None if expected.seen is None else self.seen,
+            accepted=None if expected.accepted is None else self.accepted,
+        )
+
+
+def moments(row: Row, kind: Kind) -> list[Moment]:
+    """When the fault can make a difference."""
+    if kind == "wait":
+        return (
+            ["first", "every"]
+            if isinstance(row.fault, Setting) or _is_of_connection(row)
+            else ["first", "later", "every"]
+        )
+    return ["every"] if row.retried == "never" and kind not in ("balance", "download") else ["first", "every"]
+
+
+def _is_of_connection(row: Row) -> bool:
+    return isinstance(row.fault, ConnectionFault) and row.fault.per == "connection"
+
+
+def is_retried(row: Row, kind: Kind) -> bool:
+    """Whether a call of that kind is repeated."""
+    if kind == "stream" and row.in_body:
+        return False
+    return row.retried == "always" or (row.retried == "safe" and kind not in BILLED)
+
+
+def expect(row: Row, kind: Kind, moment: Moment) -> Outcome:
+    """How it ends."""
+    retried = is_retried(row, kind)
+    healed = moment != "every"
+    attempts = 1 if not retried else 2 if healed else MAX_ATTEMPTS
+    succeeds = row.error is None or (retried and healed)
+    met = attempts - 1 if succeeds and row.error is not None else attempts
+    whole = 1 if succeeds and row.error is not None else 0
+    outcome = Outcome(
+        error=None if succeeds else row.error,
+        maybe_accepted=not succeeds and row.ambiguous and kind in BILLED,
+        attempts=attempts,
+        seen=whole + (met if row.ledger != "nothing" else 0),
+        accepted=whole + (met if row.ledger == "accepted" else 0),
+    )
+    special = {"stream": _of_stream, "wait": _of_wait, "download": _of_download, "balance": _of_balance}
+    return special[kind](row, moment, outcome) if kind in special else outcome
+
+
+def _of_stream(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
+    """Once it is open, it breaks as a stream."""
+    if row.in_body and outcome.error is not None and not issubclass(outcome.error, StreamError):
+        return replace(outcome, error=StreamError)
+    return outcome
+
+
+def _of_wait(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
+    """A poll that may succeed later ends nothing: it is asked again until the wait's own deadline."""
+    outcome = replace(outcome, seen=None, accepted=None if row.ledger == "accepted" or moment != "every" else 0)
+    if row.error is None:
+        return outcome
+    beyond = row.deadline is not None
+    if row.retried == "never" and not beyond:
+        return outcome
+    if beyond and row.error is APITimeoutError and moment != "every":
+        return replace(outcome, error=None)  # the next poll goes through
+    if moment == "every" or beyond:
+        return replace(outcome, error=TaskTimeoutError, attempts=None)
+    return outcome
+
+
+def _of_download(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
+    """Every failure is a DownloadError, and redirects are followed."""
+    if isinstance(row.fault, Fault) and row.fault.redirect_to is not None:
+        ended = None if moment == "first" else DownloadError
+        return Outcome(ended, False, 1, 2 if moment == "first" else 6, 1 if moment == "first" else 0)
+    if isinstance(row.fault, Fault) and row.fault.replaces_answer and row.ledger == "accepted":
+        outcome = replace(outcome, accepted=0)  # the result host bills nothing
+    return outcome if outcome.error is None else replace(outcome, error=DownloadError)
+
+
+def _of_balance(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
+    """A form of the balance that is not offered is not the only one."""
+    offered = (AuthenticationError, RateLimitError, ServerError, APIConnectionError)
+    if outcome.error is None or row.retried == "safe" or issubclass(outcome.error, offered):
+        return outcome
+    if row.retried == "always":  # each of the two forms in turn
+        return replace(outcome, error=NotFoundError, attempts=2 * MAX_ATTEMPTS - 1, seen=2 * MAX_ATTEMPTS)
+    if moment == "first":
+        return replace(outcome, error=None, seen=3, accepted=3 if row.ledger == "accepted" else 2)
+    return replace(outcome, error=NotFoundError, seen=2, accepted=2 if row.ledger == "accepted" else 0)

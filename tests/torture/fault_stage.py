@@ -1,0 +1,369 @@
+"""Where the fault matrix is played: a gateway and a result host behind faulty proxies, and time that can be skipped."""
+
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import tempfile
+import urllib.request
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import anyio.lowlevel
+import pytest
+
+from relaydance_async import AsyncRelayDance, RelayDanceError, RetryEvent, RetryPolicy, Timeout, VideoTask
+from relaydance_async._config import Clock
+from relaydance_async._transports import TransportName, _tls
+from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox
+from tests.client_support import (
+    CHAT,
+    FETCH,
+    FILES,
+    IMAGES,
+    MODEL,
+    MODELS,
+    SUBMIT,
+    ask_chat,
+    build_tls,
+    fetch_model,
+    list_models,
+    make_image,
+    open_stream,
+    permits_of,
+    submit_clip,
+)
+from tests.torture.fault_rows import MAX_ATTEMPTS, READ_TIMEOUT, RETRY_AFTER, Kind, Moment, Outcome, Row, Setting
+
+EDITS = "POST /v1/images/edits"
+CLIPS = "CDN /clips/{name}"
+BALANCES = ("GET /api/usage/token/", "GET /v1/dashboard/billing/subscription", "GET /v1/dashboard/billing/usage")
+
+DEADLINE = 200.0
+WAIT_DEADLINE = 60.0
+GRACE = 1.0
+"""Seconds that a call may take beyond its deadline."""
+STEP = READ_TIMEOUT / 10
+PICTURE = b"not a picture" * 1500
+
+
+@dataclass
+class Scene:
+    """What a call finds."""
+
+    client: AsyncRelayDance
+    clip: VideoTask
+    """A finished one, whose URL leads through the proxy of the result host."""
+    running: str
+    """The id of a task that ends after a few seconds."""
+    path: Path
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One endpoint, with a call of it."""
+
+    name: str
+    kind: Kind
+    routes: Sequence[str]
+    call: Callable[[Scene], Awaitable[Any]]
+
+    @property
+    def faulted(self) -> str:
+        """The route that a fault is put on."""
+        return self.routes[0] if len(self.routes) == 1 else "*"
+
+    def limit_with(self, row: Row) -> float:
+        """Seconds that a call may take."""
+        return WAIT_DEADLINE if self.kind == "wait" else row.deadline or DEADLINE
+
+
+ENDPOINTS = (
+    Endpoint("models.list", "get", (MODELS,), lambda scene: list_models(scene.client)),
+    Endpoint("models.retrieve", "get", (MODEL,), lambda scene: fetch_model(scene.client)),
+    Endpoint("video.retrieve", "get", (FETCH,), lambda scene: scene.client.video.retrieve(scene.clip)),
+    Endpoint("account.balance", "balance", BALANCES, lambda scene: scene.client.account.balance()),
+    Endpoint("chat.completions.create", "post", (CHAT,), lambda scene: ask_chat(scene.client)),
+    Endpoint("images.generate", "post", (IMAGES,), lambda scene: make_image(scene.client)),
+    Endpoint("video.submit", "post", (SUBMIT,), lambda scene: submit_clip(scene.client)),
+    Endpoint("files.upload", "upload", (FILES,), lambda scene: scene.client.files.upload(PICTURE, filename="cat.jpg")),
+    Endpoint(
+        "images.edit",
+        "upload",
+        (EDITS,),
+        lambda scene: scene.client.images.edit(model="grok-imagine-image", prompt="a hat", image=PICTURE),
+    ),
+    Endpoint("chat stream", "stream", (CHAT,), lambda scene: open_stream(scene.client)),
+    Endpoint(
+        "video.wait", "wait", (FETCH,), lambda scene: scene.client.video.wait(scene.running, deadline=WAIT_DEADLINE)
+    ),
+    Endpoint(
+        "video.download",
+        "download",
+        (CLIPS,),
+        lambda scene: scene.client.video.download(scene.clip, scene.path, max_bytes=2**20),
+    ),
+)
+
+
+class Skipping:
+    """The running loop's time, which can be put forward: timeouts and deadlines then pass without being waited for.
+
+    The client's own clock follows it, and a sleep on that puts it forward.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, patch: pytest.MonkeyPatch) -> None:
+        self._real = loop.time
+        self._skipped = 0.0
+        self._began = (self._real(), datetime.now(UTC))
+        self.sleeps: list[float] = []
+        self.on_sleep: list[Callable[[float], object]] = []
+        patch.setattr(loop, "time", self.time)
+
+    def time(self) -> float:
+        return self._real() + self._skipped
+
+    def now(self) -> datetime:
+        return self._began[1] + timedelta(seconds=self.time() - self._began[0])
+
+    def skip(self, seconds: float) -> None:
+        self._skipped += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        left = seconds
+        while left > 0:
+            self.skip(min(left, STEP))
+            left -= STEP
+            await self._pass()
+        for hook in self.on_sleep:
+            hook(seconds)
+
+    async def _pass(self) -> None:
+        """For the timers that are due now, and for who waits for them."""
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(self.time, self.sleep, lambda: 1.0, self.now)
+
+    async def skip_silences(self, count: Callable[[], int]) -> None:
+        """Whenever another silence has begun, let the read timeout pass."""
+        heard = count()
+        while True:
+            while count() == heard:  # noqa: ASYNC110  (another thread counts)
+                await asyncio.sleep(0.001)
+            heard = count()
+            await asyncio.sleep(0.002)  # for the client to fall silent as well
+            for _ in range(round(READ_TIMEOUT / STEP) + 1):
+                self.skip(STEP)
+                await self._pass()
+
+
+@dataclass
+class Names:
+    """A resolver for names below .localhost."""
+
+    broken: bool = False
+    _real: Callable[..., Any] = field(default=socket.getaddrinfo)
+
+    def getaddrinfo(self, host: Any, *args: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if name.endswith(".localhost"):
+            if self.broken:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            host = "127.0.0.1"
+        return self._real(host, *args, **options)
+
+
+class Stage:
+    """One sandbox for many cells; each looks only at what it adds to the ledger."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        served, self._authority = build_tls()
+        self.sandbox = stack.enter_context(Sandbox(time_scale=0, accounts={"sk-matrix": Account(balance_usd=1e6)}))
+        targets = {"api": self.sandbox.root_url, "cdn": self.sandbox.cdn_url}
+        self._proxies = {
+            (name, tls): stack.enter_context(FaultyProxy(target, tls=served if tls else None))
+            for name, target in targets.items()
+            for tls in (False, True)
+        }
+        self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        self._names = Names()
+        self._trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._closed: list[FaultyProxy] = []
+        self._task_id = self._submit()
+        self.sandbox.clock.advance(60)
+
+    def _submit(self) -> str:
+        body = json.dumps({"model": "doubao-seedance-2-0-720p", "prompt": "a cat turns", "seconds": "5"})
+        headers = {"authorization": f"Bearer {self.sandbox.api_key}", "content-type": "application/json"}
+        url = f"{self.sandbox.base_url}/video/generations"
+        with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers)) as answer:
+            task_id: str = json.load(answer)["task_id"]
+        return task_id
+
+    def proxy(self, endpoint: Endpoint, row: Row) -> FaultyProxy:
+        """The one in front of what the endpoint asks."""
+        return self._proxies["cdn" if endpoint.kind == "download" else "api", _needs_tls(row)]
+
+    def _origin(self, name: str, row: Row) -> str:
+        origin = self._proxies[name, _needs_tls(row)].root_url
+        return origin.replace("127.0.0.1", f"{name}.localhost") if row.fault is Setting.NO_NAME else origin
+
+    def count(self, endpoint: Endpoint) -> tuple[int, int]:
+        """Requests that the gateway has seen, and accepted, of the endpoint's."""
+        ledger = self.sandbox.ledger
+        return (
+            sum(ledger.count(route) for route in endpoint.routes),
+            sum(ledger.accepted(route) for route in endpoint.routes),
+        )
+
+    def begin(self, endpoint: Endpoint, row: Row, moment: Moment, clock: Skipping) -> None:
+        """Put the fault in force."""
+        proxy = self.proxy(endpoint, row)
+        times = 1 if moment == "first" else None
+        if isinstance(row.fault, Fault):
+            self.sandbox.faults.add(
+                replace(
+                    row.fault,
+                    route=endpoint.faulted,
+                    times=times,
+                    at=(2,) if moment == "later" else (),
+                    headers={name: _dated(value, clock) for name, value in row.fault.headers.items()},
+                    redirect_to=row.fault.redirect_to and f"{self.sandbox.cdn_url}/clips/{self._task_id}.mp4",
+                )
+            )
+        elif isinstance(row.fault, ConnectionFault):
+            proxy.add(replace(row.fault, times=times, at=(proxy.requests + 2,) if moment == "later" else ()))
+        else:
+            self._set(row.fault, proxy)
+            if moment == "first":
+                clock.on_sleep.append(lambda seconds: self.heal())
+
+    def _set(self, setting: Setting, proxy: FaultyProxy) -> None:
+        if setting is Setting.NO_NAME:
+            self._names.broken = True
+        elif setting is Setting.CLOSED_PORT:
+            proxy.close_port()
+            self._closed.append(proxy)
+        elif setting is Setting.NO_TLS:
+            proxy.open_port(tls=False)
+            self._closed.append(proxy)
+
+    def heal(self) -> None:
+        """End every fault."""
+        self.sandbox.faults.clear()
+        for proxy in self._proxies.values():
+            proxy.clear()
+        while self._closed:
+            self._closed.pop().open_port()
+        self._names.broken = False
+        self._trust.load_verify_locations(cadata=self._authority)
+
+    @asynccontextmanager
+    async def scene(
+        self, row: Row, transport: TransportName, clock: Skipping, retries: list[RetryEvent]
+    ) -> AsyncGenerator[Scene, None]:
+        """A new client, behind the proxies."""
+        with pytest.MonkeyPatch.context() as patch:
+            self._trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if row.fault is not Setting.UNTRUSTED:
+                self._trust.load_verify_locations(cadata=self._authority)
+            patch.setattr(_tls, "_context", self._trust)
+            patch.setattr(socket, "getaddrinfo", self._names.getaddrinfo)
+            url = f"{self._origin('cdn', row)}/clips/{self._task_id}.mp4"
+            path = self._directory / "clip.mp4"
+            async with AsyncRelayDance(
+                self.sandbox.api_key,
+                base_url=f"{self._origin('api', row)}/v1",
+                transport=transport,
+                timeout=Timeout(READ_TIMEOUT, READ_TIMEOUT, READ_TIMEOUT),
+                deadline=row.deadline or DEADLINE,
+                retry=RetryPolicy(max_attempts=MAX_ATTEMPTS),
+                on_retry=retries.append,
+                max_response_bytes=100_000,
+                _clock=clock.clock,
+            ) as client:
+                clip = VideoTask.model_validate({"task_id": self._task_id, "status": "succeeded", "url": url})
+                yield Scene(client, clip, self._submit(), path)
+            for left in self._directory.iterdir():
+                left.unlink()
+
+
+def _needs_tls(row: Row) -> bool:
+    return row.fault in (Setting.NO_TLS, Setting.UNTRUSTED)
+
+
+def _dated(value: str, clock: Skipping) -> str:
+    return value.replace("DATE", format_datetime(clock.now() + timedelta(seconds=RETRY_AFTER), usegmt=True))
+
+
+@dataclass(frozen=True)
+class Played:
+    """A call that has ended."""
+
+    outcome: Outcome
+    error: RelayDanceError | None
+    took: float
+    """Seconds, those that were skipped included."""
+    sleeps: list[float]
+
+
+async def play(stage: Stage, endpoint: Endpoint, row: Row, moment: Moment, transport: TransportName) -> Played:
+    """Make the call with the fault in force, and then, by the same client, without it."""
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Skipping(asyncio.get_running_loop(), patch)
+        clock.on_sleep.append(stage.sandbox.clock.advance)
+        retries: list[RetryEvent] = []
+        async with stage.scene(row, transport, clock, retries) as scene:
+            before = stage.count(endpoint)
+            stage.begin(endpoint, row, moment, clock)
+            proxy = stage.proxy(endpoint, row)
+            began = clock.time()
+            watcher = asyncio.create_task(clock.skip_silences(lambda: proxy.silences if row.silent else 0))
+            error: RelayDanceError | None = None
+            try:
+                await endpoint.call(scene)
+            except RelayDanceError as caught:
+                error = caught
+            finally:
+                watcher.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watcher
+                stage.heal()
+            seen, accepted = (after - earlier for after, earlier in zip(stage.count(endpoint), before, strict=True))
+            outcome = Outcome(
+                type(error) if error is not None else None,
+                error is not None and error.maybe_accepted,
+                len(retries) + 1,
+                seen,
+                accepted,
+            )
+            played = Played(outcome, error, clock.time() - began, list(clock.sleeps))
+            await _use_again(stage, endpoint, row, scene, clock)
+        return played
+
+
+async def _use_again(stage: Stage, endpoint: Endpoint, row: Row, scene: Scene, clock: Skipping) -> None:
+    """The fault is over: the same client serves, and holds nothing."""
+    permits = await permits_of(scene.client)
+    assert (permits.in_use, permits.waiting) == (0, 0)
+    if row.deadline is not None:
+        clock.skip(1000)  # the cool-down that a 429 has asked for
+    _, before = stage.count(endpoint)
+    await endpoint.call(scene)
+    _, after = stage.count(endpoint)
+    assert after == before + 1 or endpoint.kind == "wait"
+    assert (permits.in_use, permits.waiting) == (0, 0)
+    assert stage.sandbox.ledger.cdn_authorizations == 0

@@ -1,0 +1,115 @@
+"""Each endpoint, each fault, each moment, over real sockets and both transports.
+
+For each cell the data in `fault_rows` says how the call ends, how often it was sent and what the gateway has accepted.
+In all of them no other exception escapes, the deadline is kept, a billed request is accepted once at most, and the same
+client then works. A slice runs with the ordinary tests; `nox -s torture` plays the whole product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from relaydance_async import APIConnectionError
+from relaydance_async._transports import TransportName
+from relaydance_async.sandbox import ConnectionFault
+from tests.torture.fault_rows import ALL_ROWS, BILLED, ROWS, Moment, Outcome, Row, expect, is_retried, moments
+from tests.torture.fault_stage import ENDPOINTS, GRACE, Endpoint, Stage, play
+
+pytestmark = pytest.mark.anyio
+
+
+TRANSPORTS: tuple[TransportName, ...] = ("httpx", "aiohttp")
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(stack)
+
+
+def rows_of(endpoint: Endpoint) -> list[Row]:
+    return [row for row in ALL_ROWS if row.kinds is None or endpoint.kind in row.kinds]
+
+
+async def check(stage: Stage, transport: TransportName, endpoint: Endpoint, row: Row, moment: Moment) -> None:
+    played = await play(stage, endpoint, row, moment, transport)
+    outcome, expected = played.outcome, expect(row, endpoint.kind, moment)
+    assert outcome.as_far_as(expected) == expected, f"{moment}: {played.error!r}"
+    assert played.took <= endpoint.limit_with(row) + GRACE
+    if endpoint.kind in BILLED:
+        assert outcome.accepted is not None
+        assert outcome.accepted <= 1
+    if expected.attempts is not None and expected.attempts > 1 and endpoint.kind != "wait":
+        assert sum(played.sleeps) >= row.least_wait - 0.01
+
+
+FULL = [
+    pytest.param(endpoint, row, id=f"{endpoint.name}-{row.name}") for endpoint in ENDPOINTS for row in rows_of(endpoint)
+]
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(("endpoint", "row"), FULL)
+async def test_a_fault_ends_every_call_as_the_table_says(
+    stage: Stage, transport: TransportName, endpoint: Endpoint, row: Row
+) -> None:
+    for moment in moments(row, endpoint.kind):
+        await check(stage, transport, endpoint, row, moment)
+
+
+def slice_of_all() -> list[tuple[TransportName, Endpoint, Row]]:
+    """Each line of the table once for each kind of endpoint, the transports in turn."""
+    of_kind = {endpoint.kind: endpoint for endpoint in ENDPOINTS}
+    cells = [
+        (endpoint, row)
+        for endpoint in of_kind.values()
+        for row in {row.label: row for row in rows_of(endpoint)}.values()
+    ]
+    return [(TRANSPORTS[number % 2], *cell) for number, cell in enumerate(cells)]
+
+
+@pytest.mark.parametrize(
+    ("transport", "endpoint", "row"),
+    [pytest.param(*cell, id=f"{cell[0]}-{cell[1].name}-{cell[2].name}") for cell in slice_of_all()],
+)
+async def test_a_fault_ends_a_call_as_the_table_says(
+    stage: Stage, transport: TransportName, endpoint: Endpoint, row: Row
+) -> None:
+    await check(stage, transport, endpoint, row, moments(row, endpoint.kind)[0])
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_billed_request_on_a_connection_that_is_reset_at_once_is_repeated_only_if_it_was_not_sent(
+    stage: Stage, transport: TransportName
+) -> None:
+    submit = next(endpoint for endpoint in ENDPOINTS if endpoint.name == "video.submit")
+    reset = Row("reset at once", ConnectionFault("refuse"), APIConnectionError, "safe", "nothing")
+    for _ in range(5):
+        outcome = (await play(stage, submit, reset, "first", transport)).outcome
+        repeated = Outcome(None, False, 2, 1, 1)
+        assert outcome in (repeated, Outcome(APIConnectionError, True, 1, 0, 0))
+
+
+def table() -> list[str]:
+    """The lines of the table in docs/faults.md."""
+    lines = ["| what happens | GET | billed POST | error | the gateway |", "|---|---|---|---|---|"]
+    for row in ROWS:
+        get, post = ("–" if row.error is None else "yes" if is_retried(row, kind) else "no" for kind in ("get", "post"))
+        error = f"`{row.error.__name__}`" if row.error is not None else "none"
+        saw = {"nothing": "saw nothing", "refused": "refused it", "accepted": "accepted it"}[row.ledger]
+        mark = ", `maybe_accepted`" if row.ambiguous else ""
+        line = f"| {row.label} | {get} | {post} | {error}{mark} | {saw} |"
+        if line not in lines:
+            lines.append(line)
+    return lines
+
+
+def test_the_documented_table_is_the_one_that_is_tested() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("|")] == table()
+    assert len({line.split("|")[1] for line in table()}) == len(table()), "two rows of one label differ"
