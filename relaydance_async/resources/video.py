@@ -13,9 +13,16 @@ from typing import Any, Protocol, TypeAlias, TypedDict, Unpack
 import anyio
 
 from .._config import Options
-from .._sansio.polling import poll_schedule
+from .._sansio.polling import next_poll
 from .._sansio.request import build_get, build_model, build_post, path_segment
-from ..errors import InvalidInputError, RelayDanceError, TaskFailedError, TaskTimeoutError
+from ..errors import (
+    InvalidInputError,
+    NotFoundError,
+    RelayDanceError,
+    ResponseDecodeError,
+    TaskFailedError,
+    TaskTimeoutError,
+)
 from ..models.video import Reference, VideoRequest, VideoTask
 from ._download import DEFAULT_MAX_BYTES, download_clip
 from ._resource import Resource
@@ -26,6 +33,9 @@ UpdateHook: TypeAlias = Callable[[VideoTask], Awaitable[None] | None]
 
 _POLL_SECONDS = 30.0
 """The longest that one phase of a poll may take: a poll that hangs is asked again, and answers at once as a rule."""
+
+_BELIEVED = 3
+"""Answers in a row after which a task that was there is believed to be gone, or to be unreadable."""
 
 
 class Wakeups(Protocol):
@@ -99,15 +109,20 @@ class Video(Resource):
     ) -> VideoTask:
         """Wait for a task, of this process or of an earlier one: the id is all it takes.
 
-        It asks at once, then after about 2 s, growing to about 15 s, with jitter (the gateway refreshes a task every 15
-        s). Polls that fail for a while are repeated until the deadline. Asleep, it holds no permit, connection or
-        thread.
+        It asks at once, then after about 2 s, growing to 15 s (the gateway refreshes a task every 15 s), each wait at
+        times of its own, so that thousands that begin together are spread evenly. Asleep, it holds no permit,
+        connection or thread.
+
+        Polls that fail in a way that may pass (no connection, 429, 5xx) are repeated until the deadline, however often
+        they fail. An answer that can't be true of a task that the gateway has shown before (the task is given as a
+        `VideoTask`, or was seen by this wait), not found or not readable, is doubted: a replica may lag, a proxy may be
+        in between. The third of them in a row ends the wait.
 
         Args:
             task: a task or its id.
             deadline: seconds to wait; None waits as long as it takes (the gateway gives up after 24 h).
             on_update: called, and awaited if it can be, with the task at first and at each change. What it raises ends
-                the wait.
+                the wait, as it is; the task goes on.
             receiver: a `WebhookReceiver`; a delivery for the task makes it ask at once.
 
         Raises:
@@ -119,7 +134,7 @@ class Video(Resource):
         """
         if deadline is not None and not deadline > 0:
             raise InvalidInputError(f"deadline must be more than 0 seconds, not {deadline!r}")
-        watch = _Watch(_id_of(task), on_update)
+        watch = _Watch(_id_of(task), on_update, known=isinstance(task, VideoTask))
         with anyio.move_on_after(deadline):
             with receiver.listen(watch.task_id) if receiver else nullcontext(self._controller.clock.sleep) as sleep:
                 return await self._watch(watch, sleep)
@@ -128,19 +143,24 @@ class Video(Resource):
         )
 
     async def _watch(self, watch: _Watch, sleep: Sleep) -> VideoTask:
-        options = replace(self._options, timeout=self._options.timeout.at_most(_POLL_SECONDS))
-        for pause in poll_schedule(self._controller.clock.random):
-            try:
-                task = await self._retrieve(watch.task_id, options)
-            except RelayDanceError as error:
-                if not error.retryable:
-                    raise
-            else:
+        clock = self._controller.clock
+        begun, phase = clock.monotonic(), clock.random()
+        while True:
+            task = await self._poll(watch)
+            if task is not None:
                 await watch.saw(task)
                 if task.is_terminal:
                     return _succeeded(task)
-            await sleep(pause)
-        raise AssertionError("the schedule has no end")
+            await sleep(next_poll(clock.monotonic() - begun, phase))
+
+    async def _poll(self, watch: _Watch) -> VideoTask | None:
+        options = replace(self._options, timeout=self._options.timeout.at_most(_POLL_SECONDS))
+        try:
+            return await self._retrieve(watch.task_id, options)
+        except RelayDanceError as error:
+            if not watch.bears(error):
+                raise
+            return None
 
     async def generate(
         self,
@@ -209,13 +229,25 @@ class Video(Resource):
 class _Watch:
     """What a wait has seen so far."""
 
-    def __init__(self, task_id: str, on_update: UpdateHook | None) -> None:
+    def __init__(self, task_id: str, on_update: UpdateHook | None, *, known: bool) -> None:
         self.task_id = task_id
         self.last: VideoTask | None = None
         self._on_update = on_update
+        self._known = known
+        self._doubts = 0
+
+    def bears(self, error: RelayDanceError) -> bool:
+        """Whether the wait goes on after a poll that failed so."""
+        if error.retryable:
+            return True
+        if not (self._known and isinstance(error, NotFoundError | ResponseDecodeError)):
+            return False
+        self._doubts += 1
+        return self._doubts < _BELIEVED
 
     async def saw(self, task: VideoTask) -> None:
         """Report it if it changed."""
+        self._known, self._doubts = True, 0
         changed = self.last is None or _changes(self.last, task)
         self.last = task
         if changed:
