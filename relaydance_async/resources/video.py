@@ -28,7 +28,8 @@ from ._download import DEFAULT_MAX_BYTES, download_clip
 from ._resource import Resource
 
 TaskOrId: TypeAlias = VideoTask | str
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+Look: TypeAlias = Callable[[], Awaitable[VideoTask | None]]
+Race: TypeAlias = Callable[[Look], Awaitable[VideoTask | None]]
 UpdateHook: TypeAlias = Callable[[VideoTask], Awaitable[None] | None]
 
 _POLL_SECONDS = 30.0
@@ -39,10 +40,10 @@ _BELIEVED = 3
 
 
 class Wakeups(Protocol):
-    """Knows when a task may have changed: a `WebhookReceiver`."""
+    """Hears of the end of a task: a `WebhookReceiver`."""
 
-    def listen(self, task_id: str, /) -> AbstractContextManager[Sleep]:
-        """A sleep that ends early then."""
+    def listen(self, task_id: str, /) -> AbstractContextManager[Race]:
+        """What runs a look at the task and gives what it found, or else, as soon as it has heard, the ended task."""
         ...
 
 
@@ -123,7 +124,7 @@ class Video(Resource):
             deadline: seconds to wait; None waits as long as it takes (the gateway gives up after 24 h).
             on_update: called, and awaited if it can be, with the task at first and at each change. What it raises ends
                 the wait, as it is; the task goes on.
-            receiver: a `WebhookReceiver`; a delivery for the task makes it ask at once.
+            receiver: a `WebhookReceiver` of the same event loop; a delivery of the task's end ends the wait, too.
 
         Raises:
             TaskFailedError: with the task and the upstream's reason.
@@ -136,31 +137,35 @@ class Video(Resource):
             raise InvalidInputError(f"deadline must be more than 0 seconds, not {deadline!r}")
         watch = _Watch(_id_of(task), on_update, known=isinstance(task, VideoTask))
         with anyio.move_on_after(deadline):
-            with receiver.listen(watch.task_id) if receiver else nullcontext(self._controller.clock.sleep) as sleep:
-                return await self._watch(watch, sleep)
+            with receiver.listen(watch.task_id) if receiver else nullcontext(_just_look) as race:
+                return await self._watch(watch, race)
         raise TaskTimeoutError(
             f"task {watch.task_id} was not ready within {deadline:g} s", task=watch.last, task_id=watch.task_id
         )
 
-    async def _watch(self, watch: _Watch, sleep: Sleep) -> VideoTask:
+    async def _watch(self, watch: _Watch, race: Race) -> VideoTask:
         clock = self._controller.clock
         begun, phase = clock.monotonic(), clock.random()
+        options = replace(self._options, timeout=self._options.timeout.at_most(_POLL_SECONDS))
+        pause = 0.0
+
+        async def look() -> VideoTask | None:
+            if pause:
+                await clock.sleep(pause)
+            try:
+                return await self._retrieve(watch.task_id, options)
+            except RelayDanceError as error:
+                if not watch.bears(error):
+                    raise
+                return None
+
         while True:
-            task = await self._poll(watch)
+            task = await race(look)
             if task is not None:
                 await watch.saw(task)
                 if task.is_terminal:
                     return _succeeded(task)
-            await sleep(next_poll(clock.monotonic() - begun, phase))
-
-    async def _poll(self, watch: _Watch) -> VideoTask | None:
-        options = replace(self._options, timeout=self._options.timeout.at_most(_POLL_SECONDS))
-        try:
-            return await self._retrieve(watch.task_id, options)
-        except RelayDanceError as error:
-            if not watch.bears(error):
-                raise
-            return None
+            pause = next_poll(clock.monotonic() - begun, phase)
 
     async def generate(
         self,
@@ -169,6 +174,7 @@ class Video(Resource):
         prompt: str,
         deadline: float | None = None,
         on_update: UpdateHook | None = None,
+        receiver: Wakeups | None = None,
         **params: Unpack[VideoParams],
     ) -> VideoTask:
         """Submit a clip and wait for it: `submit`, then `wait`, with the arguments and errors of both.
@@ -179,7 +185,8 @@ class Video(Resource):
         task = await self.submit(model=model, prompt=prompt, **params)
         try:
             await _tell(on_update, task)
-            return await self.wait(task, deadline=deadline, on_update=_unless_same(on_update, task))
+            told = _unless_same(on_update, task)
+            return await self.wait(task, deadline=deadline, on_update=told, receiver=receiver)
         except TaskFailedError:
             raise  # it has ended: there is nothing to resume
         except BaseException as error:
@@ -224,6 +231,10 @@ class Video(Resource):
         return await download_clip(
             self._controller, self._options, task, path, max_bytes=max_bytes, allow_private_hosts=allow_private_hosts
         )
+
+
+def _just_look(look: Look) -> Awaitable[VideoTask | None]:
+    return look()
 
 
 class _Watch:
