@@ -43,7 +43,7 @@ def handler() -> Handler:
 
 @pytest.fixture
 def app(receiver: WebhookReceiver, handler: Handler) -> WebhookApp:
-    return WebhookApp(receiver, handler, max_body_bytes=10_000, body_timeout=0.05)
+    return WebhookApp(receiver, handler, max_body_bytes=10_000)
 
 
 @pytest.fixture
