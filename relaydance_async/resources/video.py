@@ -128,7 +128,8 @@ class Video(Resource):
 
         Raises:
             TaskFailedError: with the task and the upstream's reason.
-            TaskTimeoutError: the deadline passed. The task goes on.
+            TaskTimeoutError: the deadline passed. The task goes on. Its `__cause__` is the error of the last poll,
+                if that one failed.
             RelayDanceError: a poll failed for good: the key is refused, the task unknown.
 
         Cancelling it leaves the task running; wait for its id again.
@@ -141,7 +142,7 @@ class Video(Resource):
                 return await self._watch(watch, race)
         raise TaskTimeoutError(
             f"task {watch.task_id} was not ready within {deadline:g} s", task=watch.last, task_id=watch.task_id
-        )
+        ) from watch.trouble
 
     async def _watch(self, watch: _Watch, race: Race) -> VideoTask:
         clock = self._controller.clock
@@ -157,6 +158,7 @@ class Video(Resource):
             except RelayDanceError as error:
                 if not watch.bears(error):
                     raise
+                watch.trouble = error.with_traceback(None)  # whose frames would keep it alive
                 return None
 
         while True:
@@ -243,6 +245,7 @@ class _Watch:
     def __init__(self, task_id: str, on_update: UpdateHook | None, *, known: bool) -> None:
         self.task_id = task_id
         self.last: VideoTask | None = None
+        self.trouble: RelayDanceError | None = None
         self._on_update = on_update
         self._known = known
         self._doubts = 0
@@ -258,7 +261,7 @@ class _Watch:
 
     async def saw(self, task: VideoTask) -> None:
         """Report it if it changed."""
-        self._known, self._doubts = True, 0
+        self._known, self._doubts, self.trouble = True, 0, None
         changed = self.last is None or _changes(self.last, task)
         self.last = task
         if changed:

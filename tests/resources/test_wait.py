@@ -19,6 +19,7 @@ from relaydance_async import (
     NotFoundError,
     ResponseDecodeError,
     RetryPolicy,
+    ServerError,
     TaskFailedError,
     TaskTimeoutError,
     VideoTask,
@@ -214,6 +215,16 @@ async def test_the_deadline_also_ends_a_poll_under_way(bench: Bench) -> None:
         await client.video.wait(task.task_id, deadline=0.03)
     assert caught.value.task is None
     assert await permits_in_use(client) == 0
+
+
+async def test_a_deadline_that_passes_while_polls_fail_names_what_they_failed_of(bench: Bench) -> None:
+    sandbox = bench.sandbox(faults=[Fault(FETCH, status=503, message="upstream is away")])
+    client = bench.client(sandbox, retry=RetryPolicy(max_attempts=1), _clock=Clock())
+    task = await client.video.submit(**CLIP)
+    with pytest.raises(TaskTimeoutError) as caught:
+        await client.video.wait(task, deadline=0.2)
+    assert isinstance(caught.value.__cause__, ServerError)
+    assert "upstream is away" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("deadline", [0, -1, float("nan")])
