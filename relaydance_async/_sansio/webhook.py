@@ -7,6 +7,7 @@ shows that a delivery is meant for us is a token in the URL itself, which only R
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
@@ -18,6 +19,11 @@ from ..models.video import VideoTask
 
 _REFERENCE, _EXPIRES, _TOKEN = "rd_ref", "rd_exp", "rd_sig"
 _CONTEXT = b"relaydance callback 1"
+_TASK_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._~:=+@-]{1,256}")
+"""Ids as the gateway and its upstreams make them. A server in between may read `%2F` as a slash and follow `..`, so a
+delivery could otherwise choose which path is asked for with the key."""
+_TIME = re.compile(r"0|[1-9][0-9]{0,14}")
+"""As `str` writes a time; `int` would take "+5", " 7", "1_000" and the digits of other scripts as well."""
 
 
 def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: int) -> str:
@@ -27,16 +33,22 @@ def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: i
         url: where deliveries are received; its own query is kept.
         reference: the caller's name for the task.
         secret: the HMAC key.
-        expires_at: Unix time in seconds.
+        expires_at: Unix time in seconds, 0 or more.
 
     Raises:
-        InvalidInputError: the URL is not an absolute one.
+        InvalidInputError: the URL is not an absolute one, or the reference can't be in a URL (a lone surrogate).
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise InvalidInputError(f"{url!r} is not a URL") from None
     if parts.scheme not in ("https", "http") or not parts.netloc:
         raise InvalidInputError(f"a callback URL is absolute, unlike {url!r}")
     token = _sign(secret, reference, str(expires_at))
-    ours = urlencode({_REFERENCE: reference, _EXPIRES: str(expires_at), _TOKEN: token})
+    try:
+        ours = urlencode({_REFERENCE: reference, _EXPIRES: str(expires_at), _TOKEN: token})
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"the reference {reference!r} holds characters that can't be sent") from None
     return urlunsplit(parts._replace(query=f"{parts.query}&{ours}" if parts.query else ours, fragment=""))
 
 
@@ -56,7 +68,10 @@ def verify_callback(query: str, *, secrets: Sequence[bytes], now: float) -> str:
     if any(len(value) != 1 for value in values):
         raise WebhookVerificationError("the delivery's URL has no token of ours")
     reference, expires, token = (value[0] for value in values)
-    given = token.encode("utf-8", "replace")
+    if _TIME.fullmatch(expires) is None:
+        # It also keeps the two parts of what is signed apart.
+        raise WebhookVerificationError("the token of the delivery's URL is not ours")
+    given = token.encode("utf-8", "surrogatepass")
     genuine = [hmac.compare_digest(_sign(secret, reference, expires).encode(), given) for secret in secrets]
     if not any(genuine):
         raise WebhookVerificationError("the token of the delivery's URL is not ours")
@@ -66,7 +81,7 @@ def verify_callback(query: str, *, secrets: Sequence[bytes], now: float) -> str:
 
 
 def _sign(secret: bytes, reference: str, expires: str) -> str:
-    message = b"\0".join((_CONTEXT, expires.encode("utf-8", "replace"), reference.encode("utf-8", "replace")))
+    message = b"\0".join((_CONTEXT, expires.encode("ascii"), reference.encode("utf-8", "surrogatepass")))
     return urlsafe_b64encode(hmac.digest(secret, message, "sha256")).decode().rstrip("=")
 
 
@@ -75,9 +90,12 @@ def parse_delivery(body: bytes) -> VideoTask:
     trusted.
 
     Raises:
-        WebhookPayloadError: the body is no task.
+        WebhookPayloadError: the body is no task, or the id is none that could be asked for.
     """
     try:
-        return VideoTask.model_validate_json(body)
+        task = VideoTask.model_validate_json(body)
     except ValidationError:
         raise WebhookPayloadError(f"the delivery is not a task: {body[:200]!r}") from None
+    if _TASK_ID.fullmatch(task.task_id) is None:
+        raise WebhookPayloadError(f"the delivery's task has an odd id: {task.task_id[:200]!r}")
+    return task

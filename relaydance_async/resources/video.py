@@ -13,26 +13,37 @@ from typing import Any, Protocol, TypeAlias, TypedDict, Unpack
 import anyio
 
 from .._config import Options
-from .._sansio.polling import poll_schedule
+from .._sansio.polling import next_poll
 from .._sansio.request import build_get, build_model, build_post, path_segment
-from ..errors import InvalidInputError, RelayDanceError, TaskFailedError, TaskTimeoutError
+from ..errors import (
+    InvalidInputError,
+    NotFoundError,
+    RelayDanceError,
+    ResponseDecodeError,
+    TaskFailedError,
+    TaskTimeoutError,
+)
 from ..models.video import Reference, VideoRequest, VideoTask
 from ._download import DEFAULT_MAX_BYTES, download_clip
 from ._resource import Resource
 
 TaskOrId: TypeAlias = VideoTask | str
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+Look: TypeAlias = Callable[[], Awaitable[VideoTask | None]]
+Race: TypeAlias = Callable[[Look], Awaitable[VideoTask | None]]
 UpdateHook: TypeAlias = Callable[[VideoTask], Awaitable[None] | None]
 
 _POLL_SECONDS = 30.0
 """The longest that one phase of a poll may take: a poll that hangs is asked again, and answers at once as a rule."""
 
+_BELIEVED = 3
+"""Answers in a row after which a task that was there is believed to be gone, or to be unreadable."""
+
 
 class Wakeups(Protocol):
-    """Knows when a task may have changed: a `WebhookReceiver`."""
+    """Hears of the end of a task: a `WebhookReceiver`."""
 
-    def listen(self, task_id: str, /) -> AbstractContextManager[Sleep]:
-        """A sleep that ends early then."""
+    def listen(self, task_id: str, /) -> AbstractContextManager[Race]:
+        """What runs a look at the task and gives what it found, or else, as soon as it has heard, the ended task."""
         ...
 
 
@@ -99,48 +110,64 @@ class Video(Resource):
     ) -> VideoTask:
         """Wait for a task, of this process or of an earlier one: the id is all it takes.
 
-        It asks at once, then after about 2 s, growing to about 15 s, with jitter (the gateway refreshes a task every 15
-        s). Polls that fail for a while are repeated until the deadline. Asleep, it holds no permit, connection or
-        thread.
+        It asks at once, then after about 2 s, growing to 15 s (the gateway refreshes a task every 15 s), each wait at
+        times of its own, so that thousands that begin together are spread evenly. Asleep, it holds no permit,
+        connection or thread.
+
+        Polls that fail in a way that may pass (no connection, 429, 5xx) are repeated until the deadline, however often
+        they fail. An answer that can't be true of a task that the gateway has shown before (the task is given as a
+        `VideoTask`, or was seen by this wait), not found or not readable, is doubted: a replica may lag, a proxy may be
+        in between. The third of them in a row ends the wait.
 
         Args:
             task: a task or its id.
             deadline: seconds to wait; None waits as long as it takes (the gateway gives up after 24 h).
             on_update: called, and awaited if it can be, with the task at first and at each change. What it raises ends
-                the wait.
-            receiver: a `WebhookReceiver`; a delivery for the task makes it ask at once.
+                the wait, as it is; the task goes on.
+            receiver: a `WebhookReceiver` of the same event loop; a delivery of the task's end ends the wait, too.
 
         Raises:
             TaskFailedError: with the task and the upstream's reason.
-            TaskTimeoutError: the deadline passed. The task goes on.
+            TaskTimeoutError: the deadline passed. The task goes on. Its `__cause__` is the error of the last poll,
+                if that one failed.
             RelayDanceError: a poll failed for good: the key is refused, the task unknown.
 
         Cancelling it leaves the task running; wait for its id again.
         """
         if deadline is not None and not deadline > 0:
             raise InvalidInputError(f"deadline must be more than 0 seconds, not {deadline!r}")
-        watch = _Watch(_id_of(task), on_update)
+        watch = _Watch(_id_of(task), on_update, known=isinstance(task, VideoTask))
         with anyio.move_on_after(deadline):
-            with receiver.listen(watch.task_id) if receiver else nullcontext(self._controller.clock.sleep) as sleep:
-                return await self._watch(watch, sleep)
+            with receiver.listen(watch.task_id) if receiver else nullcontext(_just_look) as race:
+                return await self._watch(watch, race)
         raise TaskTimeoutError(
             f"task {watch.task_id} was not ready within {deadline:g} s", task=watch.last, task_id=watch.task_id
-        )
+        ) from watch.trouble
 
-    async def _watch(self, watch: _Watch, sleep: Sleep) -> VideoTask:
+    async def _watch(self, watch: _Watch, race: Race) -> VideoTask:
+        clock = self._controller.clock
+        begun, phase = clock.monotonic(), clock.random()
         options = replace(self._options, timeout=self._options.timeout.at_most(_POLL_SECONDS))
-        for pause in poll_schedule(self._controller.clock.random):
+        pause = 0.0
+
+        async def look() -> VideoTask | None:
+            if pause:
+                await clock.sleep(pause)
             try:
-                task = await self._retrieve(watch.task_id, options)
+                return await self._retrieve(watch.task_id, options)
             except RelayDanceError as error:
-                if not error.retryable:
+                if not watch.bears(error):
                     raise
-            else:
+                watch.trouble = error.with_traceback(None)  # whose frames would keep it alive
+                return None
+
+        while True:
+            task = await race(look)
+            if task is not None:
                 await watch.saw(task)
                 if task.is_terminal:
                     return _succeeded(task)
-            await sleep(pause)
-        raise AssertionError("the schedule has no end")
+            pause = next_poll(clock.monotonic() - begun, phase)
 
     async def generate(
         self,
@@ -149,6 +176,7 @@ class Video(Resource):
         prompt: str,
         deadline: float | None = None,
         on_update: UpdateHook | None = None,
+        receiver: Wakeups | None = None,
         **params: Unpack[VideoParams],
     ) -> VideoTask:
         """Submit a clip and wait for it: `submit`, then `wait`, with the arguments and errors of both.
@@ -159,7 +187,8 @@ class Video(Resource):
         task = await self.submit(model=model, prompt=prompt, **params)
         try:
             await _tell(on_update, task)
-            return await self.wait(task, deadline=deadline, on_update=_unless_same(on_update, task))
+            told = _unless_same(on_update, task)
+            return await self.wait(task, deadline=deadline, on_update=told, receiver=receiver)
         except TaskFailedError:
             raise  # it has ended: there is nothing to resume
         except BaseException as error:
@@ -206,16 +235,33 @@ class Video(Resource):
         )
 
 
+def _just_look(look: Look) -> Awaitable[VideoTask | None]:
+    return look()
+
+
 class _Watch:
     """What a wait has seen so far."""
 
-    def __init__(self, task_id: str, on_update: UpdateHook | None) -> None:
+    def __init__(self, task_id: str, on_update: UpdateHook | None, *, known: bool) -> None:
         self.task_id = task_id
         self.last: VideoTask | None = None
+        self.trouble: RelayDanceError | None = None
         self._on_update = on_update
+        self._known = known
+        self._doubts = 0
+
+    def bears(self, error: RelayDanceError) -> bool:
+        """Whether the wait goes on after a poll that failed so."""
+        if error.retryable:
+            return True
+        if not (self._known and isinstance(error, NotFoundError | ResponseDecodeError)):
+            return False
+        self._doubts += 1
+        return self._doubts < _BELIEVED
 
     async def saw(self, task: VideoTask) -> None:
         """Report it if it changed."""
+        self._known, self._doubts, self.trouble = True, 0, None
         changed = self.last is None or _changes(self.last, task)
         self.last = task
         if changed:

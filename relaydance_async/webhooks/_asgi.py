@@ -1,4 +1,4 @@
-"""The receiver as an ASGI app: to be served alone, or mounted in Starlette or FastAPI."""
+"""The receiver as an ASGI app: to be served alone, or as a route of Starlette or FastAPI."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ._receiver import Delivery, WebhookReceiver
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 log = logging.getLogger("relaydance_async")
 
@@ -26,17 +27,27 @@ class _Refused(Exception):
         self.status = status
 
 
+class _Handling:
+    """A delivery that `on_task` is at work on."""
+
+    def __init__(self) -> None:
+        self.ended = anyio.Event()
+        self.failed = True
+
+
 class WebhookApp:
     """An ASGI app that receives deliveries and hands each ended task on, once.
 
-    It answers 204 when the delivery is done with (also for a duplicate, and for a task that has not ended), 400 or 403
-    when it is refused, 408 and 413 for a body that is too slow or too large, 503 when the task could not be fetched,
-    and 500 when `on_task`
-    raised: then the gateway delivers again.
+    It answers 204 when the delivery is done with (also for a duplicate), 403 when its token is not ours, 400, 405, 408,
+    413 and 415 when it can't be read (no task, not a POST, too slow, too large, compressed), 503 when the task could
+    not be fetched, is not known, or has not ended although the delivery says so, and 500 when `on_task` raised: then
+    the gateway delivers again. The token is checked before the body is read. A duplicate that comes while `on_task` is
+    still at work waits for it and gets the same answer.
 
     Args:
         receiver: verifies.
-        on_task: awaited with each delivery of an ended task that is not a duplicate.
+        on_task: awaited with each delivery of an ended task that is not a duplicate, several at once for different
+            tasks. None when the deliveries only end waits (`client.video.wait(receiver=…)`).
         max_body_bytes: of a delivery.
         body_timeout: seconds in which its body must have come.
     """
@@ -44,7 +55,7 @@ class WebhookApp:
     def __init__(
         self,
         receiver: WebhookReceiver,
-        on_task: Callable[[Delivery], Awaitable[None]],
+        on_task: Callable[[Delivery], Awaitable[None]] | None = None,
         *,
         max_body_bytes: int = 1024 * 1024,
         body_timeout: float = 10.0,
@@ -53,41 +64,57 @@ class WebhookApp:
         self._on_task = on_task
         self._max_body_bytes = max_body_bytes
         self._body_timeout = body_timeout
+        self._handlings: dict[str, _Handling] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""
-        if scope["type"] != "http":
-            return
-        status = 204
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        else:
+            status, unread = await self._answer(scope, receive)
+            headers: Headers = [(b"content-length", b"0")]
+            if status == 405:
+                headers.append((b"allow", b"POST"))
+            if unread and scope.get("http_version", "1.1").startswith("1"):
+                headers.append((b"connection", b"close"))  # rather than wait for what nobody reads
+            if status != 204:
+                headers.append((b"cache-control", b"no-store"))
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bool]:
+        """The status, and whether the body was left unread."""
+        unread = True
         try:
-            if scope["method"] != "POST":
-                raise _Refused(405)
-            await self._handle(scope["query_string"].decode("latin-1"), await self._read(receive))
+            query = scope["query_string"].decode("latin-1")
+            self._check_head(scope, query)
+            body = await self._read(receive)
+            unread = False
+            await self._hand_on(await self._receiver.receive(query, body))
         except _Refused as refusal:
-            status = refusal.status
+            return refusal.status, unread
         except WebhookVerificationError:
-            status = 403
-        except WebhookPayloadError:
-            status = 400
+            return 403, unread
+        except WebhookPayloadError as error:
+            return (503 if error.retryable else 400), unread
         except RelayDanceError as error:
             log.warning("a webhook's task could not be fetched: %s", error)
-            status = 503
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
+            return 503, unread
+        return 204, unread
 
-    async def _handle(self, query: str, body: bytes) -> None:
-        delivery = await self._receiver.receive(query, body)
-        if delivery.duplicate or not delivery.task.is_terminal:
-            return
-        try:
-            await self._on_task(delivery)
-        except Exception as error:
-            self._receiver.forget(delivery.task)
-            log.exception("on_task raised for task %s", delivery.task.task_id)
-            raise _Refused(500) from error
-        except BaseException:
-            self._receiver.forget(delivery.task)
-            raise
+    def _check_head(self, scope: Scope, query: str) -> None:
+        """All that can be said before the body is read."""
+        if scope["method"] != "POST":
+            raise _Refused(405)
+        self._receiver.verify(query)
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise _Refused(415)
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and (len(length) > 18 or int(length) > self._max_body_bytes):
+            raise _Refused(413)
 
     async def _read(self, receive: Receive) -> bytes:
         body = bytearray()
@@ -102,3 +129,42 @@ class WebhookApp:
                 if not message.get("more_body", False):
                     return bytes(body)
         raise _Refused(408)
+
+    async def _hand_on(self, delivery: Delivery) -> None:
+        if delivery.early:
+            raise _Refused(503)
+        if delivery.duplicate:
+            await self._join(delivery.task.task_id)
+        elif delivery.task.is_terminal and self._on_task is not None:
+            await self._handle(delivery, self._on_task)
+
+    async def _join(self, task_id: str) -> None:
+        handling = self._handlings.get(task_id)
+        if handling is not None:
+            await handling.ended.wait()
+            if handling.failed:
+                raise _Refused(500)
+
+    async def _handle(self, delivery: Delivery, on_task: Callable[[Delivery], Awaitable[None]]) -> None:
+        task_id = delivery.task.task_id
+        handling = self._handlings[task_id] = _Handling()
+        try:
+            await on_task(delivery)
+            handling.failed = False
+        except Exception as error:
+            log.exception("on_task raised for task %s", task_id)
+            raise _Refused(500) from error
+        finally:
+            del self._handlings[task_id]
+            if handling.failed:
+                self._receiver.forget(task_id)
+            handling.ended.set()
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """The lifespan of a server that serves nothing else: there is nothing to start or to stop."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,13 +11,22 @@ import anyio
 
 from .._client import AsyncRelayDance
 from .._sansio.webhook import build_callback_url, parse_delivery, verify_callback
-from ..errors import ConfigurationError, NotFoundError, WebhookPayloadError
+from ..errors import (
+    ConfigurationError,
+    InvalidInputError,
+    NotFoundError,
+    WebhookPayloadError,
+    WebhookVerificationError,
+)
 from ..models.video import VideoTask
+from ..resources.video import Look, Race
+from ._memory import Bindings, Recent
 
 EXPIRES_IN = 48 * 3600.0
 """Seconds; twice what the gateway gives a task before it gives up."""
 
 _MIN_SECRET = 16
+_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +37,14 @@ class Delivery:
         reference: the caller's, from the callback URL.
         task: as the gateway answered for it, not as the delivery claimed.
         duplicate: whether the same end of the same task was received before.
+        early: whether the delivery claims an end that the gateway does not know of yet. Answer 503, so that it comes
+            again: then the gateway knows, or it was a lie.
     """
 
     reference: str
     task: VideoTask
-    duplicate: bool
+    duplicate: bool = False
+    early: bool = False
 
 
 class WebhookReceiver:
@@ -42,14 +53,17 @@ class WebhookReceiver:
     RelayDance signs no webhook. So each callback URL carries a token (HMAC-SHA256 over a reference of yours and a
     time), and of a delivery only the task's id is used: the task is fetched with the key.
 
+    What it remembers is in this process only, and bounded. It belongs to one event loop at a time.
+
     Args:
         client: fetches the tasks.
         secret: at least 16 bytes, kept on the server; several, the first of which signs, while secrets are rotated.
-        remember: ended tasks whose repeated deliveries are known as such.
+        remember: how many ended tasks, whose repeated deliveries are then known as such and cost no fetch, and how many
+            bound references are kept; the oldest are forgotten first.
         now: Unix time in seconds.
 
     Raises:
-        ConfigurationError: a secret that is too short.
+        ConfigurationError: a secret that is too short, or nothing to be remembered.
     """
 
     def __init__(
@@ -64,12 +78,13 @@ class WebhookReceiver:
         self._secrets = [value.encode() if isinstance(value, str) else value for value in given]
         if not self._secrets or any(len(value) < _MIN_SECRET for value in self._secrets):
             raise ConfigurationError(f"a webhook secret must have at least {_MIN_SECRET} bytes")
+        if remember < 1:
+            raise ConfigurationError(f"remember must be 1 or more, not {remember!r}")
         self._client = client
-        self._remember = remember
         self._now = now
-        self._ended: OrderedDict[str, None] = OrderedDict()
-        self._task_ids: OrderedDict[str, str] = OrderedDict()
-        self._listeners: dict[str, set[anyio.Event]] = {}
+        self._ended: Recent[VideoTask] = Recent(remember)
+        self._bindings = Bindings(remember)
+        self._mailboxes: dict[str, set[_Mailbox]] = {}
 
     def __repr__(self) -> str:
         return f"<WebhookReceiver of {self._client!r}>"
@@ -78,22 +93,37 @@ class WebhookReceiver:
         """The URL to give as `callback_url`.
 
         Args:
-            url: where your server receives deliveries.
+            url: where your server receives deliveries; its own query is kept.
             reference: comes back in the delivery; an order number, say. Anyone who sees the URL can read it.
             expires_in: seconds that the token is valid.
+
+        Raises:
+            InvalidInputError: the URL is not an absolute one, the reference can't be sent, or `expires_in` is not a
+                number of seconds above 0.
         """
+        if not 0 < expires_in < _MOST_SECONDS:
+            raise InvalidInputError(f"expires_in must be more than 0 seconds, and finite, not {expires_in!r}")
         expires_at = int(self._now() + expires_in)
         return build_callback_url(url, reference, secret=self._secrets[0], expires_at=expires_at)
 
     def bind(self, reference: str, task: VideoTask | str) -> None:
-        """Say which task a reference stands for. Deliveries with that reference are then of this task, whatever they
-        claim.
+        """Say which task a reference stands for; one reference, one task.
 
-        Needed for upstreams whose deliveries name only an id of their own.
+        Deliveries with that reference are then of this task, whatever they claim, and those with another reference
+        can't be of it. Needed besides for upstreams whose deliveries name only an id of their own.
         """
-        self._task_ids[reference] = task if isinstance(task, str) else task.task_id
-        while len(self._task_ids) > self._remember:
-            self._task_ids.popitem(last=False)
+        self._bindings.add(reference, task if isinstance(task, str) else task.task_id)
+
+    def verify(self, query: str) -> str:
+        """The reference of a delivery, before its body is read.
+
+        Args:
+            query: the query string of the URL that was called.
+
+        Raises:
+            WebhookVerificationError: the token is missing, wrong or expired. Answer 403.
+        """
+        return verify_callback(query, secrets=self._secrets, now=self._now())
 
     async def receive(self, query: str, body: bytes) -> Delivery:
         """Take in one delivery.
@@ -103,53 +133,79 @@ class WebhookReceiver:
             body: of the request.
 
         Raises:
-            WebhookVerificationError: the token is missing, wrong or expired. Answer 403.
-            WebhookPayloadError: the body is no task, or one that the gateway doesn't know. Answer 400.
+            WebhookVerificationError: the token is missing, wrong or expired, or of another task. Answer 403.
+            WebhookPayloadError: the body is no task: answer 400. Or, with `retryable`, one that the gateway doesn't
+                know: answer 503, for it may be an upstream's id that is not bound yet.
             RelayDanceError: the task could not be fetched. Answer 503, so that the delivery comes again.
+
+        Cancelling it leaves nothing behind: the next delivery of the task counts as the first.
         """
-        reference = verify_callback(query, secrets=self._secrets, now=self._now())
-        hint = parse_delivery(body)
-        task_id = self._task_ids.get(reference, hint.task_id)
+        reference = self.verify(query)
+        claim = parse_delivery(body)
+        task_id = self._bindings.task_id(reference)
+        if task_id is None:
+            task_id = claim.task_id
+            if self._bindings.reference(task_id) is not None:
+                raise WebhookVerificationError(f"the task {task_id!r} is bound to another reference")
+        if (known := self._ended.get(task_id)) is not None:
+            self._tell(known, task_id)
+            return Delivery(reference, known, duplicate=True)
+        task = await self._fetch(task_id)
+        if not task.is_terminal:
+            return Delivery(reference, task, early=claim.is_terminal)
+        self._tell(task, task_id)
+        # Another delivery may have come while this one fetched.
+        return Delivery(reference, task, duplicate=not self._ended.add(task.task_id, task))
+
+    async def _fetch(self, task_id: str) -> VideoTask:
         try:
-            task = await self._client.video.retrieve(task_id)
+            return await self._client.video.retrieve(task_id)
         except NotFoundError:
             raise WebhookPayloadError(
-                f"the gateway knows no task {task_id!r}; bind() the reference when the upstream sends an id of its own"
+                f"the gateway knows no task {task_id!r}; bind() the reference when the upstream sends an id of its own",
+                retryable=True,
             ) from None
-        for event in self._listeners.get(task_id, ()):
-            event.set()
-        return Delivery(reference, task, duplicate=task.is_terminal and not self._is_news(task))
 
     def forget(self, task: VideoTask | str) -> None:
         """Let the next delivery of an ended task count as the first: what was to be done about it has failed."""
-        self._ended.pop(task if isinstance(task, str) else task.task_id, None)
+        self._ended.discard(task if isinstance(task, str) else task.task_id)
 
-    def _is_news(self, task: VideoTask) -> bool:
-        if task.task_id in self._ended:
-            return False
-        self._ended[task.task_id] = None
-        while len(self._ended) > self._remember:
-            self._ended.popitem(last=False)
-        return True
+    def _tell(self, task: VideoTask, task_id: str) -> None:
+        for name in {task_id, task.task_id}:
+            for mailbox in self._mailboxes.get(name, ()):
+                mailbox.put(task)
 
     @contextmanager
-    def listen(self, task_id: str) -> Generator[Callable[[float], Awaitable[None]], None, None]:
-        """For `client.video.wait(receiver=…)`: a sleep that a delivery for the task cuts short."""
-        delivered = anyio.Event()
-        listeners = self._listeners.setdefault(task_id, set())
-        listeners.add(delivered)
-
-        async def pause(seconds: float) -> None:
-            nonlocal delivered
-            with anyio.move_on_after(seconds):
-                await delivered.wait()
-            listeners.discard(delivered)
-            delivered = anyio.Event()
-            listeners.add(delivered)
-
+    def listen(self, task_id: str) -> Generator[Race, None, None]:
+        """For `client.video.wait(receiver=…)`: what runs a look at the task until it ends or a delivery of the task's
+        end has come, which then is the result."""
+        mailbox = _Mailbox()
+        self._mailboxes.setdefault(task_id, set()).add(mailbox)
         try:
-            yield pause
+            yield mailbox.race
         finally:
-            listeners.discard(delivered)
-            if not listeners:
-                self._listeners.pop(task_id, None)
+            others = self._mailboxes[task_id]
+            others.discard(mailbox)
+            if not others:
+                del self._mailboxes[task_id]
+
+
+class _Mailbox:
+    """Where a wait hears of the end of its task."""
+
+    def __init__(self) -> None:
+        self._task: VideoTask | None = None
+        self._look: anyio.CancelScope | None = None
+
+    def put(self, task: VideoTask) -> None:
+        """An ended task."""
+        self._task = task
+        if self._look is not None:
+            self._look.cancel()
+
+    async def race(self, look: Look) -> VideoTask | None:
+        """See `listen`."""
+        with anyio.CancelScope() as self._look:
+            if self._task is None:
+                return await look()
+        return self._task

@@ -1,34 +1,111 @@
-"""The waits between two looks at a task."""
+"""When a task is asked for again."""
 
 from __future__ import annotations
 
-from itertools import islice
+import random
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaydance_async._sansio.polling import FIRST, LONGEST, poll_schedule
+from relaydance_async._sansio.polling import LONGEST, next_poll, windows
+
+N = 10_000
 
 
-def test_the_waits_grow_from_about_2_to_about_15_seconds() -> None:
-    middle = list(islice(poll_schedule(lambda: 0.5), 8))
-    assert middle == pytest.approx([2.0, 3.0, 4.5, 6.75, 10.125, 15.0, 15.0, 15.0])
+def times(phase: float, until: float, *, latency: float = 0.0) -> list[float]:
+    """When one wait asks, in seconds from its begin."""
+    asked = [0.0]
+    while True:
+        elapsed = asked[-1] + latency
+        at = elapsed + next_poll(elapsed, phase)
+        if at >= until:
+            return asked
+        asked.append(at)
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
-def test_every_wait_lies_within_a_quarter_of_its_mean(chances: list[float]) -> None:
-    draws = iter(chances)
-    means = poll_schedule(lambda: 0.5)
-    for wait, mean in zip(islice(poll_schedule(lambda: next(draws)), len(chances)), means, strict=False):
-        assert 0.75 * mean <= wait <= 1.25 * mean
-        assert 0.75 * FIRST <= wait <= 1.25 * LONGEST
+def per_second(polls: Iterable[float]) -> Counter[int]:
+    return Counter(int(at) for at in polls)
 
 
-def test_waits_that_began_together_drift_apart() -> None:
-    one, other = poll_schedule(lambda: 0.0), poll_schedule(lambda: 1.0)
-    assert next(other) - next(one) == pytest.approx(0.5 * FIRST)
+def burst(seconds: Counter[int], begin: int, end: int) -> float:
+    """The busiest second over the mean."""
+    window = [seconds[second] for second in range(begin, end)]
+    return max(window) * len(window) / sum(window)
 
 
-def test_the_schedule_has_no_end() -> None:
-    assert len(list(islice(poll_schedule(lambda: 0.5), 10_000))) == 10_000
+def test_the_windows_follow_without_gaps_and_grow_from_2_to_15_seconds() -> None:
+    first = list(islice(windows(), 9))
+    assert [width for _, width in first] == pytest.approx([2, 3, 4.5, 6.75, 10.125, 15, 15, 15, 15])
+    assert first[0][0] == 1.0
+    for (begin, width), (following, _) in pairwise(first):
+        assert following == pytest.approx(begin + width)
+
+
+def test_the_pauses_of_one_wait_grow_from_about_2_to_15_seconds() -> None:
+    asked = times(0.5, 100)
+    assert [after - before for before, after in pairwise(asked)] == pytest.approx(
+        [2.0, 2.5, 3.75, 5.625, 8.4375, 12.5625, 15.0, 15.0, 15.0, 15.0]
+    )
+
+
+@given(st.floats(0, 1, exclude_max=True), st.floats(0, 1e6))
+def test_every_pause_lies_between_two_thirds_of_a_second_and_20_seconds(phase: float, elapsed: float) -> None:
+    pause = next_poll(elapsed, phase)
+    assert 2 / 3 - 1e-6 <= pause <= LONGEST * 4 / 3 + 1e-6
+    if elapsed > 30:
+        assert pause >= LONGEST / 3 - 1e-6
+
+
+@given(st.floats(0, 1, exclude_max=True), st.floats(0, 0.3))
+def test_a_wait_asks_once_in_each_window_at_its_phase(phase: float, latency: float) -> None:
+    asked = times(phase, 400, latency=latency)[1:]
+    for at, (begin, width) in zip(asked, windows(), strict=False):
+        assert at == pytest.approx(begin + phase * width)
+
+
+def test_10_000_waits_begun_together_are_spread_evenly_over_each_window() -> None:
+    draw = random.Random(1).random
+    seconds = per_second(at for _ in range(N) for at in times(draw(), 600, latency=0.2 * draw()))
+    assert seconds[0] == N  # each begins at once
+    for begin, width in islice(windows(), 5):
+        for second in range(int(begin + 0.99), int(begin + width)):
+            assert seconds[second] == pytest.approx(N / width, rel=0.1)
+    assert burst(seconds, 28, 600) < 1.1
+    assert burst(seconds, 17, 60) < 1.5
+
+
+def test_waits_begun_one_after_another_are_spread_evenly() -> None:
+    draw = random.Random(2).random
+
+    def polls() -> Iterable[float]:
+        for _ in range(N):
+            begun = 60 * draw()
+            yield from (begun + at for at in times(draw(), 300 - begun))
+
+    assert burst(per_second(polls()), 90, 300) < 1.1
+
+
+@pytest.mark.parametrize("resumed", [5.0, 130.0])
+def test_waits_that_a_stall_has_bunched_are_spread_within_two_windows(resumed: float) -> None:
+    draw = random.Random(3).random
+
+    def after_stall(phase: float) -> Iterable[float]:
+        at = resumed
+        while at < 300:
+            at += next_poll(at, phase)
+            yield at
+
+    seconds = per_second(at for _ in range(N) for at in after_stall(draw()))
+    begin, width = next(window for window in windows() if sum(window) > resumed)
+    assert max(seconds[second] for second in range(int(begin), 300)) < 1.5 * N / width
+    assert burst(seconds, int(max(resumed + 20, 28)), 300) < 1.1
+
+
+def test_a_poll_that_takes_longer_than_a_window_is_followed_by_a_pause() -> None:
+    for phase in (0.0, 0.3, 0.99):
+        pauses = [after - before - 40.0 for before, after in pairwise(times(phase, 300, latency=40.0))]
+        assert min(pauses) >= LONGEST / 3 - 1e-6
