@@ -64,8 +64,9 @@ class HttpxResponse:
         if not self._response.is_closed:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS):
                 await self._response.aclose()
-        # httpx ties the stream back to its response; such a cycle would be left to the garbage collector.
-        self._response.stream = _NOTHING
+        if isinstance(self._response, httpx.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  (or httpx2's)
+            # httpx ties the stream back to its response; such a cycle would be left to the garbage collector.
+            self._response.stream = _NOTHING
         await self._request.close_body()
 
 

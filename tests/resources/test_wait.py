@@ -392,7 +392,7 @@ async def test_2000_waits_at_once_are_spread_evenly_and_hold_no_permit_asleep(mo
     dawn = Dawn()
     gateway = InstantGateway(dawn)
 
-    def build_transport(*_: object, **__: object) -> InstantGateway:
+    async def build_transport(*_: object, **__: object) -> InstantGateway:
         return gateway
 
     monkeypatch.setattr("relaydance_async._client.build_transport", build_transport)

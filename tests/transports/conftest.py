@@ -86,10 +86,10 @@ class Maker:
         self.stack.push_async_callback(client.aclose)
         return client
 
-    def transport(self) -> Transport:
+    async def transport(self) -> Transport:
         """A transport alone."""
         options = self.options()
-        made = build_transport(options.get("transport", "auto"), options.get("http_client"), max_idle=100)
+        made = await build_transport(options.get("transport", "auto"), options.get("http_client"), max_idle=100)
         self.stack.push_async_callback(made.aclose)
         return made
 
@@ -123,7 +123,7 @@ async def maker(kind: str, trusting: ssl.SSLContext, anyio_backend: str) -> Asyn
 
 @pytest.fixture
 async def transport(maker: Maker) -> Transport:
-    return maker.transport()
+    return await maker.transport()
 
 
 @pytest.fixture(autouse=True)

@@ -203,7 +203,7 @@ async def test_each_origin_has_connections_of_its_own(transport: Transport) -> N
 async def test_closing_the_transport_closes_every_connection(maker: Maker) -> None:
     async with serve() as server:
         before = open_files()
-        transport = maker.transport()
+        transport = await maker.transport()
         unread = await transport.send(wire(server.url))
         for _ in range(3):
             await fetch(transport, server.url)

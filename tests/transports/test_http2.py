@@ -74,7 +74,7 @@ async def http(kind: str, authority: trustme.CA, anyio_backend: str) -> AsyncIte
 async def test_requests_at_once_share_one_connection(http: Any, authority: trustme.CA) -> None:
     exchange = Exchange()
     async with http2_server(authority, exchange) as server:
-        transport = build_transport("auto", http, max_idle=1)
+        transport = await build_transport("auto", http, max_idle=1)
         assert await fetch(transport, server.url) == (200, b"ok")
         async with anyio.create_task_group() as group:
             for _ in range(20):
@@ -91,7 +91,7 @@ async def test_headers_and_bodies_arrive_as_over_http_1(http: Any, authority: tr
 
     exchange = Exchange()
     async with http2_server(authority, exchange) as server:
-        transport = build_transport("auto", http, max_idle=1)
+        transport = await build_transport("auto", http, max_idle=1)
         headers = {"authorization": "Bearer key", "user-agent": "ours/1"}
         await fetch(transport, f"{server.url}/v1/a%2Fb?c=d", "POST", headers=headers, body=b"x" * 300_000)
         await fetch(transport, server.url, "POST", headers=headers, body=BodyStream(pieces))

@@ -125,7 +125,7 @@ async def a_gateway(authority: trustme.CA) -> AsyncGenerator[Gateway, None]:
 async def test_a_plain_request_goes_to_the_proxy(maker: Maker, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     async with a_proxy() as proxy:
         monkeypatch.setenv(name, proxy.server.url)
-        transport = maker.transport()
+        transport = await maker.transport()
         for _ in range(2):
             assert await fetch(transport, "http://gateway.test/v1/a%2Fb?c=d") == (200, b"ok")
     assert proxy.asked == ["GET http://gateway.test/v1/a%2Fb?c=d"] * 2
@@ -142,7 +142,7 @@ async def test_a_request_over_tls_goes_through_a_tunnel_of_the_proxy_which_never
     async with a_gateway(authority) as gateway, a_proxy() as proxy:
         proxy.target = gateway.server.port
         monkeypatch.setenv(name, proxy.server.url)
-        transport = maker.transport()
+        transport = await maker.transport()
         for _ in range(3):
             reply = await fetch(transport, f"{gateway.url}/v1/x", "POST", headers=AUTHORIZED, body=b"{}")
             assert reply == (200, b"ok")
@@ -164,7 +164,7 @@ async def test_a_password_for_the_proxy_goes_to_the_proxy_only(
     async with a_gateway(authority) as gateway, a_proxy() as proxy:
         proxy.target = gateway.server.port
         monkeypatch.setenv("ALL_PROXY", f"http://some%40one:p%3Ass%2F@{proxy.address}")
-        transport = maker.transport()
+        transport = await maker.transport()
         await fetch(transport, f"{gateway.url}/v1", headers=AUTHORIZED)
         await fetch(transport, "http://gateway.test/v1")
         await transport.aclose()
@@ -178,7 +178,7 @@ async def test_a_password_for_the_proxy_goes_to_the_proxy_only(
 async def test_a_proxy_may_be_named_without_a_scheme(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     async with a_proxy() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.address)
-        assert await fetch(maker.transport(), "http://gateway.test/") == (200, b"ok")
+        assert await fetch(await maker.transport(), "http://gateway.test/") == (200, b"ok")
     assert len(proxy.heads) == 1
 
 
@@ -215,7 +215,7 @@ async def test_no_proxy_names_hosts_that_are_reached_directly(
     async with serve() as server, a_proxy() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.server.url)
         monkeypatch.setenv(variable, value.format(port=server.port))
-        assert (await fetch(maker.transport(), f"http://localhost:{server.port}/"))[0] == 200
+        assert (await fetch(await maker.transport(), f"http://localhost:{server.port}/"))[0] == 200
     assert (len(server.heads), len(proxy.heads)) == ((1, 0) if direct else (0, 1))
 
 
@@ -265,7 +265,7 @@ async def test_a_proxy_that_is_not_there_means_that_nothing_was_sent(
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", closed_port().replace("//", "//someone:secret@"))
     with pytest.raises(RelayDanceError) as caught:
-        await fetch(maker.transport(), f"{scheme}://gateway.test/", "POST", body=b"{}")
+        await fetch(await maker.transport(), f"{scheme}://gateway.test/", "POST", body=b"{}")
     assert (type(caught.value), caught.value.retryable) == (APIConnectionError, True)
     assert not caught.value.maybe_accepted
     assert "secret" not in str(caught.value)
@@ -312,7 +312,7 @@ async def test_a_proxy_of_the_callers_client_is_used(
     async with a_gateway(authority) as gateway, a_proxy() as proxy:
         proxy.target = gateway.server.port
         async with library.AsyncClient(proxy=f"http://u:p@{proxy.address}", verify=trusting) as http:
-            transport = build_transport("auto", http, max_idle=1)
+            transport = await build_transport("auto", http, max_idle=1)
             assert await fetch(transport, f"{gateway.url}/v1", headers=AUTHORIZED) == (200, b"ok")
     assert proxy.asked == ["CONNECT gateway.test:443"]
     assert KEY not in repr(proxy.heads)

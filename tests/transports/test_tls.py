@@ -158,7 +158,7 @@ async def test_the_context_is_made_once_off_the_event_loop(
         return make(**options)
 
     monkeypatch.setattr(httpx, "create_ssl_context", noted)
-    first, second = maker.transport(), maker.transport()
+    first, second = await maker.transport(), await maker.transport()
     assert threads == []
     async with serve(tls=tls_server) as server:
         async with anyio.create_task_group() as group:
