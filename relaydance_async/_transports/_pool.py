@@ -20,6 +20,7 @@ import httpcore
 import httpx
 
 from ._base import WireRequest
+from ._descriptors import break_off, fileno_of
 from ._proxy import proxy_for
 from ._tls import tls_context
 
@@ -44,7 +45,17 @@ class _Backend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
-        self.connected = False
+        self._stream: httpcore.AsyncNetworkStream | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it ever was."""
+        return self._stream is not None
+
+    @property
+    def fileno(self) -> int:
+        """Of its socket; -1 without one."""
+        return fileno_of(self._stream.get_extra_info("socket")) if self._stream is not None else -1
 
     async def connect_tcp(
         self,
@@ -54,9 +65,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        self.connected = True
-        return stream
+        self._stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        return self._stream
 
     async def sleep(self, seconds: float) -> None:
         await self._backend.sleep(seconds)
@@ -162,6 +172,16 @@ class SlotPool(httpx.AsyncBaseTransport):
     async def _drop(self, slot: _Slot) -> None:
         self._open.discard(slot)
         await slot.close()
+
+    def filenos(self) -> list[int]:
+        """The descriptors of the open connections."""
+        return [slot.backend.fileno for slot in self._open if slot.backend.fileno >= 0]
+
+    def abort(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Break all connections off without awaiting."""
+        break_off(loop, self.filenos())
+        self._idle.clear()
+        self._open.clear()
 
     async def aclose(self) -> None:
         """Close all connections, those in use too."""
