@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
 HEAD = """
 import asyncio, concurrent.futures, gc, multiprocessing, os, signal, sys, threading, time
 import anyio
@@ -59,7 +57,7 @@ def connections():
 def environment(base_url: str, key: str, transport: str) -> dict[str, str]:
     if transport == "aiohttp":
         pytest.importorskip("aiohttp")
-    return {**os.environ, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, "TRANSPORT": transport, "PYTHONPATH": str(ROOT)}
+    return {**os.environ, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, "TRANSPORT": transport}
 
 
 def strict_python(*arguments: str) -> list[str]:

@@ -134,7 +134,7 @@ async def child():
 thread = threading.Thread(target=keep_busy)
 thread.start()
 started.wait()
-for holding in (False, True) * 5:
+for holding in (False, True) * 3:
     held, release = threading.Event(), threading.Event()
     holder = threading.Thread(target=hold_the_locks)
     if holding:
@@ -154,8 +154,8 @@ thread.join()
 """
 
 
-def test_a_fork_while_other_threads_call_or_hold_a_lock_leaves_no_child_stuck(sandbox: Sandbox, transport: str) -> None:
-    done = run_program(FROM_THREADS, sandbox.base_url, transport)
+def test_a_fork_while_other_threads_call_or_hold_a_lock_leaves_no_child_stuck(sandbox: Sandbox) -> None:
+    done = run_program(FROM_THREADS, sandbox.base_url, "auto")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -182,10 +182,8 @@ asyncio.run(main())
 """
 
 
-def test_a_child_has_all_permits_and_passes_the_gate_of_a_parent_that_had_none_left(
-    sandbox: Sandbox, transport: str
-) -> None:
-    done = run_program(FULL, sandbox.base_url, transport)
+def test_a_child_has_all_permits_and_passes_the_gate_of_a_parent_that_had_none_left(sandbox: Sandbox) -> None:
+    done = run_program(FULL, sandbox.base_url, "auto")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -202,16 +200,12 @@ if __name__ == "__main__":
     assert job(0) > 0
     method = sys.argv[1]
     context = multiprocessing.get_context(method)
-    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         assert all(number > 0 for number in pool.map(job, range(6)))
         try:
             pool.submit(job_with, client).result()
         except TypeError as error:
             print(error)
-    child = context.Process(target=job, args=(0,))
-    child.start()
-    child.join()
-    assert child.exitcode == 0
 """
 
 
@@ -222,4 +216,4 @@ def test_a_client_made_at_import_serves_the_children_of_multiprocessing_and_refu
     done = run_program(POOLS, sandbox.base_url, "auto", method)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "a client is not pickled; make it in each process, such as at import\n"
-    assert sandbox.ledger.accepted(MODELS) == 8
+    assert sandbox.ledger.accepted(MODELS) == 7

@@ -137,24 +137,24 @@ def old_style():
     loop.run_until_complete(once())
     loop.close()
 
-for number in range({loops}):
-    {run}
-    if number == 10:
-        warm = held()
-assert warm[0] <= 1
-assert held() == warm, (warm, held())
+for run in (lambda: asyncio.run(once()), old_style):
+    for number in range(int(sys.argv[1])):
+        run()
+        if number == 10:
+            warm = held()
+    assert warm[0] <= 1
+    assert held() == warm, (warm, held())
 """
 
 
 def check_many_loops(sandbox: Sandbox, transport: str, loops: int) -> None:
-    for run in ("asyncio.run(once())", "old_style()"):
-        done = run_program(MANY_LOOPS.format(loops=loops, run=run), sandbox.base_url, transport)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = run_program(MANY_LOOPS, sandbox.base_url, transport, str(loops))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sandbox.ledger.accepted(MODELS) == 2 * loops
 
 
-def test_a_hundred_loops_hold_no_more_than_ten_did(sandbox: Sandbox, transport: str) -> None:
-    check_many_loops(sandbox, transport, 100)
+def test_thirty_loops_hold_no_more_than_ten_did(sandbox: Sandbox, transport: str) -> None:
+    check_many_loops(sandbox, transport, 30)
 
 
 @pytest.mark.torture
