@@ -22,7 +22,7 @@ def break_off(loop: asyncio.AbstractEventLoop, filenos: Iterable[int]) -> None:
 
     A loop that was closed has dropped the callback in which asyncio closes an aborted socket, so it is called here;
     otherwise the socket would stay open until it is garbage, with a ResourceWarning. Loops without asyncio's own table
-    of transports (uvloop, Windows) close their connections themselves.
+    of transports (uvloop, Windows) are left alone.
     """
     transports: Any = getattr(loop, "_transports", {})
     for transport in [transports[fileno] for fileno in filenos if fileno in transports]:

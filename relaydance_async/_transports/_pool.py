@@ -57,6 +57,14 @@ class _Backend(httpcore.AsyncNetworkBackend):
         """Of its socket; -1 without one."""
         return fileno_of(self._stream.get_extra_info("socket")) if self._stream is not None else -1
 
+    def abort(self) -> None:
+        """Break its connection off, on a loop of asyncio's kind."""
+        # httpcore and anyio keep to themselves what asyncio calls a transport.
+        transport = getattr(getattr(self._stream, "_stream", None), "_transport", None)
+        if transport is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                transport.abort()
+
     async def connect_tcp(
         self,
         host: str,
@@ -179,7 +187,10 @@ class SlotPool(httpx.AsyncBaseTransport):
 
     def abort(self, loop: asyncio.AbstractEventLoop) -> None:
         """Break all connections off without awaiting."""
-        break_off(loop, self.filenos())
+        filenos = self.filenos()
+        for slot in self._open:
+            slot.backend.abort()
+        break_off(loop, filenos)
         self._idle.clear()
         self._open.clear()
 
