@@ -63,6 +63,13 @@ class MemoryTransport:
     async def aclose(self) -> None:
         """See `Transport`."""
 
+    def filenos(self) -> list[int]:
+        """See `Transport`."""
+        return []
+
+    def abort(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See `Transport`."""
+
 
 def run(settings: Settings) -> list[Report]:
     """The report of point 3."""

@@ -176,6 +176,9 @@ class AsyncRelayDance:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a client is not pickled; make it in each process, such as at import")
+
 
 def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {"accept": "application/json", "user-agent": USER_AGENT, **_lower(extra or {})}

@@ -52,10 +52,14 @@ class Receiver(Protocol[T_co]):
 class Exchange:
     """An answer with its permit, handed to whoever reads it. `aclose` gives both back."""
 
-    def __init__(self, attempt: Attempt, response: TransportResponse, permits: Permits, limit: int) -> None:
+    def __init__(
+        self, attempt: Attempt, response: TransportResponse, runtime: Runtime, runtimes: Runtimes, limit: int
+    ) -> None:
         self.attempt = attempt
         self.response = response
-        self._permits: Permits | None = permits
+        self._runtime: Runtime | None = runtime
+        # The connections break when the client becomes garbage; a stream may outlive the caller's client.
+        self._runtimes = runtimes
         self.limit = limit
         self.kept_open = False
         """Set by a receiver that goes on reading after it has returned; it closes the exchange itself."""
@@ -66,13 +70,18 @@ class Exchange:
 
     async def aclose(self) -> None:
         """Close the answer and give the permit back. Safe to call twice."""
-        permits, self._permits = self._permits, None
-        if permits is None:
+        runtime, self._runtime = self._runtime, None
+        if runtime is None:
             return
+        runtime.streams.discard(self.response)
         try:
             await self.response.aclose()
         finally:
-            permits.release()
+            runtime.permits.release()
+
+    def __del__(self) -> None:
+        if self._runtime is not None:  # a stream that nobody closed
+            self._runtime.take_back(self.response)
 
 
 class Attempt:
@@ -291,13 +300,15 @@ class Controller:
             runtime.permits.release()
             raise
         attempt.answered(response)
-        exchange = Exchange(attempt, response, runtime.permits, call.options.max_response_bytes)
+        exchange = Exchange(attempt, response, runtime, self._runtimes, call.options.max_response_bytes)
         try:
             if not 200 <= response.status_code < 300:
                 raise await self._status_error(exchange)
             return await call.receive(exchange)
         finally:
-            if not exchange.kept_open:
+            if exchange.kept_open:
+                runtime.streams.add(response)
+            else:
                 await exchange.aclose()
 
     async def _pass_gate(self, call: Call[Any], permits: Permits) -> None:

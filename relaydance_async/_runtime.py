@@ -2,6 +2,14 @@
 
 A client outlives a loop: it can be made at import time, used in one `asyncio.run` after another, in a loop per thread,
 and after a fork. So nothing that is bound to a loop lies in the client itself; it lies here, found by the running loop.
+
+A runtime ends with the first of these:
+
+- `aclose()` in its loop;
+- the end of its loop, when that closes its asynchronous generators (`asyncio.run`, `asyncio.Runner`, trio);
+- the client becoming garbage, the interpreter's exit, or, after a bare `loop.close()`, the next use in another loop:
+  then its connections are broken off without awaiting;
+- a fork: the child leaves the connections to its parent.
 """
 
 from __future__ import annotations
@@ -10,14 +18,16 @@ import asyncio
 import os
 import sys
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeAlias
 
 from ._limits import Permits
-from ._transports import Transport
+from ._transports import Transport, TransportResponse, leave_to_parent
 
-_abandoned: list[Runtime] = []
-"""Runtimes of the parent process: their sockets are the parent's to close, so a child must never finalize them."""
+Loop: TypeAlias = Any
+"""One of asyncio's, or trio's token."""
 
 
 class Runtime:
@@ -26,24 +36,74 @@ class Runtime:
     def __init__(self, transport: Transport, permits: Permits) -> None:
         self.transport = transport
         self.permits = permits
-        self._closer = _close_with_loop(transport)
+        self._loop: Loop = None
+        self._closer: AsyncGenerator[None, None] | None = None
+        self.streams: set[TransportResponse] = set()
+        """Answers that are still being read after their call has returned."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def watch_loop(self) -> None:
-        """Have the connections closed when the loop ends without `aclose()`."""
+    async def watch_loop(self, loop: Loop, by_loop: dict[Loop, Runtime]) -> None:
+        """Have the connections closed, and the loop forgotten, when the loop ends without `aclose()`."""
+        self._loop = loop
+        self._closer = self._close_with_loop(loop, by_loop)
         await self._closer.__anext__()
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._closer.aclose()
+        if self._closer is not None:
+            await self._closer.aclose()
+        await self._close()
+
+    async def _close_with_loop(self, loop: Loop, by_loop: dict[Loop, Runtime]) -> AsyncGenerator[None, None]:
+        # `asyncio.run` (and trio) closes the asynchronous generators that are still open while its loop still runs.
+        try:
+            yield
+        finally:
+            by_loop.pop(loop, None)
+            await self._close()
+
+    async def _close(self) -> None:
+        while self.streams:
+            await self.streams.pop().aclose()
         await self.transport.aclose()
 
+    def abort(self) -> None:
+        """Break the connections off without awaiting. (trio ends the generator that watches its loop by itself.)"""
+        if not isinstance(self._loop, asyncio.AbstractEventLoop):
+            return
+        self.streams.clear()
+        self.transport.abort(self._loop)
+        if self._closer is not None:
+            # Nothing is open, so its end awaits nothing. Left to itself it would end in a task of a loop that may stop
+            # before.
+            with suppress(StopIteration):
+                self._closer.aclose().send(None)
 
-async def _close_with_loop(transport: Transport) -> AsyncGenerator[None, None]:
-    # `asyncio.run` (and trio) closes the asynchronous generators that are still open while its loop still runs.
-    try:
-        yield
-    finally:
-        await transport.aclose()
+    def take_back(self, response: TransportResponse) -> None:
+        """Free what a stream holds that became garbage unclosed, in whatever thread that was noticed."""
+        _call_in(self._loop, self._take_back, response)
+
+    def _take_back(self, response: TransportResponse) -> None:
+        self.permits.release()
+        if isinstance(self._loop, asyncio.AbstractEventLoop):
+            task = self._loop.create_task(self._close_stream(response))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            import trio.lowlevel
+
+            trio.lowlevel.spawn_system_task(self._close_stream, response)
+
+    async def _close_stream(self, response: TransportResponse) -> None:
+        # `asyncio.run` may cancel it before it begins; `_close` does it then.
+        await response.aclose()
+        self.streams.discard(response)
+
+
+def _call_in(loop: Loop, function: Callable[..., object], *arguments: object) -> None:
+    call = loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
+    with suppress(RuntimeError):  # it has ended: there is nobody left to do it for
+        call(function, *arguments)
 
 
 class Runtimes:
@@ -52,53 +112,90 @@ class Runtimes:
     def __init__(self, build: Callable[[], Awaitable[Runtime]]) -> None:
         self._build = build
         self._lock = threading.Lock()
-        self._by_loop: dict[Any, Runtime] = {}
-        self._pid = os.getpid()
+        self._by_loop: dict[Loop, Runtime] = {}
+        # The callback keeps the runtimes reachable until it has run, also when this is part of a cycle: garbage is
+        # finalized in any order, and aiohttp's objects complain when they are before they were closed.
+        weakref.finalize(self, _abort_all, self._by_loop)
+        _all.add(self)
 
     def find(self) -> Runtime | None:
         """The running loop's, if it has been made."""
-        return self._by_loop.get(_running_loop()) if self._pid == os.getpid() else None
+        return self._by_loop.get(_running_loop())
 
     async def current(self) -> Runtime:
         """The running loop's, made if need be."""
         return self.find() or await self._make(_running_loop())
 
-    async def _make(self, loop: Any) -> Runtime:
-        built = (
-            await self._build()
-        )  # another task may be faster meanwhile; then this one, which opened nothing, is dropped
+    async def _make(self, loop: Loop) -> Runtime:
+        # Another task may be faster meanwhile; then this one, which has opened nothing yet, is dropped.
+        built = await self._build()
         with self._lock:
-            if self._pid != os.getpid():
-                _abandoned.extend(self._by_loop.values())
-                self._by_loop = {}
-                self._pid = os.getpid()
-            self._by_loop = {loop: runtime for loop, runtime in self._by_loop.items() if not _is_closed(loop)}
-            runtime = self._by_loop.get(loop)
-            if runtime is not None:
+            for other in list(self._by_loop):
+                if _is_closed(other) and (ended := self._by_loop.pop(other, None)):
+                    ended.abort()
+            if (runtime := self._by_loop.get(loop)) is not None:
                 return runtime
             runtime = self._by_loop[loop] = built
-        await runtime.watch_loop()
+        await runtime.watch_loop(loop, self._by_loop)
         return runtime
 
     async def aclose(self) -> None:
         """Close the running loop's connections; those of other loops close with their loops."""
-        loop = _running_loop()
-        with self._lock:
-            runtime = self._by_loop.pop(loop, None)
+        runtime = self._by_loop.pop(_running_loop(), None)
         if runtime is not None:
             await runtime.aclose()
 
+    def after_fork(self) -> None:
+        """Begin anew in a child. Its parent's other threads, one of which may have held the lock, don't exist here."""
+        self._lock = threading.Lock()
+        for runtime in self._by_loop.values():
+            leave_to_parent(runtime.transport.filenos())
+        _of_parent.extend(self._by_loop.values())
+        self._by_loop.clear()
 
-def _running_loop() -> Any:
+
+def _abort_all(by_loop: dict[Loop, Runtime]) -> None:
+    for loop, runtime in list(by_loop.items()):
+        if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_running() and loop is not _asyncio_loop():
+            _call_in(loop, runtime.abort)
+        else:
+            runtime.abort()
+    by_loop.clear()
+
+
+_all: weakref.WeakSet[Runtimes] = weakref.WeakSet()
+
+_of_parent: list[Runtime] = []
+"""In a forked child, what its parent had. Were it finalized, calls that were under way at the fork would clean up
+behind themselves, in the parent's event loop."""
+
+
+def _after_fork() -> None:
+    for runtimes in list(_all):
+        runtimes.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        if "trio" not in sys.modules:  # whoever runs trio has imported it
-            raise
+        return None
+
+
+def _running_loop() -> Loop:
+    loop = _asyncio_loop()
+    if loop is not None:
+        return loop
+    if "trio" not in sys.modules:  # whoever runs trio has imported it
+        raise RuntimeError("no running event loop")
     import trio.lowlevel
 
     return trio.lowlevel.current_trio_token()
 
 
-def _is_closed(loop: Any) -> bool:
+def _is_closed(loop: Loop) -> bool:
     return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()

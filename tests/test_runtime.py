@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +17,6 @@ from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.client_support import (
     MODELS,
-    SUBMIT,
     client_of,
     connections_of,
     list_models,
@@ -179,85 +175,6 @@ def test_a_call_outside_of_any_loop_is_the_callers_mistake_and_says_so(client: A
     call = client.models.list()
     with pytest.raises(RuntimeError):
         call.send(None)
-
-
-PROGRAM = """
-import asyncio, gc, sys
-from relaydance_async import AsyncRelayDance
-
-client = AsyncRelayDance("sk-sandbox-0001", base_url=sys.argv[1], transport=sys.argv[2])
-
-async def once():
-    models, _ = await asyncio.gather(client.models.list(), client.models.list())
-    assert models.data
-
-async def leave_a_stream_open():
-    stream = await client.chat.completions.create(
-        model="grok-4.3", messages=[{"role": "user", "content": "Hi"}], stream=True
-    )
-    async for chunk in stream:
-        break
-
-async def leave_a_call_running():
-    task = asyncio.create_task(client.video.submit(model="doubao-seedance-2-0-720p", prompt="a cat"))
-    await asyncio.sleep(0.02)
-    assert not task.done()
-
-for end in (once, leave_a_stream_open, leave_a_call_running, once):
-    asyncio.run(end())
-    gc.collect()
-"""
-
-FORKING = """
-import asyncio, os, sys
-from relaydance_async import AsyncRelayDance
-
-client = AsyncRelayDance("sk-sandbox-0001", base_url=sys.argv[1], transport=sys.argv[2])
-
-async def once():
-    return await client.models.list()
-
-loop = asyncio.new_event_loop()
-loop.run_until_complete(once())
-pid = os.fork()
-if not pid:
-    asyncio.run(once())
-    asyncio.run(client.aclose())
-    os._exit(0)
-assert os.waitpid(pid, 0)[1] == 0
-loop.run_until_complete(once())
-loop.run_until_complete(client.aclose())
-loop.close()
-"""
-
-
-def run_program(program: str, sandbox: Sandbox, transport: str) -> subprocess.CompletedProcess[str]:
-    if transport == "aiohttp":
-        pytest.importorskip("aiohttp")
-    sandbox.faults.add(Fault(SUBMIT, stall=True))
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program, sandbox.base_url, transport],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    # In dev mode asyncio says what took long, which on a busy machine anything may.
-    done.stderr = "".join(line for line in done.stderr.splitlines(True) if not line.startswith("Executing "))
-    return done
-
-
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
-def test_a_program_that_never_closes_its_client_ends_without_a_warning(sandbox: Sandbox, transport: str) -> None:
-    done = run_program(PROGRAM, sandbox, transport)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
-def test_a_forked_child_opens_connections_of_its_own(sandbox: Sandbox, transport: str) -> None:
-    done = run_program(FORKING, sandbox, transport)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert sandbox.ledger.accepted(MODELS) == 3
 
 
 def test_a_client_that_was_never_used_leaves_nothing() -> None:

@@ -2,5 +2,14 @@
 
 from ._base import Transport, TransportResponse, WireRequest
 from ._choice import TransportName, build_transport, check_transport
+from ._descriptors import leave_to_parent
 
-__all__ = ["Transport", "TransportName", "TransportResponse", "WireRequest", "build_transport", "check_transport"]
+__all__ = [
+    "Transport",
+    "TransportName",
+    "TransportResponse",
+    "WireRequest",
+    "build_transport",
+    "check_transport",
+    "leave_to_parent",
+]

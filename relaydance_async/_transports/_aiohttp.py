@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,7 @@ from .._sansio.request import BodyStream
 from .._sansio.timeout import Timeout
 from ..errors import RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
+from ._descriptors import break_off, fileno_of
 from ._failures import build_failure
 from ._proxy import proxy_for
 from ._tls import tls_context
@@ -215,6 +217,34 @@ class AiohttpTransport:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    def filenos(self) -> list[int]:
+        """See `Transport`."""
+        found = [fileno_of(transport.get_extra_info("socket")) for transport in self._connections()]
+        return [fileno for fileno in found if fileno >= 0]
+
+    def abort(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See `Transport`."""
+        filenos = self.filenos()
+        for connection in self._connections():
+            with suppress(RuntimeError):  # the loop is closed; a TLS transport knows by then that it is, too
+                connection.abort()
+        break_off(loop, filenos)
+        session, self._session = self._session, None
+        if session is not None:
+            connector: Any = session.connector
+            session.detach()
+            # What its `close()` begins with, without the task that `close()` goes on in. Some releases renamed it.
+            close = getattr(connector, "_close", None) or connector._close_immediately
+            close()
+
+    def _connections(self) -> list[asyncio.Transport]:
+        connector: Any = self._session.connector if self._session is not None else None
+        if connector is None:
+            return []
+        protocols = [*connector._acquired, *(protocol for idle in connector._conns.values() for protocol, _ in idle)]
+        transports = [getattr(protocol, "transport", None) for protocol in protocols]
+        return [transport for transport in transports if transport is not None]
 
 
 async def _pieces(body: bytes | BodyStream) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import Protocol
@@ -116,4 +117,12 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close all connections."""
+        ...
+
+    def filenos(self) -> list[int]:
+        """The descriptors of the open connections."""
+        ...
+
+    def abort(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Break all connections off without awaiting, on a loop of asyncio that may be closed already."""
         ...

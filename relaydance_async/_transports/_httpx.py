@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -73,22 +74,24 @@ class HttpxResponse:
 class HttpxTransport:
     """An `httpx.AsyncClient`, or one of httpx2's: its pool, proxies, hooks and TLS options hold."""
 
-    def __init__(self, client: Any, name: str, *, owned: bool) -> None:
+    def __init__(self, client: Any, name: str, *, pool: SlotPool | None) -> None:
         self._client = client
-        self._owned = owned
+        self._pool = pool
+        self._owned = pool is not None
         self.name = name
 
     @classmethod
     def of_caller(cls, client: Any) -> HttpxTransport:
         """Send with the caller's client, which stays the caller's to close."""
-        return cls(client, f"the caller's {type(client).__module__.partition('.')[0]}.AsyncClient", owned=False)
+        return cls(client, f"the caller's {type(client).__module__.partition('.')[0]}.AsyncClient", pool=None)
 
     @classmethod
     def of_slots(cls, *, max_idle: int) -> HttpxTransport:
         """Send with a client of ours, over a pool of single connections."""
         # The pool reads the proxies of the environment itself.
-        client = httpx.AsyncClient(transport=SlotPool(max_idle=max_idle), trust_env=False)
-        return cls(client, "httpx over a pool of single connections", owned=True)
+        pool = SlotPool(max_idle=max_idle)
+        client = httpx.AsyncClient(transport=pool, trust_env=False)
+        return cls(client, "httpx over a pool of single connections", pool=pool)
 
     async def send(self, request: WireRequest) -> HttpxResponse:
         """See `Transport`."""
@@ -136,6 +139,15 @@ class HttpxTransport:
         """Close the connections of a client of ours."""
         if self._owned:
             await self._client.aclose()
+
+    def filenos(self) -> list[int]:
+        """See `Transport`. The connections of a caller's client are the caller's, across a fork too."""
+        return self._pool.filenos() if self._pool is not None else []
+
+    def abort(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See `Transport`. A caller's client stays open."""
+        if self._pool is not None:
+            self._pool.abort(loop)
 
 
 def _progress_of(request: WireRequest) -> Callable[[str, Any], Awaitable[None]]:

@@ -20,8 +20,9 @@ import httpcore
 import httpx
 
 from ._base import WireRequest
+from ._descriptors import break_off, fileno_of
 from ._proxy import proxy_for
-from ._sockets import AsyncioBackend
+from ._sockets import AsyncioBackend, AsyncioStream
 from ._tls import tls_context
 
 KEEPALIVE_SECONDS = 5.0
@@ -49,7 +50,18 @@ class _Backend(httpcore.AsyncNetworkBackend):
 
     @property
     def connected(self) -> bool:
+        """Whether it ever was."""
         return self._stream is not None
+
+    @property
+    def fileno(self) -> int:
+        """Of its socket; -1 without one."""
+        return fileno_of(self._stream.get_extra_info("socket")) if self._stream is not None else -1
+
+    def abort(self) -> None:
+        """Break its connection off, on a loop of asyncio's kind."""
+        if isinstance(self._stream, AsyncioStream):
+            self._stream.abort()
 
     async def aclose(self) -> None:
         """Close the socket. httpcore leaves it open when its TLS handshake is cancelled under trio."""
@@ -64,9 +76,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        self._stream = stream
-        return stream
+        self._stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        return self._stream
 
     async def sleep(self, seconds: float) -> None:
         await self._backend.sleep(seconds)
@@ -182,6 +193,19 @@ class SlotPool(httpx.AsyncBaseTransport):
     async def _drop(self, slot: _Slot) -> None:
         self._open.discard(slot)
         await slot.close()
+
+    def filenos(self) -> list[int]:
+        """The descriptors of the open connections."""
+        return [slot.backend.fileno for slot in self._open if slot.backend.fileno >= 0]
+
+    def abort(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Break all connections off without awaiting."""
+        filenos = self.filenos()
+        for slot in self._open:
+            slot.backend.abort()
+        break_off(loop, filenos)
+        self._idle.clear()
+        self._open.clear()
 
     async def aclose(self) -> None:
         """Close all connections, those in use too."""

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import httpcore
@@ -43,14 +44,14 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(str(error)) from error
         for option in socket_options or ():
             transport.get_extra_info("socket").setsockopt(*option)
-        return _Stream(protocol)
+        return AsyncioStream(protocol)
 
     async def sleep(self, seconds: float) -> None:
         """See httpcore."""
         await asyncio.sleep(seconds)
 
 
-class _Stream(httpcore.AsyncNetworkStream):
+class AsyncioStream(httpcore.AsyncNetworkStream):
     """One connection. It has one reader and one writer at a time: httpcore sees to that."""
 
     def __init__(self, protocol: _Protocol) -> None:
@@ -82,7 +83,13 @@ class _Stream(httpcore.AsyncNetworkStream):
         if protocol.lost:
             raise httpcore.WriteError(str(protocol.error or "the connection is closed"))
 
+    def abort(self) -> None:
+        """Close it without a goodbye, and without awaiting anything."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._protocol.transport.abort()
+
     async def aclose(self) -> None:
+        """See httpcore."""
         transport = self._protocol.transport
         transport.close()  # says goodbye, where there is TLS
         await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 
@@ -29,3 +30,13 @@ def _make() -> ssl.SSLContext:
             context.set_alpn_protocols(["http/1.1"])
             _context = context
         return _context
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # The thread that held it in the parent does not exist in a child.
+    os.register_at_fork(after_in_child=_renew_lock)

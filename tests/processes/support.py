@@ -1,0 +1,111 @@
+"""Programs that use the client, run in a process of their own with every warning an error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+HEAD = """
+import asyncio, concurrent.futures, gc, multiprocessing, os, signal, sys, threading, time
+import anyio
+from relaydance_async import AsyncRelayDance
+
+def make(**options):
+    return AsyncRelayDance(
+        os.environ["SANDBOX_KEY"], base_url=os.environ["SANDBOX_URL"], transport=os.environ["TRANSPORT"], **options
+    )
+
+client = make()
+
+async def once():
+    assert (await client.models.list()).data
+
+async def several():
+    await asyncio.gather(*(once() for _ in range(5)))
+
+async def open_stream(client, chunks=10_000, delay=0.005):
+    return await client.chat.completions.create(
+        model="grok-4.3",
+        messages=[{"role": "user", "content": "Hi"}],
+        stream=True,
+        extra_body={"sandbox_chunks": chunks, "sandbox_chunk_delay": delay},
+    )
+
+def connections():
+    '''The TCP sockets of this process, by their own addresses.'''
+    import socket
+    found = []
+    for number in map(int, os.listdir("/proc/self/fd")):
+        try:
+            sock = socket.socket(fileno=os.dup(number))
+        except OSError:
+            continue
+        with sock:
+            if sock.family == socket.AF_INET:
+                found.append(sock.getsockname())
+    return found
+"""
+
+
+def environment(base_url: str, key: str, transport: str) -> dict[str, str]:
+    if transport == "aiohttp":
+        pytest.importorskip("aiohttp")
+    return {**os.environ, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, "TRANSPORT": transport}
+
+
+def strict_python(*arguments: str) -> list[str]:
+    return [sys.executable, "-X", "dev", "-W", "error", *arguments]
+
+
+def complaints(stderr: str) -> str:
+    """What a program had to say, but for what dev mode says of steps that took long: on a busy machine any may."""
+    return "".join(line for line in stderr.splitlines(True) if not line.startswith("Executing "))
+
+
+@contextmanager
+def started(
+    program: str, base_url: str, transport: str, *arguments: str, key: str = "sk-sandbox-0001"
+) -> Generator[subprocess.Popen[str]]:
+    """HEAD and the program, in a file, because `multiprocessing` may want to import it. Killed at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "program.py"
+        path.write_text(HEAD + program)
+        with subprocess.Popen(
+            strict_python(str(path), *arguments),
+            env=environment(base_url, key, transport),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+
+def run_program(program: str, base_url: str, transport: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run HEAD and the program to its end."""
+    with started(program, base_url, transport, *arguments) as process:
+        stdout, stderr = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, complaints(stderr))
+
+
+def next_line(process: subprocess.Popen[str]) -> str:
+    """Of its standard output."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def tell(process: subprocess.Popen[str], line: str) -> None:
+    """Write to its standard input."""
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
