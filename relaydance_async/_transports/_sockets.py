@@ -91,9 +91,10 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
     async def aclose(self) -> None:
         """See httpcore."""
         transport = self._protocol.transport
-        transport.close()  # says goodbye, where there is TLS
-        await asyncio.sleep(0)
-        transport.abort()
+        if not transport.is_closing():
+            transport.close()  # says goodbye, where there is TLS
+            transport.abort()
+            await asyncio.sleep(0)  # then the socket is closed
 
     async def start_tls(
         self,
