@@ -6,7 +6,8 @@ import ipaddress
 import os
 import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
@@ -119,13 +120,14 @@ class _PartFile:
         if expected is not None and self.size != expected:
             raise APIConnectionError(f"{self.size} of {expected} bytes came", retryable=True)
 
-    async def _write(self, pieces: AsyncIterator[bytes]) -> None:
+    async def _write(self, pieces: AsyncGenerator[bytes, None]) -> None:
         try:
-            async for piece in pieces:
-                self._check(self.size + len(self._buffer) + len(piece))
-                self._buffer += piece
-                if len(self._buffer) >= _WRITE_BYTES:
-                    await anyio.to_thread.run_sync(self._flush)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    self._check(self.size + len(self._buffer) + len(piece))
+                    self._buffer += piece
+                    if len(self._buffer) >= _WRITE_BYTES:
+                        await anyio.to_thread.run_sync(self._flush)
         finally:
             # At most 1 MiB: what has come is kept, whatever ended the transfer.
             self._flush()
