@@ -136,6 +136,13 @@ def torture(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Makes 200,000 requests and 10,000 waits in one process, and prints what it holds before and after."""
+    install(session, "test")
+    session.run("pytest", "-m", "soak", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measures the client against its peers."""
     install(session, "bench")

@@ -161,7 +161,10 @@ class AsyncRelayDance:
         return Account(self._controller, self._options)
 
     async def aclose(self) -> None:
-        """Close the connections of the running loop. Streams and calls under way break. It can be used again."""
+        """Close the connections of the running loop, also when it is cancelled meanwhile.
+
+        Streams and calls under way break. The client can be used again.
+        """
         if self._owner:
             await self._runtimes.aclose()
 

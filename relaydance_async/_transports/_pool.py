@@ -208,10 +208,13 @@ class SlotPool(httpx.AsyncBaseTransport):
         self._open.clear()
 
     async def aclose(self) -> None:
-        """Close all connections, those in use too."""
+        """Close all connections, those in use too, however often the caller is cancelled meanwhile."""
         self._idle.clear()
-        while self._open:
-            await self._open.pop().close()
+        slots, self._open = self._open, set()
+        # In tasks of their own: `Task.cancel` breaks through a shielded scope, but not out of a task group.
+        async with anyio.create_task_group() as group:
+            for slot in slots:
+                group.start_soon(slot.close)
 
 
 class _SlotStream(httpx.AsyncByteStream):

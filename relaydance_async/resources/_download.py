@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
@@ -91,6 +93,8 @@ class _PartFile:
         self._path = target.with_name(f"{target.name}.{_clean(task_id)}.part")
         self._file: BinaryIO = self._path.open("ab")
         self.size = self._file.tell()
+        self._buffer = bytearray()
+        self._flushing = threading.Lock()
         self.headers: dict[str, str] = {"accept": "*/*", "accept-encoding": "identity"}
         """Of the next attempt: the controller reads them anew for each."""
         self._ask_for_rest()
@@ -116,22 +120,25 @@ class _PartFile:
         if expected is not None and self.size != expected:
             raise APIConnectionError(f"{self.size} of {expected} bytes came", retryable=True)
 
-    async def _write(self, pieces: AsyncIterator[bytes]) -> None:
-        buffer = bytearray()
+    async def _write(self, pieces: AsyncGenerator[bytes, None]) -> None:
         try:
-            async for piece in pieces:
-                self._check(self.size + len(buffer) + len(piece))
-                buffer += piece
-                if len(buffer) >= _WRITE_BYTES:
-                    data, buffer = buffer, bytearray()
-                    await anyio.to_thread.run_sync(self._append, data)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    self._check(self.size + len(self._buffer) + len(piece))
+                    self._buffer += piece
+                    if len(self._buffer) >= _WRITE_BYTES:
+                        await anyio.to_thread.run_sync(self._flush)
         finally:
             # At most 1 MiB: what has come is kept, whatever ended the transfer.
-            self._append(buffer)
+            self._flush()
 
-    def _append(self, data: bytes | bytearray) -> None:
-        self._file.write(data)
-        self.size += len(data)
+    def _flush(self) -> None:
+        # A cancelled transfer may leave a thread in here, or one that comes only after the file was closed.
+        with self._flushing:
+            data, self._buffer = self._buffer, bytearray()
+            if data:
+                self._file.write(data)
+                self.size += len(data)
 
     def restart(self) -> None:
         """Forget what has come."""

@@ -7,7 +7,9 @@ import json
 import mimetypes
 import os
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -27,12 +29,14 @@ FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable
 """A path, the bytes themselves, a binary file, or an asynchronous iterator of bytes."""
 
 
-async def build_upload(
+@asynccontextmanager
+async def open_upload(
     path: str,
     files: list[tuple[str, FileInput, str | None, str | None]],
     fields: Mapping[str, Any] | None = None,
-) -> PreparedRequest:
-    """A billed multipart POST.
+) -> AsyncGenerator[PreparedRequest, None]:
+    """A billed multipart POST. The files that sending it has opened are closed at the end, not only when the garbage
+    is collected: the error of a broken or cancelled call holds on to the iterators that read them.
 
     Args:
         path: of the endpoint.
@@ -44,16 +48,18 @@ async def build_upload(
         InvalidInputError: a file that isn't there, is empty or can't be read as bytes.
     """
     parts: list[tuple[str, str, str, BodyStream]] = []
+    opened = ExitStack()
     for name, content, filename, media_type in files:
         known_as = filename or _name_of(content)
         kind = media_type or mimetypes.guess_type(known_as)[0] or "application/octet-stream"
-        parts.append((name, known_as, kind, await _body_of(content)))
+        parts.append((name, known_as, kind, await _body_of(content, opened)))
     texts = [(name, _as_field(value)) for name, value in (fields or {}).items() if value is not None]
     body, content_type = build_multipart(texts, parts, boundary=secrets.token_hex(16))
     headers = {"content-type": content_type}
     if body.length is not None:
         headers["content-length"] = str(body.length)
-    return PreparedRequest("POST", path, RetrySafety.BILLED, body, headers)
+    with opened:
+        yield PreparedRequest("POST", path, RetrySafety.BILLED, body, headers)
 
 
 def _as_field(value: object) -> str:
@@ -75,9 +81,9 @@ def _is_text(file: object) -> bool:
     return isinstance(file, io.TextIOBase)
 
 
-async def _body_of(content: FileInput) -> BodyStream:
+async def _body_of(content: FileInput, opened: ExitStack) -> BodyStream:
     if isinstance(content, str | os.PathLike):
-        return await _path_body(Path(content))
+        return await _path_body(Path(content), opened)
     if isinstance(content, bytes | bytearray | memoryview):
         return _bytes_body(bytes(content))
     if isinstance(content, AsyncIterable):
@@ -92,7 +98,7 @@ async def _body_of(content: FileInput) -> BodyStream:
     )
 
 
-async def _path_body(path: Path) -> BodyStream:
+async def _path_body(path: Path, opened: ExitStack) -> BodyStream:
     try:
         status = await anyio.Path(path).stat()
         if not await anyio.Path(path).is_file():
@@ -102,11 +108,37 @@ async def _path_body(path: Path) -> BodyStream:
     _check_not_empty(status.st_size)
 
     async def pieces() -> AsyncIterator[bytes]:
-        async with await anyio.open_file(path, "rb") as file:
-            while piece := await file.read(PIECE):
-                yield piece
+        reader = _PathReader(path)
+        opened.callback(reader.close)
+        while piece := await anyio.to_thread.run_sync(reader.read):
+            yield piece
+        reader.close()
 
     return BodyStream(pieces, status.st_size)
+
+
+class _PathReader:
+    """A file that is opened and read in threads. A cancelled caller can close it while one is still in there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def read(self) -> bytes:
+        with self._lock:
+            if self._closed:
+                return b""
+            if self._file is None:
+                self._file = self._path.open("rb")
+            return self._file.read(PIECE)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._file is not None:
+                self._file.close()
 
 
 def _bytes_body(content: bytes) -> BodyStream:

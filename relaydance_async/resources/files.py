@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..models.files import UploadedFile
 from ._resource import Resource
-from ._upload import FileInput, build_upload
+from ._upload import FileInput, open_upload
 
 
 class Files(Resource):
@@ -28,5 +28,5 @@ class Files(Resource):
 
         Cancelling it closes the connection; the gateway may or may not have stored the file.
         """
-        request = await build_upload("/files", [("file", file, filename, media_type)])
-        return await self._call(request, UploadedFile)
+        async with open_upload("/files", [("file", file, filename, media_type)]) as request:
+            return await self._call(request, UploadedFile)

@@ -9,7 +9,7 @@ from .._sansio.request import with_query
 from ..errors import InvalidInputError
 from ..models.images import ImageParams, ImagesResponse
 from ._resource import Resource, apply_call_options, require_text, split_call_options
-from ._upload import FileInput, build_upload
+from ._upload import FileInput, open_upload
 
 
 class Images(Resource):
@@ -68,5 +68,6 @@ class Images(Resource):
         if mask is not None:
             files.append(("mask", mask, None, None))
         fields = {"model": model, "prompt": prompt, **body, **call_options.get("extra_body", {})}
-        request = await build_upload(with_query("/images/edits", call_options.get("extra_query")), files, fields)
-        return await self._call(request, ImagesResponse, apply_call_options(self._options, call_options))
+        path = with_query("/images/edits", call_options.get("extra_query"))
+        async with open_upload(path, files, fields) as request:
+            return await self._call(request, ImagesResponse, apply_call_options(self._options, call_options))

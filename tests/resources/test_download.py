@@ -21,7 +21,7 @@ from relaydance_async import (
     VideoTask,
 )
 from relaydance_async.resources._download import _PartFile  # pyright: ignore[reportPrivateUsage]
-from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox, TaskPlan, TaskScript
+from relaydance_async.sandbox import Fault, Sandbox, TaskPlan, TaskScript
 from relaydance_async.sandbox._clip import clip_pieces
 from tests.resources.support import CLIP, CLIPS, CONTENT, FETCH, Bench, permits_in_use
 
@@ -466,32 +466,27 @@ async def test_an_error_of_the_api_instead_of_the_clip_is_not_saved_as_one(bench
 
 
 async def test_cancelling_leaves_the_part_and_a_later_download_goes_on(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    studio = await open_studio(bench)
     target = tmp_path / "clip.mp4"
-    arrived = anyio.Event()
     check = _PartFile._check  # pyright: ignore[reportPrivateUsage]
+    with anyio.CancelScope() as scope:
 
-    def watch(self: _PartFile, size: int) -> None:
-        check(self, size)
-        if size < SIZE:
-            arrived.set()
+        def cancel_on_the_first_piece(self: _PartFile, size: int) -> None:
+            check(self, size)
+            if size < SIZE:  # the whole is announced first
+                scope.cancel()
 
-    monkeypatch.setattr(_PartFile, "_check", watch)
-    # The first piece, and then half a minute of silence.
-    with FaultyProxy(studio.sandbox.cdn_url, [ConnectionFault("drip", after_bytes=100_000, interval=30)]) as proxy:
-        task = studio.task.model_copy(update={"url": f"{proxy.root_url}/clips/{studio.task.task_id}.mp4"})
-        async with anyio.create_task_group() as group:
-            group.start_soon(studio.client.video.download, task, target)
-            await arrived.wait()
-            group.cancel_scope.cancel()
+        with monkeypatch.context() as patch:
+            patch.setattr(_PartFile, "_check", cancel_on_the_first_piece)
+            await studio.client.video.download(studio.task, target)
+    assert scope.cancelled_caught
     assert await permits_in_use(studio.client) == 0
     assert_nothing_final(tmp_path)
     assert 0 < studio.part(target).stat().st_size < SIZE
     assert clip_of(studio).startswith(studio.part(target).read_bytes())
     assert_whole(await studio.client.video.download(studio.task, target), studio)
-    assert studio.fetches[-1] == 206
+    assert studio.fetches == [200, 206]
 
 
 async def test_many_downloads_at_once_each_get_their_own_clip(bench: Bench, tmp_path: Path) -> None:
