@@ -290,7 +290,7 @@ async def check_receive(stage: Stage, outcome: Outcome) -> None:
 
 
 async def check_listeners(stage: Stage, outcome: Outcome) -> None:
-    assert receiver_of(stage)._listeners == {}
+    assert receiver_of(stage)._mailboxes == {}
     await check_wait(stage, outcome)
 
 
@@ -308,7 +308,7 @@ async def deliver(stage: Stage) -> Any:
     async def answer(message: Any) -> None:
         await anyio.lowlevel.checkpoint()
 
-    scope = {"type": "http", "method": "POST", "query_string": query.encode()}
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "query_string": query.encode(), "headers": []}
     await WebhookApp(receiver_of(stage), on_task)(scope, take, answer)
 
 
