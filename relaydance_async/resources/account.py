@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from .._sansio.request import build_get
-from ..errors import (
-    APIStatusError,
-    AuthenticationError,
-    NotFoundError,
-    RateLimitError,
-    ResponseDecodeError,
-    ServerError,
-)
+from ..errors import APIStatusError, AuthenticationError, NotFoundError, RelayDanceError, ResponseDecodeError
 from ..models.account import Balance, BillingUsage, Subscription, TokenUsage
 from ._resource import Resource
-
-_SAYS_NOTHING_OF_THE_OFFER = (AuthenticationError, RateLimitError, ServerError)
 
 
 class Account(Resource):
@@ -29,18 +20,22 @@ class Account(Resource):
         try:
             # Without the final slash the gateway redirects.
             return (await self._call(build_get("/api/usage/token/"), TokenUsage)).balance()
-        except _SAYS_NOTHING_OF_THE_OFFER:
-            raise
-        except (APIStatusError, ResponseDecodeError):
-            return await self._billing()
+        except (APIStatusError, ResponseDecodeError) as error:
+            if _says_nothing_of_the_offer(error):
+                raise
+        return await self._billing()
 
     async def _billing(self) -> Balance:
         try:
             subscription = await self._call(build_get("/dashboard/billing/subscription"), Subscription)
             usage = await self._call(build_get("/dashboard/billing/usage"), BillingUsage)
-        except _SAYS_NOTHING_OF_THE_OFFER:
-            raise
         except (APIStatusError, ResponseDecodeError) as error:
+            if _says_nothing_of_the_offer(error):
+                raise
             message = "this gateway doesn't offer the balance over its API; the console shows it"
             raise NotFoundError(message, meta=error.meta, code=error.code) from None
         return usage.balance(subscription)
+
+
+def _says_nothing_of_the_offer(error: RelayDanceError) -> bool:
+    return isinstance(error, AuthenticationError) or error.retryable

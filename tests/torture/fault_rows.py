@@ -407,10 +407,8 @@ def _of_download(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
 def _of_balance(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
     """A form of the balance that is not offered is not the only one."""
     offered = (AuthenticationError, RateLimitError, ServerError, APIConnectionError)
-    if outcome.error is None or row.retried == "safe" or issubclass(outcome.error, offered):
+    if outcome.error is None or row.retried != "never" or issubclass(outcome.error, offered):
         return outcome
-    if row.retried == "always":  # each of the two forms in turn
-        return replace(outcome, error=NotFoundError, attempts=2 * MAX_ATTEMPTS - 1, seen=2 * MAX_ATTEMPTS)
     if moment == "first":
         return replace(outcome, error=None, seen=3, accepted=3 if row.ledger == "accepted" else 2)
     return replace(outcome, error=NotFoundError, seen=2, accepted=2 if row.ledger == "accepted" else 0)
