@@ -91,7 +91,7 @@ class Attempt:
     garbage collector, which at thousands in flight costs more than all else.
     """
 
-    __slots__ = ("_clock", "_records", "_request", "_response", "_started", "number", "wire")
+    __slots__ = ("_clock", "_records", "_request", "_response", "_started", "number", "passed_at", "wire")
 
     def __init__(self, request: PreparedRequest, records: list[AttemptRecord], number: int, clock: Clock) -> None:
         self._request = request
@@ -100,6 +100,8 @@ class Attempt:
         self._started = clock.monotonic()
         self._response: TransportResponse | None = None
         self.number: int = number
+        self.passed_at: float = 0.0
+        """When it passed the gate."""
         self.wire: WireRequest | None = None
 
     @property
@@ -286,14 +288,14 @@ class Controller:
                 runtime.permits.grow()
             return result
         if not call.request.is_foreign:
-            self._learn_from(failure, runtime.permits)
+            self._learn_from(failure, attempt, runtime.permits)
         raise _completed(failure, call, attempt)
 
     async def _admitted(self, call: Call[T], attempt: Attempt, runtime: Runtime) -> T:
         await runtime.permits.acquire()
         try:
             if not call.request.is_foreign:
-                await self._pass_gate(call, runtime.permits)
+                attempt.passed_at = await self._pass_gate(call, runtime.permits)
             wire = attempt.wire = self._build_wire(call)
             response = await runtime.transport.send(wire)
         except BaseException:
@@ -311,7 +313,7 @@ class Controller:
             else:
                 await exchange.aclose()
 
-    async def _pass_gate(self, call: Call[Any], permits: Permits) -> None:
+    async def _pass_gate(self, call: Call[Any], permits: Permits) -> float:
         pause, left = self._gate.remaining(), call.time_left()
         if pause and left is not None and pause >= left:
             raise RateLimitError(
@@ -319,7 +321,7 @@ class Controller:
                 retry_after=pause,
                 retryable=True,
             )
-        await self._gate.wait(permits.turn)
+        return await self._gate.wait(permits.turn)
 
     def _build_wire(self, call: Call[Any]) -> WireRequest:
         request, options = call.request, call.options
@@ -338,10 +340,10 @@ class Controller:
         meta = exchange.attempt.meta()
         return decode_status_error(meta, body, retry_after=parse_retry_after(meta.headers, self.clock.now()))
 
-    def _learn_from(self, error: RelayDanceError, permits: Permits) -> None:
+    def _learn_from(self, error: RelayDanceError, attempt: Attempt, permits: Permits) -> None:
         if isinstance(error, RateLimitError) and error.status_code is not None:
-            if self._gate.refused(error.retry_after if error.retry_after is not None else _COOL_DOWN):
-                permits.shrink()
+            retry_after = error.retry_after if error.retry_after is not None else _COOL_DOWN
+            self._gate.refused(retry_after, attempt.passed_at)
         elif isinstance(error, ServerError) and error.code is not None and error.code.endswith("_overloaded"):
             permits.shrink()
 

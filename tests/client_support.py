@@ -140,6 +140,12 @@ def client_of(sandbox: Sandbox, clock: QuickClock | HandClock | None = None, **o
     return AsyncRelayDance(sandbox.api_key, **options)
 
 
+def open_gate(client: AsyncRelayDance) -> None:
+    """As it is after the first calls: for tests of many calls on a clock that stands still."""
+    gate = client._controller._gate
+    gate._rate, gate._starting = None, False
+
+
 async def permits_of(client: AsyncRelayDance) -> Permits:
     """The permits of the running loop."""
     return (await client._runtimes.current()).permits

@@ -2,10 +2,11 @@
 
 The gateway publishes no rate limit, so it is found out:
 
-1. Before any 429 the gate is open, and all but free.
+1. The first calls of a client pass at a pace that doubles with every few of them (TCP's slow start), so that a first
+   429 comes back before all have left. If none does, the gate is then open, and all but free.
 2. The first 429 closes it for `Retry-After`: all calls wait, instead of collecting a 429 each.
-3. Then calls pass one by one, at a rate that begins with what was accepted in the second before and doubles every
-   quarter of a second, until two 429s come close together (a lone one is somebody else's). What was accepted meanwhile,
+3. Then calls pass one by one, at a rate that begins with what was accepted in the second before and doubles six times a
+   second, until two 429s come close together (a lone one is somebody else's). What was accepted meanwhile,
    by the time it took, is a first guess at the limit.
 4. From there on each second is a trial: refusals lower the rate to what was accepted, a second without one raises it a
    little, and more after several. The refused call waits its own `Retry-After`; the others only slow down, unless most
@@ -20,14 +21,18 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+_START = 200.0
+"""Calls a second that a client begins with."""
+_AT_ONCE = 10
+"""Calls that may begin together all the same, then."""
+_DOUBLING = 25
+"""Calls in which that pace doubles; so it holds the 100th call back by 0.17 s, and none after 0.18 s."""
 _WINDOW = 1.0
 """Seconds of a trial."""
-_RAMP = 16.0
+_RAMP = 64.0
 """Growth in a second while the limit is being looked for."""
 _NEAR = 0.25
 """Seconds between two 429s that confirm each other."""
-_ECHO = 0.05
-"""Seconds; a 429 so soon after a change of the pace answers what was sent before it."""
 _GUESS = 1.15
 _BELOW = 0.98
 _GROWTH = 0.02
@@ -52,7 +57,8 @@ class Gate:
         self._sleep = sleep
         self._opens_at = 0.0
         self._closed = False
-        self._rate: float | None = None  # calls a second; None: unlimited
+        self._rate: float | None = _START  # calls a second; None: unlimited
+        self._starting = True
         self._ramping = False
         self._grown_at = 0.0
         self._next_at = 0.0
@@ -70,46 +76,52 @@ class Gate:
         """Seconds until attempts may begin again; 0 when they may."""
         return max(0.0, self._opens_at - self._monotonic()) if self._closed else 0.0
 
-    async def wait(self, turn: anyio.Lock) -> None:
+    async def wait(self, turn: anyio.Lock) -> float:
         """Return when the attempt may begin. Cancellation leaves nothing behind.
 
         Args:
             turn: of the running loop. Only its holder sleeps; so the pace may change at any time for all the others.
+
+        Returns:
+            The time at which it passed, to be given to `refused`.
         """
-        if self._rate is None and not self._closed:
-            self._count_pass(self._monotonic())
-            return
+        if self._rate is None and not self._closed and not turn.locked():  # nobody is overtaken
+            now = self._monotonic()
+            self._count_pass(now)
+            return now
         async with turn:
             while (left := self.remaining() or self._until_next()) > 0:
                 await self._sleep(left)
             if self._rate is not None:
                 self._next_at += 1 / self._rate
             self._passed += 1
+            if self._starting and self._rate is not None:
+                self._rate *= 2 ** (1 / _DOUBLING)
+            return self._monotonic()
 
-    def refused(self, retry_after: float) -> bool:
+    def refused(self, retry_after: float, passed_at: float) -> None:
         """An attempt was refused by the rate limit.
 
-        Returns:
-            Whether that is news: the other refusals of the same volley are not.
+        Args:
+            retry_after: seconds that it asks for.
+            passed_at: when the attempt passed.
         """
         now = self._monotonic()
+        if self._rate is not None and not (self._closed or self._starting) and passed_at < self._counted_from:
+            return  # it says nothing of the pace as it is now
         near = now - self._refused_at < _NEAR
         self._refused_at = now
-        if self._rate is not None and not self._ramping and now - self._counted_from < _ECHO:
-            return False
         self._refused += 1
         if self._closed:
             self._opens_at = max(self._opens_at, now + retry_after)
-            return False
-        if self._rate is None:
+        elif self._rate is None or self._starting:
+            self._starting = False
             self._close(now + retry_after)
-            return True
-        if self._ramping:
-            return near and self._settle(now)
-        if self._refused >= _ENOUGH:
+        elif self._ramping:
+            if near:
+                self._settle(now)
+        elif self._refused >= _ENOUGH:
             self._rate = self._end_trial(self._rate, now, retry_after)
-            return True
-        return False
 
     def _count_pass(self, now: float) -> None:
         if now - self._counted_from > _WINDOW:
@@ -130,14 +142,13 @@ class Gate:
         self._grown_at = self._next_at = now
         self._begin_count(now)
 
-    def _settle(self, now: float) -> bool:
+    def _settle(self, now: float) -> None:
         """The ramp has met the limit: this much was accepted, in this time."""
         took = max(now - self._counted_from, 1e-3)
         # Rather too high, which the first trial shows, than too low, which takes many to make up for.
         self._rate = _GUESS * max(1.0, self._passed - self._refused) / took
         self._ramping, self._good_trials = False, 0
         self._begin_count(now)
-        return True
 
     def _end_trial(self, rate: float, now: float, retry_after: float) -> float:
         """The rate after a trial of this one; or the gate closes."""
@@ -162,14 +173,17 @@ class Gate:
         rate = self._rate
         if rate is None:
             return 0.0
-        if self._ramping:
+        if self._starting:
+            self._next_at = max(self._next_at, now - _AT_ONCE / rate)
+        elif self._ramping:
             rate *= _RAMP ** min(max(now - self._grown_at, 0.0), _WINDOW)
             self._grown_at = now
         elif now - self._counted_from >= _WINDOW:
             rate = self._end_trial(rate, now, 0.0)
         if rate > _FORGET:
-            self._rate, self._ramping = None, False
+            self._rate, self._ramping, self._starting = None, False, False
             return 0.0
         self._rate = rate
-        self._next_at = max(self._next_at, now - _CATCH_UP)
+        if not self._starting:
+            self._next_at = max(self._next_at, now - _CATCH_UP)
         return self._next_at - now

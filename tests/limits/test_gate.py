@@ -39,7 +39,34 @@ def gate(time: Time) -> Gate:
     return Gate(time.monotonic, time.sleep)
 
 
+async def open_up(gate: Gate, time: Time) -> None:
+    """Pass the first calls of a client, none of which is refused."""
+    while gate.rate is not None:
+        await gate.wait(anyio.Lock())
+    time.sleeps.clear()
+
+
+async def test_the_first_calls_pass_ever_faster_until_the_gate_is_open(time: Time, gate: Gate) -> None:
+    passed: list[float] = []
+    while gate.rate is not None:
+        await gate.wait(anyio.Lock())
+        passed.append(time.at - 50)
+    assert passed[9] == passed[0] == 0
+    assert passed[99] == pytest.approx(0.13, abs=0.02)
+    gaps = [after - before for before, after in pairwise(passed[12:])]
+    assert gaps == sorted(gaps, reverse=True)
+    assert passed[-1] < 0.2
+
+
+async def test_a_trickle_of_first_calls_waits_for_nothing(time: Time, gate: Gate) -> None:
+    for _ in range(300):
+        await gate.wait(anyio.Lock())
+        time.at += 0.01
+    assert time.sleeps == []
+
+
 async def test_an_open_gate_costs_no_wait(time: Time, gate: Gate) -> None:
+    await open_up(gate, time)
     for _ in range(1000):
         await gate.wait(anyio.Lock())
     assert time.sleeps == []
@@ -47,16 +74,22 @@ async def test_an_open_gate_costs_no_wait(time: Time, gate: Gate) -> None:
 
 
 async def test_a_refusal_closes_it_for_as_long_as_was_asked(time: Time, gate: Gate) -> None:
-    assert gate.refused(5.0)
+    gate.refused(5.0, time.at)
     assert gate.remaining() == 5.0
     await gate.wait(anyio.Lock())
     assert time.sleeps == [5.0]
     assert gate.remaining() == 0.0
 
 
-async def test_the_other_refusals_of_a_volley_are_no_news_but_may_lengthen_the_pause(time: Time, gate: Gate) -> None:
-    assert gate.refused(5.0)
-    assert [gate.refused(2.0), gate.refused(7.0), gate.refused(3.0)] == [False, False, False]
+async def test_a_refusal_closes_an_open_gate_too(time: Time, gate: Gate) -> None:
+    await open_up(gate, time)
+    gate.refused(5.0, time.at)
+    assert gate.remaining() == 5.0
+
+
+async def test_the_other_refusals_of_a_volley_may_lengthen_the_pause(time: Time, gate: Gate) -> None:
+    for asked in (5.0, 2.0, 7.0, 3.0):
+        gate.refused(asked, time.at)
     assert gate.remaining() == 7.0
 
 
@@ -65,16 +98,16 @@ async def test_a_pause_that_grows_while_somebody_waits_is_waited_out(time: Time)
         await time.sleep(seconds)
         if len(time.sleeps) == 1:
             time.at -= 0.5
-            longer.refused(3.0)
+            longer.refused(3.0, time.at)
 
     longer = Gate(time.monotonic, sleep)
-    longer.refused(1.0)
+    longer.refused(1.0, time.at)
     await longer.wait(anyio.Lock())
     assert time.sleeps == [1.0, 3.0]
 
 
 async def test_after_the_pause_calls_pass_ever_faster_until_the_gate_is_open_again(time: Time, gate: Gate) -> None:
-    gate.refused(1.0)
+    gate.refused(1.0, time.at)
     turn = anyio.Lock()
     passed: list[float] = []
     for _ in range(20):
@@ -100,7 +133,7 @@ async def test_cancelling_the_one_whose_turn_it_is_lets_the_next_have_it(time: T
 
     turn = anyio.Lock()
     closed = Gate(time.monotonic, sleep)
-    closed.refused(5.0)
+    closed.refused(5.0, time.at)
     first = anyio.CancelScope()
 
     async def wait_first() -> None:

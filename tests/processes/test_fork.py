@@ -166,7 +166,7 @@ async def main():
     held = await open_stream(client)
     waiting = [asyncio.ensure_future(client.models.list()) for _ in range(3)]
     await asyncio.sleep(0.01)
-    client._controller._gate.refused(0.05)  # a 429 came: the gate is closed, and somebody holds the turn
+    client._controller._gate.refused(0.05, 0.0)  # a 429 came: the gate is closed, and somebody holds the turn
     pid = os.fork()
     if not pid:
         signal.alarm(20)

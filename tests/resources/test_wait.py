@@ -28,6 +28,7 @@ from relaydance_async._config import Clock
 from relaydance_async._sansio.polling import windows
 from relaydance_async._transports import WireRequest
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, TaskPlan, TaskScript
+from tests.client_support import open_gate
 from tests.resources.support import CLIP, FETCH, SUBMIT, Bench, Pace, permits_in_use, runtime_of
 
 pytestmark = pytest.mark.anyio
@@ -400,6 +401,7 @@ async def test_2000_waits_at_once_are_spread_evenly_and_hold_no_permit_asleep(mo
     finished: list[str] = []
     async with AsyncRelayDance("sk-1", base_url="http://127.0.0.1:1/v1", _clock=clock, max_concurrency=50) as client:
         permits = (await runtime_of(client)).permits
+        open_gate(client)
 
         async def wait(number: int) -> None:
             finished.append((await client.video.wait(f"task_{number}")).task_id)
