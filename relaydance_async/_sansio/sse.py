@@ -34,10 +34,8 @@ class SSEParser:
         self._max = max_event_bytes
         self._bom: bytes | None = b""  # what may be the start of a byte order mark; None once that is settled
         self._after_cr = False  # an LF that comes now belongs to the CR before it
-        self._pending: list[bytes] = []  # an unfinished line, in pieces: joined once, when it ends
-        self._pending_size = 0
-        self._data: list[bytes] = []
-        self._data_size = 0
+        self._pending = bytearray()  # an unfinished line
+        self._data: bytes | bytearray | None = None  # of the unfinished event; its first line as it is
         self._event: str | None = None
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
@@ -62,9 +60,12 @@ class SSEParser:
         self._after_cr = chunk.endswith(b"\r")
         lines = _LINE_END.split(chunk) if b"\r" in chunk else chunk.split(b"\n")
         if len(lines) > 1 and self._pending:
-            lines[0] = b"".join((*self._pending, lines[0]))
-            self._pending, self._pending_size = [], 0
-        self._hold(lines.pop())
+            lines[0] = bytes(self._pending + lines[0])
+            self._pending = bytearray()
+        if lines[-1]:
+            self._pending += lines[-1]
+            self._check(self._pending)
+        lines.pop()
         return lines
 
     def _without_bom(self, start: bytes) -> bytes:
@@ -74,26 +75,28 @@ class SSEParser:
         self._bom = None
         return start.removeprefix(_BOM)
 
-    def _hold(self, piece: bytes) -> None:
-        if not piece:
-            return
-        self._pending.append(piece)
-        self._pending_size += len(piece)
-        self._check(self._pending_size)
-
     def _take(self, line: bytes, events: list[ServerSentEvent]) -> None:
         if not line:
-            if self._data:
-                events.append(ServerSentEvent(b"\n".join(self._data), self._event))
-            self._data, self._data_size, self._event = [], 0, None
-        elif line.startswith(b"data:") or line == b"data":
-            value = line[6:] if line[5:6] == b" " else line[5:]
-            self._data.append(value)
-            self._data_size += len(value) + 1
-            self._check(self._data_size)
+            if self._data is not None:
+                events.append(ServerSentEvent(bytes(self._data), self._event))
+            self._data = self._event = None
+            return
+        self._check(line)
+        if line.startswith(b"data:") or line == b"data":
+            self._add_data(line[6:] if line[5:6] == b" " else line[5:])
         elif line.startswith(b"event:") or line == b"event":
             self._event = line[6:].removeprefix(b" ").decode("utf-8", "replace") or None
 
-    def _check(self, size: int) -> None:
-        if size > self._max:
+    def _add_data(self, value: bytes) -> None:
+        if self._data is None:
+            self._data = value
+            return
+        if isinstance(self._data, bytes):
+            # Pieces in a list would take many times their size.
+            self._data = bytearray(self._data)
+        self._data += b"\n" + value
+        self._check(self._data)
+
+    def _check(self, held: bytes | bytearray) -> None:
+        if len(held) > self._max:
             raise StreamError(f"an event of the stream is larger than {self._max} bytes")
