@@ -30,13 +30,19 @@ def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: i
         expires_at: Unix time in seconds.
 
     Raises:
-        InvalidInputError: the URL is not an absolute one.
+        InvalidInputError: the URL is not an absolute one, or the reference holds lone surrogates.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InvalidInputError(f"the callback URL {url!r} is none: {error}") from None
     if parts.scheme not in ("https", "http") or not parts.netloc:
         raise InvalidInputError(f"a callback URL is absolute, unlike {url!r}")
     token = _sign(secret, reference, str(expires_at))
-    ours = urlencode({_REFERENCE: reference, _EXPIRES: str(expires_at), _TOKEN: token})
+    try:
+        ours = urlencode({_REFERENCE: reference, _EXPIRES: str(expires_at), _TOKEN: token})
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"the reference {reference!r} holds characters that no URL can") from None
     return urlunsplit(parts._replace(query=f"{parts.query}&{ours}" if parts.query else ours, fragment=""))
 
 
