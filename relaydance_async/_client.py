@@ -49,7 +49,7 @@ class AsyncRelayDance:
             one loop.
         default_headers: sent with every request to the API.
         on_retry: called with a `RetryEvent` before each wait for a retry; a coroutine function is awaited.
-        max_response_bytes: the largest answer that is read into memory (default 128 MiB).
+        max_response_bytes: the largest answer that is read into memory, streamed or not (default 128 MiB).
         allow_http: send the key over plain http:// to hosts other than loopback.
 
     Raises:

@@ -10,7 +10,7 @@ import anyio
 from pydantic import ValidationError
 
 from .._controller import Exchange
-from .._sansio.decode import build_error_in
+from .._sansio.decode import build_error_in, repair
 from .._sansio.envelope import BODY_KEPT, Envelope, build_status_error, parse_envelope
 from .._sansio.sse import ServerSentEvent, SSEParser
 from ..errors import APIConnectionError, IncompleteStreamError, RelayDanceError, StreamError
@@ -34,7 +34,8 @@ class ChatStream:
     Iteration raises:
         IncompleteStreamError: it ended although a choice never got a `finish_reason` (the gateway sends `[DONE]` also
             when its upstream broke off).
-        StreamError: an `error` event came, or the connection broke; `text` has what had arrived.
+        StreamError: an `error` event came, the connection broke, or the chunks grew beyond `max_response_bytes`; `text`
+            has what had arrived.
         APIStatusError: it was no stream but an error, under the content type of one.
     """
 
@@ -47,6 +48,7 @@ class ChatStream:
         self._builder = CompletionBuilder()
         self._head = b""
         """The first bytes, kept until a chunk comes: they may be no stream at all."""
+        self._taken = 0
         self._ended = False
         self._closed = False
 
@@ -107,18 +109,27 @@ class ChatStream:
                 return
 
     def _decode(self, event: ServerSentEvent) -> ChatCompletionChunk:
+        self._taken += len(event.data)
+        if self._taken > self._exchange.limit:
+            raise StreamError(f"the stream is larger than max_response_bytes={self._exchange.limit}")
         try:
             chunk = ChatCompletionChunk.model_validate_json(event.data)
-        except ValidationError:
-            envelope = parse_envelope(event.data)
-            if envelope is None:
-                raise StreamError(f"the stream holds what is not a chunk: {event.data[:200]!r}") from None
-            raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param) from None
+        except ValidationError as error:
+            chunk = self._second_look(event.data, error)
         extra = chunk.__pydantic_extra__
         if extra and extra.get("error"):
             envelope = parse_envelope(event.data) or Envelope("unknown error")
             raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param)
         self._builder.add(chunk)
+        return chunk
+
+    def _second_look(self, data: bytes, error: ValidationError) -> ChatCompletionChunk:
+        envelope = parse_envelope(data)
+        if envelope is not None:
+            raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param) from None
+        chunk = repair(ChatCompletionChunk, data, error)
+        if chunk is None:
+            raise StreamError(f"the stream holds what is not a chunk: {data[:200]!r}") from None
         return chunk
 
     def _check_whole(self) -> None:
