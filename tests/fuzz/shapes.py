@@ -168,7 +168,7 @@ def _write(value: Any, draw: Draw) -> str:
     if isinstance(value, dict):
         return _write_object(cast(dict[str, Any], value), draw)
     if isinstance(value, list):
-        items: list[Any] = value
+        items = cast(Sequence[Any], value)
         return f"[{', '.join(_write(item, draw) for item in items)}]"
     return json.dumps(value)
 
