@@ -12,6 +12,7 @@ from ._config import (
     USER_AGENT,
     Clock,
     Options,
+    Secret,
     build_endpoint,
     check_max_concurrency,
 )
@@ -73,9 +74,12 @@ class AsyncRelayDance:
         allow_http: bool = False,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
     ) -> None:
+        # A traceback that shows local variables must find it masked in this frame too.
+        secret = None if api_key is None else Secret(api_key)
+        del api_key
         permits = check_max_concurrency(max_concurrency)
         check_transport(transport, http_client)
-        endpoint = build_endpoint(api_key, base_url, allow_http=allow_http)
+        endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
         self._runtimes = Runtimes(
             lambda: Runtime(build_transport(transport, http_client, max_idle=permits), Permits(permits))
         )
@@ -172,7 +176,9 @@ class AsyncRelayDance:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url}>"
+        # Also of a client whose making has failed: a traceback that shows local variables asks for it.
+        address = self.base_url if "_controller" in vars(self) else "not made"
+        return f"<{type(self).__name__} {address}>"
 
 
 def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:

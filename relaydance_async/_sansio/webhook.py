@@ -20,6 +20,13 @@ _REFERENCE, _EXPIRES, _TOKEN = "rd_ref", "rd_exp", "rd_sig"
 _CONTEXT = b"relaydance callback 1"
 
 
+class SigningSecret(bytes):
+    """A secret that tracebacks with local variables show masked."""
+
+    def __repr__(self) -> str:
+        return "SigningSecret('***')"
+
+
 def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: int) -> str:
     """The URL with a token over the reference and the time, as a query string.
 

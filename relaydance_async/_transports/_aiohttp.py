@@ -17,7 +17,7 @@ from .._sansio.request import BodyStream
 from .._sansio.timeout import Timeout
 from ..errors import RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
-from ._failures import build_failure
+from ._failures import build_failure, without_frames
 from ._proxy import proxy_for
 from ._tls import tls_context
 
@@ -110,6 +110,8 @@ class AiohttpTransport:
                 response = await self._upload(request, url, request.body, more)
         except Exception as error:
             failure = build_failure(error, request)
+        except BaseException as error:
+            raise without_frames(error)  # noqa: B904  (it is the same one)
         else:
             return AiohttpResponse(response, request)
         raise failure

@@ -55,6 +55,11 @@ def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     return APIConnectionError(_message(error, sent), retryable=retryable, maybe_accepted=sent)
 
 
+def without_frames(error: BaseException) -> BaseException:
+    """A cancellation on its way out, without the library's frames: a local variable there may be the key."""
+    return error.with_traceback(None)
+
+
 def _timeout_message(name: str, request: WireRequest) -> str:
     timeout = request.timeout
     return _TIMEOUTS[name].format(connect=timeout.connect, read=timeout.read, write=timeout.write)

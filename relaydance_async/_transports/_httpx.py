@@ -11,7 +11,7 @@ import httpx
 from .._sansio.request import BodyStream
 from ..errors import RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
-from ._failures import build_failure
+from ._failures import build_failure, without_frames
 from ._pool import SENT_MARK, SlotPool
 
 CLOSE_SECONDS = 2.0
@@ -90,6 +90,8 @@ class HttpxTransport:
             response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
             failure = build_failure(error, request)
+        except BaseException as error:
+            raise without_frames(error)  # noqa: B904  (it is the same one)
         else:
             return HttpxResponse(response, request)
         raise failure

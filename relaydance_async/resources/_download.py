@@ -13,8 +13,9 @@ from urllib.parse import urljoin, urlsplit
 import anyio
 import anyio.to_thread
 
-from .._config import Options, is_loopback
+from .._config import Options
 from .._controller import Controller, Exchange
+from .._sansio.addresses import is_loopback
 from .._sansio.decode import build_error_in
 from .._sansio.request import PreparedRequest, path_segment
 from ..errors import APIConnectionError, APIStatusError, DownloadError, RelayDanceError, ResponseDecodeError
