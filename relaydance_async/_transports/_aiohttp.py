@@ -6,6 +6,7 @@ It is used without httpx's request and response in between, which cost as much a
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from .._sansio.addresses import check_public
 from .._sansio.request import BodyStream
 from .._sansio.timeout import Timeout
 from ..errors import RelayDanceError, ResponseTooLargeError
@@ -92,6 +94,7 @@ class AiohttpTransport:
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self._guarded: aiohttp.ClientSession | None = None
         self._proxies: dict[tuple[str, str | None, int | None], str | None] = {}
 
     async def send(self, request: WireRequest) -> AiohttpResponse:
@@ -99,15 +102,17 @@ class AiohttpTransport:
         failure: RelayDanceError
         try:
             url = URL(request.url, encoded=True)
-            more: dict[str, Any] = {"proxy": self._proxy(url)}
+            proxy = self._proxy(url)
+            more: dict[str, Any] = {"proxy": proxy}
+            session = self._open_session(public_only=request.public_only and proxy is None)
             if url.scheme == "https":
                 more["ssl"] = await tls_context()
             # From here on aiohttp doesn't tell how far it has come, but its exceptions do.
             request.sent = True
             if request.body is None or (isinstance(request.body, bytes) and len(request.body) <= _SMALL_BODY):
-                response = await self._request(request, url, request.body, more)
+                response = await self._request(session, request, url, request.body, more)
             else:
-                response = await self._upload(request, url, request.body, more)
+                response = await self._upload(session, request, url, request.body, more)
         except Exception as error:
             failure = build_failure(error, request)
         except BaseException as error:
@@ -117,9 +122,9 @@ class AiohttpTransport:
         raise failure
 
     async def _request(
-        self, request: WireRequest, url: URL, body: Any, more: Mapping[str, Any]
+        self, session: aiohttp.ClientSession, request: WireRequest, url: URL, body: Any, more: Mapping[str, Any]
     ) -> aiohttp.ClientResponse:
-        return await self._open_session().request(
+        return await session.request(
             request.method,
             url,
             headers=request.headers,
@@ -130,7 +135,12 @@ class AiohttpTransport:
         )
 
     async def _upload(
-        self, request: WireRequest, url: URL, body: bytes | BodyStream, more: Mapping[str, Any]
+        self,
+        session: aiohttp.ClientSession,
+        request: WireRequest,
+        url: URL,
+        body: bytes | BodyStream,
+        more: Mapping[str, Any],
     ) -> aiohttp.ClientResponse:
         loop = asyncio.get_running_loop()
         limit = request.timeout.write
@@ -143,7 +153,7 @@ class AiohttpTransport:
                     yield piece
                 watch.reschedule(None)
 
-            return await self._request(request, url, pieces(), more)
+            return await self._request(session, request, url, pieces(), more)
 
     def _proxy(self, url: URL) -> str | None:
         key = (url.scheme, url.host, url.port)
@@ -151,26 +161,46 @@ class AiohttpTransport:
             self._proxies[key] = proxy_for(url.scheme, url.host or "", url.port or 0)
         return self._proxies[key]
 
-    def _open_session(self) -> aiohttp.ClientSession:
+    def _open_session(self, *, public_only: bool) -> aiohttp.ClientSession:
+        if public_only:
+            # With connections of its own: those of the other were not checked.
+            self._guarded = self._guarded or _new_session(_PublicResolver())
+            return self._guarded
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # The permits are the limit.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=_NO_AUTO_HEADERS,
-                # With trust_env it would also take a netrc's password for the API.
-                trust_env=False,
-            )
-            # It would send a GET a second time by itself, unseen by the list of attempts and the back-off. There is no
-            # public switch; aiohttp's own test client turns it off like this.
-            self._session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
+            self._session = _new_session(None)
         return self._session
 
     async def aclose(self) -> None:
         """Close all connections."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        sessions, self._session, self._guarded = (self._session, self._guarded), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
+
+
+class _PublicResolver(aiohttp.ThreadedResolver):
+    """Gives the connector no address but public ones, so that it connects to no other."""
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> Any:
+        found = await super().resolve(host, port, family)
+        for item in found:
+            check_public(host, item["host"])
+        return found
+
+
+def _new_session(resolver: aiohttp.ThreadedResolver | None) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        # The permits are the limit.
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, resolver=resolver),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=_NO_AUTO_HEADERS,
+        # With trust_env it would also take a netrc's password for the API.
+        trust_env=False,
+    )
+    # It would send a GET a second time by itself, unseen by the list of attempts and the back-off. There is no public
+    # switch; aiohttp's own test client turns it off like this.
+    session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
+    return session
 
 
 async def _pieces(body: bytes | BodyStream) -> AsyncIterator[bytes]:

@@ -38,6 +38,8 @@ _FINAL = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL", "
 
 def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     """Our exception for one of a library's. It holds nothing of the original but its text."""
+    if isinstance(error, RelayDanceError):
+        return error  # raised by code of ours that the library called
     if request.body_error is not None:
         # A request without its end is never accepted.
         return request.body_error
