@@ -19,6 +19,7 @@ from .._sansio.request import BodyStream
 from .._sansio.timeout import Timeout
 from ..errors import RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
+from ._coding import decoded
 from ._failures import build_failure, without_frames
 from ._proxy import proxy_for
 from ._tls import tls_context
@@ -71,9 +72,10 @@ class AiohttpResponse:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See `TransportResponse`."""
         failure: RelayDanceError | None = None
-        content = self._response.content
+        coding = self._response.headers.get("content-encoding", "identity")
+        raw = self._raw()
         try:
-            while piece := await content.readany():
+            async for piece in raw if coding == "identity" else decoded(raw, coding):
                 yield piece
         except Exception as error:
             failure = build_failure(error, self._request)
@@ -81,6 +83,10 @@ class AiohttpResponse:
             self._response.close()
         if failure is not None:
             raise failure
+
+    async def _raw(self) -> AsyncGenerator[bytes, None]:
+        while piece := await self._response.content.readany():
+            yield piece
 
     async def aclose(self) -> None:
         """See `TransportResponse`. A connection whose answer was read to its end is back in the pool already."""
@@ -194,6 +200,7 @@ def _new_session(resolver: aiohttp.ThreadedResolver | None) -> aiohttp.ClientSes
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, resolver=resolver),
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_NO_AUTO_HEADERS,
+        auto_decompress=False,  # older versions put no bound on it
         # With trust_env it would also take a netrc's password for the API.
         trust_env=False,
     )

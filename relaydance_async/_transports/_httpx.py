@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import anyio
@@ -11,6 +11,7 @@ import httpx
 from .._sansio.request import BodyStream
 from ..errors import RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
+from ._coding import ACCEPTED, decoded
 from ._failures import build_failure, without_frames
 from ._pool import SENT_MARK, SlotPool
 
@@ -45,7 +46,7 @@ class HttpxResponse:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         failure: RelayDanceError | None = None
         try:
-            async for piece in self._response.aiter_bytes():
+            async for piece in self._pieces():
                 yield piece
         except Exception as error:
             failure = build_failure(error, self._request)
@@ -55,6 +56,13 @@ class HttpxResponse:
             # Outside of the handler, so that it doesn't keep the library's exception (and the key in its request)
             # alive.
             raise failure
+
+    def _pieces(self) -> AsyncIterator[bytes]:
+        if self._response.is_stream_consumed:
+            return self._response.aiter_bytes()  # a hook of the caller's client has read it
+        raw = self._response.aiter_raw()
+        coding = self._response.headers.get("content-encoding", "identity")
+        return raw if coding == "identity" else decoded(raw, coding)
 
     async def aclose(self) -> None:
         if not self._response.is_closed:
@@ -112,7 +120,7 @@ class HttpxTransport:
             )
         # Somebody else's transport doesn't tell when it sends.
         request.sent = True
-        headers = dict(request.headers)
+        headers = {"accept-encoding": ACCEPTED, **request.headers}
         return self._client.build_request(
             request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout}
         )
