@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import pickle
+import zlib
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -22,6 +23,7 @@ from relaydance_async import (
     ChatCompletionChunk,
     InvalidInputError,
     RelayDanceError,
+    ResponseDecodeError,
     StreamError,
     VideoTask,
     WebhookPayloadError,
@@ -33,6 +35,7 @@ from relaydance_async._sansio.envelope import build_decode_error, decode_status_
 from relaydance_async._sansio.retry_after import LONGEST, parse_retry_after
 from relaydance_async._sansio.sse import SSEParser
 from relaydance_async._sansio.webhook import build_callback_url, parse_delivery, verify_callback
+from relaydance_async._transports._coding import decoded
 from relaydance_async.models.account import BillingUsage, Subscription, TokenUsage
 from relaydance_async.models.catalog import ModelList
 from relaydance_async.models.files import UploadedFile
@@ -225,6 +228,29 @@ async def _assemble(pieces: list[bytes], limit: int) -> None:
         assert getattr(failure, "text", text) == text
 
 
+def coding(data: bytes) -> None:
+    """Compressed bodies, whole, altered, cut, followed by others, and split at any place."""
+    draw = Draw(data)
+    name = draw.pick(("gzip", "deflate", "x-gzip", "br"))
+    body = b""
+    for _ in range(draw.byte() % 3):
+        deflate = zlib.compressobj(draw.byte() % 10, wbits=draw.pick((31, 15, -15)))
+        member = bytearray(deflate.compress(draw.take(8) * draw.byte() ** 2) + deflate.flush())
+        if draw.byte() & 1:
+            member[draw.byte() % len(member)] = draw.byte()
+        body += member
+    pieces = _cut(body + draw.take(draw.byte() % 16), [draw.byte() for _ in range(draw.byte() % 4)])
+    _loop.run_until_complete(_undo(pieces, name))
+
+
+async def _undo(pieces: list[bytes], name: str) -> None:
+    try:
+        async for piece in decoded(_Arriving(pieces, 0).chunks(), name):
+            assert 0 < len(piece) <= 65536
+    except ResponseDecodeError as error:
+        check_error(error)
+
+
 class _Arriving:
     """An exchange whose answer is already here."""
 
@@ -249,5 +275,5 @@ class _Arriving:
 _loop = asyncio.new_event_loop()
 
 TARGETS: dict[str, Target] = {
-    target.__name__: target for target in (envelope, events, retry_after, task, webhook, result, stream)
+    target.__name__: target for target in (envelope, events, retry_after, task, webhook, result, stream, coding)
 }
