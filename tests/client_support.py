@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import httpx
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._config import Clock
@@ -74,6 +76,19 @@ BILLED: dict[str, Call] = {
 """Every billed route, with a call of it."""
 
 CALLS: dict[str, Call] = {**BILLED, MODELS: list_models, MODEL: fetch_model, FETCH: fetch_task}
+
+
+TRANSPORTS = ("httpx", "aiohttp", "caller")
+
+
+@asynccontextmanager
+async def transport_options(name: str) -> AsyncGenerator[dict[str, Any], None]:
+    """What to make a client with, to have it send in one of these ways."""
+    if name != "caller":
+        yield {"transport": name}
+        return
+    async with httpx.AsyncClient(verify=False) as http:
+        yield {"http_client": http}
 
 
 @dataclass

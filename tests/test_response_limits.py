@@ -24,7 +24,7 @@ from relaydance_async import (
     StreamError,
 )
 from relaydance_async._transports._coding import decoded
-from tests.client_support import HELLO, open_stream
+from tests.client_support import HELLO, TRANSPORTS, open_stream, transport_options
 
 pytestmark = pytest.mark.anyio
 
@@ -32,13 +32,10 @@ MIB = 2**20
 LIMIT = 2 * MIB
 
 
-@pytest.fixture(params=["httpx", "aiohttp", "caller"])
+@pytest.fixture(params=TRANSPORTS)
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
-    if request.param != "caller":
-        yield {"transport": request.param}
-        return
-    async with httpx.AsyncClient(verify=False) as http:
-        yield {"http_client": http}
+    async with transport_options(request.param) as options:
+        yield options
 
 
 @asynccontextmanager
@@ -174,3 +171,13 @@ async def test_a_coding_is_undone_however_it_is_split(size: int) -> None:
         with pytest.raises(ResponseDecodeError, match="ends too early"):
             [piece async for piece in decoded(pieces_of(body[:-20], size), coding)]
     assert [piece async for piece in decoded(pieces_of(b"", 1), "gzip")] == []
+
+
+async def test_an_answer_that_a_hook_has_read_is_taken_from_there() -> None:
+    async def read(response: httpx.Response) -> None:
+        await response.aread()
+
+    body = gzip.compress(b'{"data": [{"id": "m"}]}')
+    async with httpx.AsyncClient(verify=False, event_hooks={"response": [read]}) as http:
+        async with answering({"http_client": http}, head("content-encoding: gzip"), body, times=1) as client:
+            assert "m" in await client.models.list()

@@ -16,7 +16,6 @@ from traceback import TracebackException
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 import trustme
 from anyio.abc import ByteStream, SocketAttribute
@@ -44,6 +43,7 @@ from relaydance_async.webhooks import WebhookReceiver
 from tests.client_support import (
     CHAT,
     MODELS,
+    TRANSPORTS,
     Call,
     QuickClock,
     ask_chat,
@@ -51,6 +51,7 @@ from tests.client_support import (
     list_models,
     open_stream,
     submit_clip,
+    transport_options,
     upload_file,
 )
 
@@ -58,17 +59,12 @@ pytestmark = pytest.mark.anyio
 
 KEY = "sk-very-secret-0123456789"
 ONCE = RetryPolicy(max_attempts=1)
-TRANSPORTS = ["httpx", "aiohttp", "caller"]
 
 
 @pytest.fixture(params=TRANSPORTS)
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
-    """What to make a client with, to have it send in one way or another."""
-    if request.param != "caller":
-        yield {"transport": request.param}
-        return
-    async with httpx.AsyncClient(verify=False) as http:
-        yield {"http_client": http}
+    async with transport_options(request.param) as options:
+        yield options
 
 
 @pytest.fixture

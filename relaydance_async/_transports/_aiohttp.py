@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from functools import lru_cache
 from typing import Any
 
@@ -73,10 +74,10 @@ class AiohttpResponse:
         """See `TransportResponse`."""
         failure: RelayDanceError | None = None
         coding = self._response.headers.get("content-encoding", "identity")
-        raw = self._raw()
         try:
-            async for piece in raw if coding == "identity" else decoded(raw, coding):
-                yield piece
+            async with aclosing(self._raw() if coding == "identity" else decoded(self._raw(), coding)) as pieces:
+                async for piece in pieces:
+                    yield piece
         except Exception as error:
             failure = build_failure(error, self._request)
         finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 from ..errors import ResponseDecodeError
 
@@ -13,17 +14,18 @@ ACCEPTED = "gzip, deflate"
 _PIECE_BYTES = 64 * 1024
 
 
-async def decoded(pieces: AsyncIterator[bytes], coding: str) -> AsyncGenerator[bytes, None]:
-    """A body as it was before it was compressed, in pieces of at most 64 KiB.
+async def decoded(pieces: AsyncGenerator[bytes, None], coding: str) -> AsyncGenerator[bytes, None]:
+    """A body as it was before it was compressed, in pieces of at most 64 KiB. Closing it closes `pieces`.
 
     Raises:
         ResponseDecodeError: it is not of this coding, breaks off, or the coding is none that was asked for.
     """
-    inflater = _Inflater(coding.strip().lower())
-    async for piece in pieces:
-        for part in inflater.feed(piece):
-            yield part
-    inflater.finish()
+    async with aclosing(pieces):
+        inflater = _Inflater(coding.strip().lower())
+        async for piece in pieces:
+            for part in inflater.feed(piece):
+                yield part
+        inflater.finish()
 
 
 class _Inflater:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import anyio
@@ -46,8 +47,9 @@ class HttpxResponse:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         failure: RelayDanceError | None = None
         try:
-            async for piece in self._pieces():
-                yield piece
+            async with aclosing(self._pieces()) as pieces:
+                async for piece in pieces:
+                    yield piece
         except Exception as error:
             failure = build_failure(error, self._request)
         finally:
@@ -57,11 +59,13 @@ class HttpxResponse:
             # alive.
             raise failure
 
-    def _pieces(self) -> AsyncIterator[bytes]:
-        if self._response.is_stream_consumed:
-            return self._response.aiter_bytes()  # a hook of the caller's client has read it
-        raw = self._response.aiter_raw()
-        coding = self._response.headers.get("content-encoding", "identity")
+    def _pieces(self) -> AsyncGenerator[bytes, None]:
+        response: Any = self._response  # httpx calls its generators iterators, which can't be closed
+        if response.is_stream_consumed:
+            read: AsyncGenerator[bytes, None] = response.aiter_bytes()  # by a hook of the caller's client
+            return read
+        raw: AsyncGenerator[bytes, None] = response.aiter_raw()
+        coding: str = response.headers.get("content-encoding", "identity")
         return raw if coding == "identity" else decoded(raw, coding)
 
     async def aclose(self) -> None:
