@@ -178,6 +178,8 @@ async def test_an_answer_that_a_hook_has_read_is_taken_from_there() -> None:
         await response.aread()
 
     body = gzip.compress(b'{"data": [{"id": "m"}]}')
-    async with httpx.AsyncClient(verify=False, event_hooks={"response": [read]}) as http:
-        async with answering({"http_client": http}, head("content-encoding: gzip"), body, times=1) as client:
-            assert "m" in await client.models.list()
+    async with (
+        httpx.AsyncClient(verify=False, event_hooks={"response": [read]}) as http,
+        answering({"http_client": http}, head("content-encoding: gzip"), body, times=1) as client,
+    ):
+        assert "m" in await client.models.list()
