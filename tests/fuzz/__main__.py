@@ -91,9 +91,9 @@ class _Watched:
         self._started = time.monotonic()
 
     def __call__(self, data: bytes) -> None:
-        begun = time.perf_counter()
+        begun = time.process_time()
         self._target(data)
-        self._slowest = max(self._slowest, time.perf_counter() - begun)
+        self._slowest = max(self._slowest, time.process_time() - begun)
         self._count += 1
         if self._count == self._runs // 10:
             self._before = _memory()
@@ -106,7 +106,7 @@ class _Watched:
         used = resource.getrusage(resource.RUSAGE_SELF)
         print(
             f"{self._name:12} {self._count:,} inputs, {took:.0f} s ({used.ru_utime:.0f} s CPU), "
-            f"slowest {self._slowest * 1000:.0f} ms, memory {self._before:.0f} MiB, then {growth:+.1f} MiB",
+            f"slowest {self._slowest * 1000:.0f} ms CPU, memory {self._before:.0f} MiB, then {growth:+.1f} MiB",
             flush=True,
         )
         if growth > _MOST_GROWTH_MIB:
