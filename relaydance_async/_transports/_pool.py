@@ -218,6 +218,8 @@ class SlotPool(httpx.AsyncBaseTransport):
         """Close all connections, those in use too, however often the caller is cancelled meanwhile."""
         self._idle.clear()
         slots, self._open = self._open, set()
+        if not slots:
+            return  # without awaiting anything: after `abort` there may be no loop
         # In tasks of their own: `Task.cancel` breaks through a shielded scope, but not out of a task group.
         async with anyio.create_task_group() as group:
             for slot in slots:
