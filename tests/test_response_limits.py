@@ -173,6 +173,12 @@ async def test_a_coding_is_undone_however_it_is_split(size: int) -> None:
     assert [piece async for piece in decoded(pieces_of(b"", 1), "gzip")] == []
 
 
+@pytest.mark.parametrize(("coding", "member"), [("gzip", gzip.compress(b"")), ("deflate", b"\x03\x00")])
+async def test_empty_members_without_end_are_an_error(coding: str, member: bytes) -> None:
+    with pytest.raises(ResponseDecodeError, match="goes on after its end"):
+        [piece async for piece in decoded(pieces_of(member * 2000, 65536), coding)]
+
+
 async def test_an_answer_that_a_hook_has_read_is_taken_from_there() -> None:
     async def read(response: httpx.Response) -> None:
         await response.aread()

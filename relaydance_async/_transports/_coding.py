@@ -12,6 +12,8 @@ ACCEPTED = "gzip, deflate"
 """What is understood here. Nothing else is asked for."""
 
 _PIECE_BYTES = 64 * 1024
+_MOST_MEMBERS = 1000
+"""Of one gzip: a body of empty ones would cost time and give nothing, so that no limit of bytes would end it."""
 
 
 async def decoded(pieces: AsyncGenerator[bytes, None], coding: str) -> AsyncGenerator[bytes, None]:
@@ -34,14 +36,13 @@ class _Inflater:
             raise ResponseDecodeError(f"the answer has a content encoding that was not asked for: {coding[:80]!r}")
         self._coding = coding
         self._inflate = zlib.decompressobj()
-        self._begun = False
+        self._members = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What these bytes give."""
         while data:
-            if not self._begun or self._inflate.eof:
-                self._inflate = zlib.decompressobj(self._window(data))  # a gzip may have several members
-                self._begun = True
+            if not self._members or self._inflate.eof:
+                self._begin_member(data)
             try:
                 part = self._inflate.decompress(data, _PIECE_BYTES)
             except zlib.error as error:
@@ -52,8 +53,15 @@ class _Inflater:
 
     def finish(self) -> None:
         """Check that the end has come."""
-        if self._begun and not self._inflate.eof:
+        if self._members and not self._inflate.eof:
             raise ResponseDecodeError("the answer's content encoding is broken: it ends too early")
+
+    def _begin_member(self, data: bytes) -> None:
+        self._members += 1
+        # Only a gzip may have several (RFC 1952 section 2.2).
+        if self._members > (1 if self._coding == "deflate" else _MOST_MEMBERS):
+            raise ResponseDecodeError("the answer's content encoding is broken: it goes on after its end")
+        self._inflate = zlib.decompressobj(self._window(data))
 
     def _window(self, data: bytes) -> int:
         if self._coding != "deflate":
