@@ -70,7 +70,9 @@ class HttpxResponse:
             read: AsyncGenerator[bytes, None] = response.aiter_bytes()  # by a hook of the caller's client
             return read
         raw: AsyncGenerator[bytes, None] = response.aiter_raw()
-        coding: str = response.headers.get("content-encoding", "identity")
+        if "content-encoding" not in response.headers:  # the quick question: httpx looks a value up in a slow way
+            return raw
+        coding: str = response.headers["content-encoding"]
         return raw if coding == "identity" else decoded(raw, coding)
 
     async def aclose(self) -> None:

@@ -47,7 +47,8 @@ class ChatStream:
         self._builder = CompletionBuilder()
         self._head = b""
         """The first bytes, kept until a chunk comes: they may be no stream at all."""
-        self._taken = 0
+        self._room = exchange.limit
+        """Bytes of chunks that may still come."""
         # A generator, because an `async def __anext__` would cost another coroutine for each chunk.
         self._chunks = cast("AsyncGeneratorType[ChatCompletionChunk, None]", self._iterate())
 
@@ -105,8 +106,8 @@ class ChatStream:
                 return
 
     def _decode(self, data: bytes) -> ChatCompletionChunk:
-        self._taken += len(data)
-        if self._taken > self._exchange.limit:
+        self._room -= len(data)
+        if self._room < 0:
             raise StreamError(f"the stream is larger than max_response_bytes={self._exchange.limit}")
         try:
             chunk = ChatCompletionChunk.model_validate_json(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import AsyncGenerator, Callable
@@ -216,6 +217,20 @@ async def test_a_name_that_is_rebound_gets_no_byte(
             await outsider.video.download(task, tmp_path / "clip.mp4")
     assert host.heads == []
     assert names(tmp_path) == []
+
+
+async def test_a_client_that_is_dropped_after_a_refused_download_leaves_nothing(
+    transport: str, tmp_path: Path, seem_public: Callable[[], None]
+) -> None:
+    seem_public()
+    base_url = "https://relaydance.example/v1"
+    client = AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=Pace().clock())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    host = Host()
+    async with host.running():
+        with pytest.raises(DownloadError, match="private address"):
+            await client.video.download(task_of(f"https://0x7f.1:{host.port}/a.mp4"), tmp_path / "clip.mp4")
+    del client
+    gc.collect()  # what was not closed would warn
 
 
 NUMBERS = ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0x7f.0x0.0x0.0x1", "2852039166", "[::ffff:7f00:1]"]
