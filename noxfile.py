@@ -135,6 +135,13 @@ def torture(session: nox.Session) -> None:
     session.run("pytest", "-m", "torture", *session.posargs)
 
 
+@nox.session(python=OLDEST)
+def fuzz(session: nox.Session) -> None:
+    """Fuzzes the parsers, guided by coverage: a million inputs for each, about half an hour on one core."""
+    install(session, "test", "fuzz")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
 @nox.session
 def soak(session: nox.Session) -> None:
     """Makes 200,000 requests and 10,000 waits in one process, and prints what it holds before and after."""

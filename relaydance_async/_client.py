@@ -12,6 +12,7 @@ from ._config import (
     USER_AGENT,
     Clock,
     Options,
+    Secret,
     build_endpoint,
     check_max_concurrency,
 )
@@ -49,7 +50,7 @@ class AsyncRelayDance:
             one loop.
         default_headers: sent with every request to the API.
         on_retry: called with a `RetryEvent` before each wait for a retry; a coroutine function is awaited.
-        max_response_bytes: the largest answer that is read into memory (default 128 MiB).
+        max_response_bytes: the largest answer that is read into memory, streamed or not (default 128 MiB).
         allow_http: send the key over plain http:// to hosts other than loopback.
 
     Raises:
@@ -73,9 +74,12 @@ class AsyncRelayDance:
         allow_http: bool = False,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
     ) -> None:
+        # A traceback that shows local variables must find it masked in this frame too.
+        secret = None if api_key is None else Secret(api_key)
+        del api_key
         permits = check_max_concurrency(max_concurrency)
         check_transport(transport, http_client)
-        endpoint = build_endpoint(api_key, base_url, allow_http=allow_http)
+        endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
         async def build() -> Runtime:
             return Runtime(await build_transport(transport, http_client, max_idle=permits), Permits(permits))
@@ -177,7 +181,9 @@ class AsyncRelayDance:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url}>"
+        # Also of a client whose making has failed: a traceback that shows local variables asks for it.
+        address = self.base_url if "_controller" in vars(self) else "not made"
+        return f"<{type(self).__name__} {address}>"
 
     def __reduce__(self) -> Any:
         raise TypeError("a client is not pickled; make it in each process, such as at import")

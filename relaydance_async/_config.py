@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import platform
 import random
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from ._sansio.addresses import is_loopback
 from ._sansio.retry import RetryPolicy
 from ._sansio.timeout import Timeout
 from ._version import __version__
@@ -28,7 +28,7 @@ USER_AGENT = f"relaydance-async/{__version__} Python/{platform.python_version()}
 
 
 class Secret:
-    """The API key, kept out of reprs, logs and pickles."""
+    """The API key, kept out of reprs, logs, pickles, and tracebacks that show local variables."""
 
     __slots__ = ("_value",)
 
@@ -76,7 +76,7 @@ class Options:
     timeout: Timeout
     deadline: float | None
     retry: RetryPolicy
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # a caller's may be secret
     on_retry: Callable[[Any], Any] | None
     max_response_bytes: int
 
@@ -91,26 +91,37 @@ class Options:
             _check_header(name, value)
 
 
-def build_endpoint(api_key: str | None, base_url: str | None, *, allow_http: bool) -> Endpoint:
+def build_endpoint(api_key: Secret | None, base_url: str | None, *, allow_http: bool) -> Endpoint:
     """From the arguments, else from RELAYDANCE_API_KEY and RELAYDANCE_BASE_URL.
 
     Raises:
         ConfigurationError: no key, or a URL that can't be one of the API.
     """
-    key = (api_key if api_key is not None else os.environ.get("RELAYDANCE_API_KEY", "")).strip()
-    if not key:
-        raise ConfigurationError(
-            "no API key: pass api_key= or set RELAYDANCE_API_KEY (relaydance.com, console, API keys)"
-        )
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigurationError("the API key holds characters that no key has; was something else pasted?")
+    key = api_key if api_key is not None else Secret(os.environ.get("RELAYDANCE_API_KEY", ""))
+    # Raised here, where no local variable is the key.
+    problem = _problem_of_key(key.reveal())
+    if problem is not None:
+        raise ConfigurationError(problem)
     base = (base_url if base_url is not None else os.environ.get("RELAYDANCE_BASE_URL") or DEFAULT_BASE_URL).strip()
     base = base.rstrip("/")
     root = _check_base_url(base, allow_http=allow_http)
-    return Endpoint(base, root, Secret(key))
+    return Endpoint(base, root, Secret(key.reveal().strip()))
+
+
+def _problem_of_key(value: object) -> str | None:
+    if not isinstance(value, str):
+        return f"the API key must be a string, not {type(value).__name__}"
+    key = value.strip()
+    if not key:
+        return "no API key: pass api_key= or set RELAYDANCE_API_KEY (relaydance.com, console, API keys)"
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        return "the API key holds characters that no key has; was something else pasted?"
+    return None
 
 
 def _check_base_url(base: str, *, allow_http: bool) -> str:
+    if "@" in base:
+        raise ConfigurationError("base_url must hold no user name or password; the key goes into api_key=")
     problem = f"base_url {base!r} is not usable: "
     try:
         parts = urlsplit(base)
@@ -119,8 +130,6 @@ def _check_base_url(base: str, *, allow_http: bool) -> str:
         raise ConfigurationError(f"{problem}{error}") from None
     if parts.scheme not in ("https", "http") or not parts.hostname or any(c.isspace() for c in base):
         raise ConfigurationError(f"{problem}it must be like {DEFAULT_BASE_URL}")
-    if parts.username or parts.password:
-        raise ConfigurationError("base_url must hold no user name or password; the key goes into api_key=")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"{problem}it must have no query and no fragment")
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
@@ -129,16 +138,6 @@ def _check_base_url(base: str, *, allow_http: bool) -> str:
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine by name or address."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_max_concurrency(value: object) -> int:

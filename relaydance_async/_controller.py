@@ -327,7 +327,9 @@ class Controller:
         request, options = call.request, call.options
         if request.is_foreign:
             headers = {"user-agent": options.headers["user-agent"], **request.headers}
-            return WireRequest(request.method, request.path, headers, request.body, options.timeout)
+            return WireRequest(
+                *(request.method, request.path, headers, request.body, options.timeout), public_only=request.public_only
+            )
         headers = {**options.headers, **request.headers}
         headers["authorization"] = f"Bearer {self._endpoint.api_key.reveal()}"
         return WireRequest(request.method, self._endpoint.url(request.path), headers, request.body, options.timeout)

@@ -7,13 +7,15 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import httpx
 import trustme
 
 from relaydance_async import AsyncRelayDance
@@ -77,6 +79,19 @@ BILLED: dict[str, Call] = {
 """Every billed route, with a call of it."""
 
 CALLS: dict[str, Call] = {**BILLED, MODELS: list_models, MODEL: fetch_model, FETCH: fetch_task}
+
+
+TRANSPORTS = ("httpx", "aiohttp", "caller")
+
+
+@asynccontextmanager
+async def transport_options(name: str) -> AsyncGenerator[dict[str, Any], None]:
+    """What to make a client with, to have it send in one of these ways."""
+    if name != "caller":
+        yield {"transport": name}
+        return
+    async with httpx.AsyncClient(verify=False) as http:
+        yield {"http_client": http}
 
 
 @dataclass

@@ -22,7 +22,8 @@ from relaydance_async import (
     RetryPolicy,
     Timeout,
 )
-from relaydance_async._config import DEFAULT_BASE_URL, USER_AGENT, Secret, is_loopback
+from relaydance_async._config import DEFAULT_BASE_URL, USER_AGENT, Secret
+from relaydance_async._sansio.addresses import is_loopback
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
 from tests.client_support import (
     BILLED,

@@ -11,15 +11,19 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import RelayDanceError
 from ..models.meta import ResponseMeta
-from .envelope import build_decode_error, build_status_error, parse_envelope
+from .envelope import build_decode_error, build_status_error, parse_envelope, without_lone_surrogates
 
 M = TypeVar("M", bound=BaseModel)
+
+_MOST_REPAIRS = 100
+"""An answer with more wrong fields than this has another shape altogether."""
 
 
 def decode_result(model: type[M], body: bytes, meta: Callable[[], ResponseMeta]) -> M:
     """The model in an answer of status 2xx.
 
-    An optional field of the wrong type is dropped rather than losing the answer, which may be paid for.
+    An optional field of the wrong type is dropped, and half of a surrogate pair is replaced, rather than losing the
+    answer, which may be paid for.
 
     Args:
         model: what the body should be.
@@ -42,7 +46,7 @@ def decode_result(model: type[M], body: bytes, meta: Callable[[], ResponseMeta])
 
 def _second_look(model: type[M], body: bytes, meta: Callable[[], ResponseMeta], error: ValidationError) -> M:
     if parse_envelope(body) is None:
-        repaired = _without_bad_fields(model, body, error)
+        repaired = repair(model, body, error)
         if repaired is not None:
             return repaired
     raise build_error_in(body, meta(), f"the answer has not the shape of a {model.__name__}") from None
@@ -56,10 +60,26 @@ def build_error_in(body: bytes, meta: ResponseMeta, problem: str) -> RelayDanceE
     return build_decode_error(meta, body, problem)
 
 
-def _without_bad_fields(model: type[M], body: bytes, error: ValidationError) -> M | None:
+def repair(model: type[M], body: bytes, error: ValidationError) -> M | None:
+    """The model in a body that has failed to validate, without what is wrong with it; None when that can't be left out.
+
+    Args:
+        model: what the body should be.
+        body: JSON.
+        error: what validating it raised.
+    """
     try:
-        content = json.loads(body)
-        for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        # Python's parser takes half of a surrogate pair; pydantic's takes nothing of a body that has one.
+        text = without_lone_surrogates(json.dumps(json.loads(body), ensure_ascii=False))
+        try:
+            return model.model_validate_json(text)
+        except ValidationError as again:
+            error = again
+        if error.error_count() > _MOST_REPAIRS:
+            return None
+        content = json.loads(text)
+        # From the last to the first, so that an item keeps its place in a list until it is its turn.
+        for problem in reversed(error.errors(include_url=False, include_input=False, include_context=False)):
             _delete(content, problem["loc"])
         return model.model_validate(content)
     except (ValueError, RecursionError):  # ValidationError is a ValueError

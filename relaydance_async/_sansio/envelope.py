@@ -98,7 +98,8 @@ def _envelopes(content: Mapping[str, Any]) -> Iterator[Envelope]:
             _text(given.get("param")) or None,
         )
     elif isinstance(error, str) and error:
-        yield Envelope(_text(content.get("message")) or error, None, _text(content.get("code")) or None)
+        message = _text(content.get("message")) or _text(error) or "unknown error"
+        yield Envelope(message, None, _text(content.get("code")) or None)
     refused = content.get("success") is False
     # A wrapped result also has `code` and `message`: it says "success" (tasks) or true (usage).
     unhappy = "data" not in content or (not content["data"] and content.get("code") not in ("success", True, None))
@@ -113,8 +114,16 @@ def _envelopes(content: Mapping[str, Any]) -> Iterator[Envelope]:
 def _text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.strip()[:_MESSAGE_LIMIT]
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to be shown)"
+    return without_lone_surrogates(text.strip()[:_MESSAGE_LIMIT])
+
+
+def without_lone_surrogates(text: str) -> str:
+    """The text with U+FFFD for every half of a pair: JSON can escape one, but no encoding can hold it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def decode_status_error(meta: ResponseMeta, body: bytes, *, retry_after: float | None = None) -> APIStatusError:

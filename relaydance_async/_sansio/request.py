@@ -66,6 +66,8 @@ class PreparedRequest:
         body: None, bytes, or a stream.
         headers: beside those of the client.
         task_id: the video task that it is about, for errors.
+        public_only: fail rather than connect to an address that is not public. Through a proxy, which looks names up
+            itself, it has no effect.
     """
 
     method: str
@@ -74,6 +76,7 @@ class PreparedRequest:
     body: bytes | BodyStream | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     task_id: str | None = None
+    public_only: bool = False
 
     @property
     def is_foreign(self) -> bool:

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+LONGEST = 24 * 3600.0
+"""Seconds; the longest wait that is taken from a server: a wrong number must not put a client to sleep for good."""
+
 
 def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait by `retry-after-ms` or `Retry-After` (RFC 9110 section 10.2.3: seconds or an HTTP date).
@@ -16,8 +19,13 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None
         now: the time that a date is compared with (aware).
 
     Returns:
-        Seconds, never negative; None when there is no header or it can't be read.
+        Seconds, from 0 to `LONGEST`; None when there is no header or it can't be read.
     """
+    seconds = _seconds(headers, now)
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST)
+
+
+def _seconds(headers: Mapping[str, str], now: datetime) -> float | None:
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
@@ -40,6 +48,6 @@ def _seconds_until(value: str | None, now: datetime) -> float | None:
     try:
         then = parsedate_to_datetime(value)
         # "-0000" reads as naive; an HTTP date is always UTC.
-        return max(0.0, ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds())
+        return ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -34,10 +34,8 @@ class SSEParser:
         self._max = max_event_bytes
         self._bom: bytes | None = b""  # what may be the start of a byte order mark; None once that is settled
         self._after_cr = False  # an LF that comes now belongs to the CR before it
-        self._pending: list[bytes] = []  # an unfinished line, in pieces: joined once, when it ends
-        self._pending_size = 0
-        self._data: list[bytes] = []
-        self._data_size = 0
+        self._pending = bytearray()  # an unfinished line
+        self._data: bytes | bytearray | None = None  # of the unfinished event; its first line as it is
         self._event: str | None = None
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
@@ -62,13 +60,15 @@ class SSEParser:
         return events
 
     def _between_events(self) -> bool:
-        return not (self._pending or self._data or self._event or self._after_cr) and self._bom is None
+        return not (self._pending or self._data is not None or self._event or self._after_cr) and self._bom is None
 
     def _feed_lines(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         for line in self._lines(chunk):
             if not line:
                 self._dispatch(events)
-            elif line.startswith(b"data:"):
+                continue
+            self._check(line)
+            if line.startswith(b"data:"):
                 self._add_data(line[6:] if line.startswith(b" ", 5) else line[5:])
             elif line == b"data":
                 self._add_data(b"")
@@ -76,17 +76,19 @@ class SSEParser:
                 self._event = line[6:].removeprefix(b" ").decode("utf-8", "replace") or None
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
-        data = self._data
-        if data:
-            events.append(ServerSentEvent(data[0] if len(data) == 1 else b"\n".join(data), self._event))
-            self._data, self._data_size = [], 0
-        self._event = None
+        if self._data is not None:
+            events.append(ServerSentEvent(bytes(self._data), self._event))
+        self._data = self._event = None
 
     def _add_data(self, value: bytes) -> None:
-        self._data.append(value)
-        self._data_size += len(value) + 1
-        if self._data_size > self._max:
-            raise self._too_large()
+        if self._data is None:
+            self._data = value
+            return
+        if isinstance(self._data, bytes):
+            # Pieces in a list would take many times their size.
+            self._data = bytearray(self._data)
+        self._data += b"\n" + value
+        self._check(self._data)
 
     def _lines(self, chunk: bytes) -> list[bytes]:
         if self._bom is not None:
@@ -99,9 +101,12 @@ class SSEParser:
         self._after_cr = chunk.endswith(b"\r")
         lines = _LINE_END.split(chunk) if _CR in chunk else chunk.split(b"\n")
         if len(lines) > 1 and self._pending:
-            lines[0] = b"".join((*self._pending, lines[0]))
-            self._pending, self._pending_size = [], 0
-        self._hold(lines.pop())
+            lines[0] = bytes(self._pending + lines[0])
+            self._pending = bytearray()
+        if lines[-1]:
+            self._pending += lines[-1]
+            self._check(self._pending)
+        lines.pop()
         return lines
 
     def _without_bom(self, start: bytes) -> bytes:
@@ -111,13 +116,6 @@ class SSEParser:
         self._bom = None
         return start.removeprefix(_BOM)
 
-    def _hold(self, piece: bytes) -> None:
-        if not piece:
-            return
-        self._pending.append(piece)
-        self._pending_size += len(piece)
-        if self._pending_size > self._max:
-            raise self._too_large()
-
-    def _too_large(self) -> StreamError:
-        return StreamError(f"an event of the stream is larger than {self._max} bytes")
+    def _check(self, held: bytes | bytearray) -> None:
+        if len(held) > self._max:
+            raise StreamError(f"an event of the stream is larger than {self._max} bytes")

@@ -26,6 +26,13 @@ _TIME = re.compile(r"0|[1-9][0-9]{0,14}")
 """As `str` writes a time; `int` would take "+5", " 7", "1_000" and the digits of other scripts as well."""
 
 
+class SigningSecret(bytes):
+    """A secret that tracebacks with local variables show masked."""
+
+    def __repr__(self) -> str:
+        return "SigningSecret('***')"
+
+
 def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: int) -> str:
     """The URL with a token over the reference and the time, as a query string.
 
@@ -36,19 +43,19 @@ def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: i
         expires_at: Unix time in seconds, 0 or more.
 
     Raises:
-        InvalidInputError: the URL is not an absolute one, or the reference can't be in a URL (a lone surrogate).
+        InvalidInputError: the URL is not an absolute one, or the reference holds lone surrogates.
     """
     try:
         parts = urlsplit(url)
-    except ValueError:
-        raise InvalidInputError(f"{url!r} is not a URL") from None
+    except ValueError as error:
+        raise InvalidInputError(f"the callback URL {url!r} is none: {error}") from None
     if parts.scheme not in ("https", "http") or not parts.netloc:
         raise InvalidInputError(f"a callback URL is absolute, unlike {url!r}")
     token = _sign(secret, reference, str(expires_at))
     try:
         ours = urlencode({_REFERENCE: reference, _EXPIRES: str(expires_at), _TOKEN: token})
     except UnicodeEncodeError:
-        raise InvalidInputError(f"the reference {reference!r} holds characters that can't be sent") from None
+        raise InvalidInputError(f"the reference {reference!r} holds characters that no URL can") from None
     return urlunsplit(parts._replace(query=f"{parts.query}&{ours}" if parts.query else ours, fragment=""))
 
 

@@ -6,8 +6,9 @@ It is used without httpx's request and response in between, which cost as much a
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -15,12 +16,14 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from .._sansio.addresses import check_public
 from .._sansio.request import BodyStream
 from .._sansio.timeout import Timeout
 from ..errors import RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
+from ._coding import decoded
 from ._descriptors import break_off, fileno_of
-from ._failures import build_failure
+from ._failures import build_failure, without_frames
 from ._proxy import proxy_for
 from ._tls import tls_context
 
@@ -73,15 +76,25 @@ class AiohttpResponse:
         """See `TransportResponse`."""
         failure: RelayDanceError | None = None
         content = self._response.content
+        coding = self._response.headers.get("content-encoding", "identity")
         try:
-            while piece := await content.readany():
-                yield piece
+            if coding == "identity":
+                while piece := await content.readany():
+                    yield piece
+            else:
+                async with aclosing(decoded(self._raw(), coding)) as pieces:
+                    async for piece in pieces:
+                        yield piece
         except Exception as error:
             failure = build_failure(error, self._request)
         finally:
             self._response.close()
         if failure is not None:
             raise failure
+
+    async def _raw(self) -> AsyncGenerator[bytes, None]:
+        while piece := await self._response.content.readany():
+            yield piece
 
     async def aclose(self) -> None:
         """See `TransportResponse`. A connection whose answer was read to its end is back in the pool already."""
@@ -122,6 +135,7 @@ class AiohttpTransport:
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self._guarded: aiohttp.ClientSession | None = None
         self._proxies: dict[tuple[str, str | None, int | None], str | None] = {}
 
     async def send(self, request: WireRequest) -> AiohttpResponse:
@@ -129,19 +143,21 @@ class AiohttpTransport:
         failure: RelayDanceError
         try:
             url = URL(request.url, encoded=True)
-            more: dict[str, Any] = {"proxy": self._proxy(url)}
+            proxy = self._proxy(url)
+            more: dict[str, Any] = {"proxy": proxy}
+            session = self._open_session(public_only=request.public_only and proxy is None)
             if url.scheme == "https":
                 more["ssl"] = await tls_context()
             _sending.set(request)
             if request.body is None or (isinstance(request.body, bytes) and len(request.body) <= _SMALL_BODY):
-                response = await self._request(request, url, request.headers, request.body, more)
+                response = await self._request(session, request, url, request.headers, request.body, more)
             else:
-                response = await self._upload(request, url, request.body, more)
+                response = await self._upload(session, request, url, request.body, more)
         except Exception as error:
             failure = build_failure(error, request)
-        except BaseException:
+        except BaseException as error:
             await request.close_body()
-            raise
+            raise without_frames(error)  # noqa: B904  (it is the same one)
         else:
             return AiohttpResponse(response, request)
         finally:
@@ -150,9 +166,15 @@ class AiohttpTransport:
         raise failure
 
     def _request(
-        self, request: WireRequest, url: URL, headers: Mapping[str, str], body: Any, more: Mapping[str, Any]
+        self,
+        session: aiohttp.ClientSession,
+        request: WireRequest,
+        url: URL,
+        headers: Mapping[str, str],
+        body: Any,
+        more: Mapping[str, Any],
     ) -> Awaitable[aiohttp.ClientResponse]:
-        return self._open_session().request(
+        return session.request(
             request.method,
             url,
             headers=headers,
@@ -163,7 +185,12 @@ class AiohttpTransport:
         )
 
     async def _upload(
-        self, request: WireRequest, url: URL, body: bytes | BodyStream, more: Mapping[str, Any]
+        self,
+        session: aiohttp.ClientSession,
+        request: WireRequest,
+        url: URL,
+        body: bytes | BodyStream,
+        more: Mapping[str, Any],
     ) -> aiohttp.ClientResponse:
         loop = asyncio.get_running_loop()
         limit = request.timeout.write
@@ -185,7 +212,7 @@ class AiohttpTransport:
 
         try:
             async with watch:
-                return await self._request(request, url, headers, pieces(), more)
+                return await self._request(session, request, url, headers, pieces(), more)
         except TimeoutError as error:
             raise WriteTimeout if watch.expired() else error from None
         finally:
@@ -197,25 +224,18 @@ class AiohttpTransport:
             self._proxies[key] = proxy_for(url.scheme, url.host or "", url.port or 0, can_socks=False)
         return self._proxies[key]
 
-    def _open_session(self) -> aiohttp.ClientSession:
+    def _open_session(self, *, public_only: bool) -> aiohttp.ClientSession:
+        if public_only:
+            # With connections of its own: those of the other were not checked.
+            self._guarded = self._guarded or _new_session(_PublicResolver())
+            return self._guarded
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # The permits are the limit.
-                connector=_Connector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=_NO_AUTO_HEADERS,
-                # With trust_env it would also take a netrc's password for the API.
-                trust_env=False,
-            )
-            # It would send a GET a second time by itself, unseen by the list of attempts and the back-off. There is no
-            # public switch; aiohttp's own test client turns it off like this.
-            self._session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
+            self._session = _new_session(None)
         return self._session
 
     async def aclose(self) -> None:
         """Close all connections."""
-        session, self._session = self._session, None
-        if session is not None:
+        for session in self._take_sessions():
             await session.close()
 
     def filenos(self) -> list[int]:
@@ -230,21 +250,53 @@ class AiohttpTransport:
             with suppress(RuntimeError):  # the loop is closed; a TLS transport knows by then that it is, too
                 connection.abort()
         break_off(loop, filenos)
-        session, self._session = self._session, None
-        if session is not None:
+        for session in self._take_sessions():
             connector: Any = session.connector
             session.detach()
             # What its `close()` begins with, without the task that `close()` goes on in. Some releases renamed it.
             close = getattr(connector, "_close", None) or connector._close_immediately
             close()
 
+    def _take_sessions(self) -> list[aiohttp.ClientSession]:
+        taken = [session for session in (self._session, self._guarded) if session is not None]
+        self._session = self._guarded = None
+        return taken
+
     def _connections(self) -> list[asyncio.Transport]:
-        connector: Any = self._session.connector if self._session is not None else None
-        if connector is None:
-            return []
-        protocols = [*connector._acquired, *(protocol for idle in connector._conns.values() for protocol, _ in idle)]
+        connectors: list[Any] = [session.connector for session in (self._session, self._guarded) if session is not None]
+        protocols: list[Any] = []
+        for connector in connectors:
+            if connector is not None:
+                protocols += connector._acquired
+                protocols += [protocol for idle in connector._conns.values() for protocol, _ in idle]
         transports = [getattr(protocol, "transport", None) for protocol in protocols]
         return [transport for transport in transports if transport is not None]
+
+
+class _PublicResolver(aiohttp.ThreadedResolver):
+    """Gives the connector no address but public ones, so that it connects to no other."""
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> Any:
+        found = await super().resolve(host, port, family)
+        for item in found:
+            check_public(host, item["host"])
+        return found
+
+
+def _new_session(resolver: aiohttp.ThreadedResolver | None) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        # The permits are the limit.
+        connector=_Connector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, resolver=resolver),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=_NO_AUTO_HEADERS,
+        auto_decompress=False,  # older versions put no bound on it
+        # With trust_env it would also take a netrc's password for the API.
+        trust_env=False,
+    )
+    # It would send a GET a second time by itself, unseen by the list of attempts and the back-off. There is no public
+    # switch; aiohttp's own test client turns it off like this.
+    session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
+    return session
 
 
 async def _pieces(body: bytes | BodyStream) -> AsyncIterator[bytes]:

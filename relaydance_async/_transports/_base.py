@@ -19,13 +19,21 @@ class WireRequest:
 
     Attributes:
         body_error: why the body could not be read to its end; whatever the connection said of that, this is the reason.
+        public_only: see `PreparedRequest`.
         sent: set by the transport as soon as a byte of the request may have left; from then on a failure is ambiguous.
     """
 
-    __slots__ = ("_opened", "body", "body_error", "headers", "method", "sent", "timeout", "url")
+    __slots__ = ("_opened", "body", "body_error", "headers", "method", "public_only", "sent", "timeout", "url")
 
     def __init__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | BodyStream | None, timeout: Timeout
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | BodyStream | None,
+        timeout: Timeout,
+        *,
+        public_only: bool = False,
     ) -> None:
         self.method: str = method
         self.url: str = url
@@ -33,6 +41,7 @@ class WireRequest:
         self.body: BodyStream | bytes | None = self._watched(body) if isinstance(body, BodyStream) else body
         self.body_error: InvalidInputError | None = None
         self.timeout: Timeout = timeout
+        self.public_only: bool = public_only
         self.sent: bool = False
         self._opened: AsyncGenerator[bytes, None] | None = None
 

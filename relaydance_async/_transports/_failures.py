@@ -40,6 +40,8 @@ _FINAL = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL", "
 
 def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     """Our exception for one of a library's. It holds nothing of the original but its text."""
+    if isinstance(error, RelayDanceError):
+        return error  # raised by code of ours that the library called
     if request.body_error is not None:
         # A request without its end is never accepted.
         return request.body_error
@@ -92,6 +94,11 @@ def _told_by_aiohttp(error: Exception) -> Exception:
     if isinstance(cause, Exception) and type(cause).__module__.partition(".")[0] == "aiohttp":
         return cause
     return error
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """A cancellation on its way out, without the library's frames: a local variable there may be the key."""
+    return error.with_traceback(None)
 
 
 def _timeout_message(name: str, request: WireRequest) -> str:

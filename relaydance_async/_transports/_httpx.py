@@ -12,7 +12,8 @@ import httpx
 from .._sansio.request import BodyStream
 from ..errors import ConfigurationError, RelayDanceError, ResponseTooLargeError
 from ._base import WireRequest
-from ._failures import build_failure
+from ._coding import ACCEPTED, decoded
+from ._failures import build_failure, without_frames
 from ._pool import SENT_MARK, SlotPool
 
 _NOTHING = httpx.ByteStream(b"")
@@ -48,10 +49,12 @@ class HttpxResponse:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         failure: RelayDanceError | None = None
         try:
-            response = self._response
-            plain = "content-encoding" not in response.headers  # then httpx's decoding has nothing to do but costs
-            async for piece in response.aiter_raw() if plain else response.aiter_bytes():
-                yield piece
+            pieces = self._pieces()
+            try:
+                async for piece in pieces:
+                    yield piece
+            finally:
+                await pieces.aclose()
         except Exception as error:
             failure = build_failure(error, self._request)
         finally:
@@ -60,6 +63,17 @@ class HttpxResponse:
             # Outside of the handler, so that it doesn't keep the library's exception (and the key in its request)
             # alive.
             raise failure
+
+    def _pieces(self) -> AsyncGenerator[bytes, None]:
+        response: Any = self._response  # httpx calls its generators iterators, which can't be closed
+        if response.is_stream_consumed:
+            read: AsyncGenerator[bytes, None] = response.aiter_bytes()  # by a hook of the caller's client
+            return read
+        raw: AsyncGenerator[bytes, None] = response.aiter_raw()
+        if "content-encoding" not in response.headers:  # the quick question: httpx looks a value up in a slow way
+            return raw
+        coding: str = response.headers["content-encoding"]
+        return raw if coding == "identity" else decoded(raw, coding)
 
     async def aclose(self) -> None:
         if not self._response.is_closed:
@@ -103,9 +117,9 @@ class HttpxTransport:
             response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
             failure = build_failure(error, request)
-        except BaseException:
+        except BaseException as error:
             await request.close_body()
-            raise
+            raise without_frames(error)  # noqa: B904  (it is the same one)
         else:
             return HttpxResponse(response, request)
         await request.close_body()
@@ -127,10 +141,11 @@ class HttpxTransport:
             )
         # Somebody else's transport needn't tell when it sends; httpx's own does.
         request.sent = True
+        headers = {"accept-encoding": ACCEPTED, **request.headers}
         return self._client.build_request(
             request.method,
             request.url,
-            headers=dict(request.headers),
+            headers=headers,
             content=content,
             extensions={"timeout": timeout, "trace": _progress_of(request)},
         )

@@ -19,6 +19,7 @@ import anyio
 import httpcore
 import httpx
 
+from .._sansio.addresses import check_public
 from ._base import WireRequest
 from ._descriptors import break_off, fileno_of
 from ._proxy import proxy_for
@@ -33,7 +34,8 @@ CLOSE_SECONDS = 2.0
 SENT_MARK = "relaydance.request"
 """The extension under which the pool finds the `WireRequest`, to say whether it was sent."""
 
-Key = tuple[bytes, bytes, int]
+Key = tuple[bytes, bytes, int, bool]
+"""An origin, and whether only a public address will do."""
 
 
 class _Connection(Protocol):
@@ -44,8 +46,9 @@ class _Connection(Protocol):
 class _Backend(httpcore.AsyncNetworkBackend):
     """Remembers the connection that it made: until then no byte of a request can have left."""
 
-    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+    def __init__(self, backend: httpcore.AsyncNetworkBackend, *, public_only: bool) -> None:
         self._backend = backend
+        self._public_only = public_only
         self._stream: httpcore.AsyncNetworkStream | None = None
 
     @property
@@ -77,6 +80,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         self._stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        if self._public_only:
+            check_public(host, self._stream.get_extra_info("server_addr")[0])
         return self._stream
 
     async def sleep(self, seconds: float) -> None:
@@ -136,7 +141,9 @@ class SlotPool(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; the answer's stream gives the connection back."""
         url = request.url
-        key = (url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
+        ours = request.extensions.get(SENT_MARK)
+        public_only = isinstance(ours, WireRequest) and ours.public_only
+        key = (url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80), public_only)
         outgoing = httpcore.Request(
             method=request.method.encode("ascii"),
             url=httpcore.URL(scheme=key[0], host=key[1], port=url.port, target=url.raw_path),
@@ -174,11 +181,11 @@ class SlotPool(httpx.AsyncBaseTransport):
         scheme, host, port = key[0].decode(), key[1].decode(), key[2]
         proxy = proxy_for(scheme, host.strip("[]"), port, can_socks=True)
         context = await tls_context() if scheme == "https" or (proxy or "").startswith("https") else None
-        backend = _Backend(_network_backend())
+        backend = _Backend(_network_backend(), public_only=key[3] and proxy is None)
         if proxy is not None:
             return _Slot(key, _proxied(proxy, context, backend, self._keepalive), backend)
         direct = httpcore.AsyncHTTPConnection(
-            httpcore.Origin(*key), ssl_context=context, keepalive_expiry=self._keepalive, network_backend=backend
+            httpcore.Origin(*key[:3]), ssl_context=context, keepalive_expiry=self._keepalive, network_backend=backend
         )
         return _Slot(key, direct, backend)
 
@@ -211,6 +218,8 @@ class SlotPool(httpx.AsyncBaseTransport):
         """Close all connections, those in use too, however often the caller is cancelled meanwhile."""
         self._idle.clear()
         slots, self._open = self._open, set()
+        if not slots:
+            return  # without awaiting anything: after `abort` there may be no loop
         # In tasks of their own: `Task.cancel` breaks through a shielded scope, but not out of a task group.
         async with anyio.create_task_group() as group:
             for slot in slots:

@@ -8,11 +8,15 @@ from __future__ import annotations
 from importlib.util import find_spec
 from urllib.request import getproxies, proxy_bypass
 
+from .._sansio.addresses import is_loopback
 from ..errors import ConfigurationError
 
 
 def proxy_for(scheme: str, host: str, port: int, *, can_socks: bool) -> str | None:
     """The URL of the proxy to use, or None for a direct connection.
+
+    There is none for loopback: to a proxy that would be its own machine, and it could read the key, which plain
+    `http://` to loopback is trusted with because it stays on this one.
 
     Args:
         can_socks: whether the transport speaks SOCKS 5.
@@ -20,6 +24,8 @@ def proxy_for(scheme: str, host: str, port: int, *, can_socks: bool) -> str | No
     Raises:
         ConfigurationError: a proxy that can't be used, and what to do about it.
     """
+    if is_loopback(host):
+        return None
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
     if not proxy or _is_exempt(host, port, proxies.get("no", "")):

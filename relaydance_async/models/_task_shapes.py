@@ -12,6 +12,7 @@ Normalizing is idempotent, so that a dumped task reads back as itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeGuard
 
@@ -55,6 +56,9 @@ def normalize_task(body: Mapping[str, Any]) -> dict[str, Any]:
         "url": next(_urls(fields), None) if status == "succeeded" else None,
         "error": _failure(fields) if status == "failed" else None,
         "metadata": fields.get("metadata") if isinstance(fields.get("metadata"), dict) else None,
+        # Dropped here, because below an envelope the path of a wrong one would not lead to it.
+        "format": _text(fields.get("format")) or None,
+        "model": _text(fields.get("model")) or None,
         "created_at": _time(fields.get("created_at")) or _time(fields.get("submit_time")),
         # The gateway sets it before completion.
         "completed_at": (_time(fields.get("completed_at")) or _time(fields.get("finish_time"))) if ended else None,
@@ -73,17 +77,17 @@ def _task_id(fields: Mapping[str, Any], *, wrapped: bool) -> Any:
     if not task_id and not (wrapped and isinstance(fields.get("id"), int)):
         # Inside the envelope a numeric id is the gateway's database row.
         task_id = fields.get("id")
-    return str(task_id) if isinstance(task_id, int) else task_id
+    return str(task_id) if isinstance(task_id, int) and not isinstance(task_id, bool) else task_id
 
 
 def _progress(value: Any) -> float | None:
     if isinstance(value, str):
         value = value.strip().removesuffix("%")
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return min(max(number, 0.0), 100.0) if number == number else None
+    return min(max(number, 0.0), 100.0) if math.isfinite(number) else None
 
 
 def _urls(fields: Mapping[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import anyio
 from pydantic import ValidationError
 
 from .._controller import Exchange
-from .._sansio.decode import build_error_in
+from .._sansio.decode import build_error_in, repair
 from .._sansio.envelope import BODY_KEPT, Envelope, build_status_error, parse_envelope
 from .._sansio.sse import SSEParser
 from ..errors import APIConnectionError, IncompleteStreamError, RelayDanceError, StreamError
@@ -34,7 +34,8 @@ class ChatStream:
     Iteration raises:
         IncompleteStreamError: it ended although a choice never got a `finish_reason` (the gateway sends `[DONE]` also
             when its upstream broke off).
-        StreamError: an `error` event came, or the connection broke; `text` has what had arrived.
+        StreamError: an `error` event came, the connection broke, or the chunks grew beyond `max_response_bytes`; `text`
+            has what had arrived.
         APIStatusError: it was no stream but an error, under the content type of one.
     """
 
@@ -46,6 +47,8 @@ class ChatStream:
         self._builder = CompletionBuilder()
         self._head = b""
         """The first bytes, kept until a chunk comes: they may be no stream at all."""
+        self._room = exchange.limit
+        """Bytes of chunks that may still come."""
         # A generator, because an `async def __anext__` would cost another coroutine for each chunk.
         self._chunks = cast("AsyncGeneratorType[ChatCompletionChunk, None]", self._iterate())
 
@@ -103,18 +106,27 @@ class ChatStream:
                 return
 
     def _decode(self, data: bytes) -> ChatCompletionChunk:
+        self._room -= len(data)
+        if self._room < 0:
+            raise StreamError(f"the stream is larger than max_response_bytes={self._exchange.limit}")
         try:
             chunk = ChatCompletionChunk.model_validate_json(data)
-        except ValidationError:
-            envelope = parse_envelope(data)
-            if envelope is None:
-                raise StreamError(f"the stream holds what is not a chunk: {data[:200]!r}") from None
-            raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param) from None
+        except ValidationError as error:
+            chunk = self._second_look(data, error)
         extra = chunk.__pydantic_extra__
         if extra and extra.get("error"):
             envelope = parse_envelope(data) or Envelope("unknown error")
             raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param)
         self._builder.add(chunk)
+        return chunk
+
+    def _second_look(self, data: bytes, error: ValidationError) -> ChatCompletionChunk:
+        envelope = parse_envelope(data)
+        if envelope is not None:
+            raise StreamError(envelope.message, type=envelope.type, code=envelope.code, param=envelope.param) from None
+        chunk = repair(ChatCompletionChunk, data, error)
+        if chunk is None:
+            raise StreamError(f"the stream holds what is not a chunk: {data[:200]!r}") from None
         return chunk
 
     def _check_whole(self) -> None:

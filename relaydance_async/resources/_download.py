@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 import anyio
 import anyio.to_thread
 
-from .._config import Options, is_loopback
+from .._config import Options
 from .._controller import Controller, Exchange
+from .._sansio.addresses import check_public, is_loopback
 from .._sansio.decode import build_error_in
 from .._sansio.request import PreparedRequest, path_segment
 from ..errors import APIConnectionError, APIStatusError, DownloadError, RelayDanceError, ResponseDecodeError
 from ..models.video import VideoTask
+from ._part_file import PartFile
 
 DEFAULT_MAX_BYTES = 4 * 1024**3
 _WRITE_BYTES = 1024 * 1024
@@ -43,19 +43,20 @@ async def download_clip(
     """See `Video.download`."""
     target = await anyio.to_thread.run_sync(_target, Path(path), task.task_id)
     try:
-        part = _PartFile(target, task.task_id, max_bytes)
+        # Of this task only: the part of another clip would be continued with bytes of this one.
+        part = PartFile(target, _clean(task.task_id))
     except OSError as error:
         raise _write_error(error, task) from None
     # Some upstreams' clips are only to be had through the gateway, with the key.
     url = task.url or f"/videos/{path_segment(task.task_id, name='task_id')}/content"
     policy = _HostPolicy(allow_private_hosts, loopback=is_loopback(urlsplit(controller.base_url).hostname or ""))
     try:
+        transfer = _Transfer(part, max_bytes)
         for _ in range(_REDIRECTS + 1):
-            if "://" in url:
-                await policy.check(url)
-            location = await _fetch(controller, options, task, url, part)
+            public_only = await policy.check(url) if "://" in url else False
+            location = await _fetch(controller, options, task, url, transfer, public_only=public_only)
             if location is None:
-                return part.finish()
+                return transfer.finish()
             url = _join(url if "://" in url else f"{controller.base_url}{url}", location)
         raise DownloadError(f"more than {_REDIRECTS} redirects")
     except (APIStatusError, APIConnectionError, ResponseDecodeError, DownloadError) as error:
@@ -66,33 +67,31 @@ async def download_clip(
         part.close()
 
 
-async def _fetch(controller: Controller, options: Options, task: VideoTask, url: str, part: _PartFile) -> str | None:
+async def _fetch(
+    controller: Controller, options: Options, task: VideoTask, url: str, transfer: _Transfer, *, public_only: bool
+) -> str | None:
     """Fetch into the part file; the address to go on with, if it is a redirect."""
-    request = PreparedRequest("GET", url, headers=part.headers, task_id=task.task_id)
+    request = PreparedRequest("GET", url, headers=transfer.headers, task_id=task.task_id, public_only=public_only)
     try:
-        await controller.execute(request, part.receive, options)
+        await controller.execute(request, transfer.receive, options)
     except APIStatusError as error:
         location = error.meta.headers.get("location")
         if error.status_code in _REDIRECT_STATUS and location:
             return location
-        if error.status_code == _RANGE_NOT_SATISFIABLE and part.size:
-            part.restart()
-            await controller.execute(request, part.receive, options)
+        if error.status_code == _RANGE_NOT_SATISFIABLE and transfer.part.size:
+            transfer.restart(None)
+            await controller.execute(request, transfer.receive, options)
             return None
         raise
     return None
 
 
-class _PartFile:
-    """The file that the pieces go to, and how far it has come."""
+class _Transfer:
+    """What is asked for in the next attempt, and what becomes of its answer."""
 
-    def __init__(self, target: Path, task_id: str, max_bytes: int) -> None:
-        self._target = target
+    def __init__(self, part: PartFile, max_bytes: int) -> None:
+        self.part = part
         self._max_bytes = max_bytes
-        # Of this task only: the part of another clip would be continued with bytes of this one.
-        self._path = target.with_name(f"{target.name}.{_clean(task_id)}.part")
-        self._file: BinaryIO = self._path.open("ab")
-        self.size = self._file.tell()
         self._buffer = bytearray()
         self._flushing = threading.Lock()
         self.headers: dict[str, str] = {"accept": "*/*", "accept-encoding": "identity"}
@@ -105,26 +104,34 @@ class _PartFile:
         if response.headers.get("content-type", "").lower().startswith(_NO_CLIP):
             # An error or a web page with a good status.
             raise build_error_in(await response.read(_PAGE_BYTES), exchange.attempt.meta(), "the answer is not a clip")
-        if response.status_code != 206 or _range_start(response.headers.get("content-range")) != self.size:
-            if response.status_code == 206:
-                raise DownloadError("the server sent another range than was asked for")
-            self.restart()
+        if response.status_code == 206:
+            self._check_range(response.headers)
+        else:
+            self.restart(_validator(response.headers))
         length = response.headers.get("content-length", "")
-        expected = self.size + int(length) if length.isdigit() else None
+        expected = self.part.size + int(length) if length.isdecimal() and len(length) < 20 else None
         if expected is not None:
             self._check(expected)
         try:
             await self._write(response.chunks())
         finally:
             self._ask_for_rest()
-        if expected is not None and self.size != expected:
-            raise APIConnectionError(f"{self.size} of {expected} bytes came", retryable=True)
+        if expected is not None and self.part.size != expected:
+            raise APIConnectionError(f"{self.part.size} of {expected} bytes came", retryable=True)
+
+    def _check_range(self, headers: Mapping[str, str]) -> None:
+        if _range_start(headers.get("content-range")) != self.part.size or "range" not in self.headers:
+            raise DownloadError("the server sent another range than was asked for")
+        etag = headers.get("etag", self.part.validator)
+        if etag != self.part.validator and self.part.validator != headers.get("last-modified"):
+            self.restart(None)
+            raise APIConnectionError("the clip changed while it was fetched; from the start again", retryable=True)
 
     async def _write(self, pieces: AsyncGenerator[bytes, None]) -> None:
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
-                    self._check(self.size + len(self._buffer) + len(piece))
+                    self._check(self.part.size + len(self._buffer) + len(piece))
                     self._buffer += piece
                     if len(self._buffer) >= _WRITE_BYTES:
                         await anyio.to_thread.run_sync(self._flush)
@@ -137,40 +144,35 @@ class _PartFile:
         with self._flushing:
             data, self._buffer = self._buffer, bytearray()
             if data:
-                self._file.write(data)
-                self.size += len(data)
+                self.part.append(data)
 
-    def restart(self) -> None:
+    def restart(self, validator: str | None) -> None:
         """Forget what has come."""
-        self._file.seek(0)
-        self._file.truncate()
-        self.size = 0
+        self.part.restart(validator)
         self._ask_for_rest()
 
     def finish(self) -> Path:
         """Give the file its name."""
-        self.close()
-        if self.size == 0:
+        if self.part.size == 0:
             raise DownloadError("the clip is empty")
-        self._path.replace(self._target)
-        return self._target
-
-    def close(self) -> None:
-        """Close the file; an empty one is removed. Safe to call twice."""
-        if self._file.closed:
-            return
-        self._file.close()
-        if self.size == 0:
-            self._path.unlink(missing_ok=True)
+        return self.part.finish()
 
     def _ask_for_rest(self) -> None:
-        self.headers.pop("range", None)
-        if self.size:
-            self.headers["range"] = f"bytes={self.size}-"
+        for name in ("range", "if-range"):
+            self.headers.pop(name, None)
+        if self.part.size and self.part.validator is not None:
+            self.headers["range"] = f"bytes={self.part.size}-"
+            self.headers["if-range"] = self.part.validator
 
     def _check(self, size: int) -> None:
         if size > self._max_bytes:
             raise DownloadError(f"the clip is larger than max_bytes={self._max_bytes}")
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """What `If-Range` may name: an ETag that is not a weak one, or else the date (RFC 9110 section 13.1.5)."""
+    value = headers.get("etag") or headers.get("last-modified") or ""
+    return value if value.isascii() and value.isprintable() and not value.startswith("W/") and value else None
 
 
 class _HostPolicy:
@@ -180,27 +182,32 @@ class _HostPolicy:
         self._allow_private = allow_private
         self._allow_loopback = loopback
 
-    async def check(self, url: str) -> None:
-        """Raise DownloadError unless the URL is https, of a host with public addresses only."""
+    async def check(self, url: str) -> bool:
+        """Raise DownloadError unless the URL is https, of a host with public addresses only.
+
+        Returns:
+            Whether it must also be a public address that is connected to. (A caller's HTTP client can't be told, so
+            the address is looked up here besides.)
+        """
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port or 443
         except ValueError as error:
             raise DownloadError(f"the clip's URL is none: {error}") from None
+        if "@" in parts.netloc:
+            raise DownloadError(f"the clip's URL holds a user name or password, for {host}")
         local = is_loopback(host) and (self._allow_loopback or self._allow_private)
         if parts.scheme != "https" and not (local and parts.scheme == "http"):
             raise DownloadError(f"the clip's URL is not https: {parts.scheme}://{host}")
         if local or self._allow_private:
-            return
+            return False
         try:
             found = await anyio.getaddrinfo(host, port)
         except OSError as error:
             raise DownloadError(f"the clip's host {host} can't be found: {error}", retryable=True) from None
         for *_, address in found:
-            if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
-                raise DownloadError(
-                    f"the clip's host {host} has the private address {address[0]}; see allow_private_hosts"
-                )
+            check_public(host, str(address[0]))
+        return True
 
 
 def _target(path: Path, task_id: str) -> Path:

@@ -206,7 +206,8 @@ class Video(Resource):
         """Save a finished clip. Its URL is on another host, which doesn't get the key.
 
         It is written to `<path>.<task_id>.part`, checked against the announced length, and renamed at the end: under
-        its final name there is only a whole clip. A broken transfer is resumed where the server can do that.
+        its final name there is only a whole clip. A broken transfer is resumed where the server can do that and names
+        the file by an ETag or a date (RFC 9110 section 13.1.5), which is kept in `<path>.<task_id>.etag.part`.
 
         Args:
             task: a finished task, or an id, which is retrieved first.
@@ -222,7 +223,7 @@ class Video(Resource):
             InvalidInputError: the task has not succeeded.
             DownloadError: it could not be fetched whole, is too large, or its URL is not to be trusted.
 
-        Cancelling it leaves the part file, from which a later call goes on.
+        Cancelling it leaves the part file, from which a later call goes on, unless nothing can.
         """
         if isinstance(task, str) or not task.is_terminal:
             task = await self.retrieve(task)

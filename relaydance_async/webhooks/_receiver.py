@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import anyio
 
 from .._client import AsyncRelayDance
-from .._sansio.webhook import build_callback_url, parse_delivery, verify_callback
+from .._sansio.webhook import SigningSecret, build_callback_url, parse_delivery, verify_callback
 from ..errors import (
     ConfigurationError,
     InvalidInputError,
@@ -74,13 +74,16 @@ class WebhookReceiver:
         remember: int = 10_000,
         now: Callable[[], float] = time.time,
     ) -> None:
-        given = [secret] if isinstance(secret, str | bytes) else list(secret)
-        self._secrets = [value.encode() if isinstance(value, str) else value for value in given]
+        self._client = client
+        self._secrets = [
+            SigningSecret(value.encode() if isinstance(value, str) else value)
+            for value in ([secret] if isinstance(secret, str | bytes) else secret)
+        ]
+        del secret
         if not self._secrets or any(len(value) < _MIN_SECRET for value in self._secrets):
             raise ConfigurationError(f"a webhook secret must have at least {_MIN_SECRET} bytes")
         if remember < 1:
             raise ConfigurationError(f"remember must be 1 or more, not {remember!r}")
-        self._client = client
         self._now = now
         self._ended: Recent[VideoTask] = Recent(remember)
         self._bindings = Bindings(remember)

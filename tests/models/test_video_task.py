@@ -303,3 +303,26 @@ def test_garbage_raises_nothing_but_a_validation_error(body: Any) -> None:
 def test_bytes_that_are_no_json_raise_a_validation_error(body: bytes) -> None:
     with pytest.raises(ValidationError):
         VideoTask.model_validate_json(body)
+
+
+ODD: list[Any] = [True, 5, 1.5, [], {"a": 1}, "", " "]
+
+
+@pytest.mark.parametrize("name", ["format", "model"])
+@pytest.mark.parametrize("value", ODD)
+def test_an_optional_word_of_the_wrong_type_costs_no_task(name: str, value: Any) -> None:
+    for body in (documented("running"), wrapped("IN_PROGRESS"), video("in_progress"), upstream("running")):
+        (body.get("data") or body)[name] = value
+        task = decode(body)
+        assert (task.task_id, getattr(task, name)) == (ID, None)
+
+
+@pytest.mark.parametrize("value", [True, False, "inf", "-inf", "nan", "Infinity%", float("inf"), 10**400])
+def test_a_progress_that_is_no_number_is_none(value: Any) -> None:
+    assert VideoTask.model_validate(documented("running", progress=value)).progress is None
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_word_of_logic_is_no_task_id(value: bool) -> None:
+    with pytest.raises(ValidationError):
+        decode({"task_id": value, "status": "running"})

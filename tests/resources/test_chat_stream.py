@@ -418,3 +418,27 @@ async def test_the_sandbox_saw_one_billed_request_per_stream(client: AsyncRelayD
         pass
     assert sandbox.ledger.billed(CHAT) == 1
     assert sandbox.ledger.duplicates() == 0
+
+
+async def test_half_of_a_surrogate_pair_in_a_chunk_does_not_end_the_stream(bench: Bench) -> None:
+    events = rb"""data: {"choices": [{"delta": {"content": "Hi \ud83d"}, "finish_reason": null}]}
+
+data: {"choices": [{"delta": {"content": "!", "role": 7}, "finish_reason": "stop"}]}
+
+data: [DONE]
+
+"""
+    _, client = bench.start(faults=[Fault(CHAT, body=events, content_type="text/event-stream")])
+    async with await open_stream(client) as stream:
+        completion = await stream.get_final_completion()
+    assert completion.choices[0].message.content == "Hi \ufffd!"
+
+
+async def test_a_stream_larger_than_allowed_is_stopped_with_what_had_come(bench: Bench) -> None:
+    event = b'data: {"choices": [{"delta": {"content": "word "}}]}\n\n'
+    _, client = bench.start(faults=[Fault(CHAT, body=event * 1000, content_type="text/event-stream")])
+    async with await open_stream(client.with_options(max_response_bytes=10 * len(event))) as stream:
+        with pytest.raises(StreamError, match="larger than max_response_bytes=") as caught:
+            await stream.get_final_completion()
+    assert caught.value.text == stream.text == "word " * 11
+    assert await permits_in_use(client) == 0

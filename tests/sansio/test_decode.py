@@ -127,3 +127,21 @@ def test_any_json_is_a_model_or_an_error_of_ours(content: Any, model: type[BaseM
         result = error
     assert isinstance(result, RelayDanceError | model)
     assert str(result)
+
+
+def test_half_of_a_surrogate_pair_does_not_cost_a_paid_answer() -> None:
+    body = rb'{"choices": [{"message": {"content": "Hi \ud83d, \ud83d\ude00"}, "finish_reason": "stop"}]}'
+    answer = decode_result(ChatCompletion, body, lambda: META)
+    assert answer.choices[0].message.content == "Hi \ufffd, \U0001f600"
+    assert answer.model_dump_json()
+
+
+def test_several_wrong_items_are_dropped_and_the_right_ones_stay() -> None:
+    items: list[Any] = [1, {"id": "a"}, None, "x", {"id": "b"}, []]
+    models = decoded(ModelList, {"data": items})
+    assert [model.id for model in models] == ["a", "b"]
+
+
+def test_an_answer_with_more_wrong_fields_than_right_ones_is_not_repaired_one_by_one() -> None:
+    body = b'{"data": [' + b"0," * 200_000 + b"0]}"
+    assert isinstance(refused(ModelList, body), ResponseDecodeError)

@@ -118,6 +118,21 @@ def test_a_refusal_may_have_any_ending() -> None:
         assert not error.retryable
 
 
+def test_half_of_a_surrogate_pair_is_replaced_so_that_the_error_can_be_written() -> None:
+    for body in (rb'{"error": {"message": "no \ud83d"}}', rb'{"error": "no \ud83d"}', rb'{"detail": ["no \ud83d"]}'):
+        error = decode_status_error(ResponseMeta(status_code=400), body)
+        assert "no \ufffd" in error.message
+        assert str(error).encode()
+
+
+def test_an_error_in_nothing_but_brackets_is_an_error() -> None:
+    for depth in range(900, 1000):
+        body = b'{"error": {"message": ' + b"[" * depth + b"]" * depth + b"}}"
+        error = decode_status_error(ResponseMeta(status_code=500), body)
+        assert isinstance(error, ServerError)
+        assert error.message
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (

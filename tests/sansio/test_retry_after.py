@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaydance_async._sansio.retry_after import parse_retry_after
+from relaydance_async._sansio.retry_after import LONGEST, parse_retry_after
 
 NOW = datetime(1994, 11, 6, 8, 49, 30, tzinfo=UTC)
 
@@ -39,6 +39,8 @@ FORMS: dict[str, tuple[dict[str, str], float | None]] = {
     "a date that does not exist": ({"retry-after": "Sun, 99 Nov 1994 08:49:37 GMT"}, None),
     "a date beyond the calendar": ({"retry-after": "Sun, 06 Nov 99999 08:49:37 GMT"}, None),
     "two values in one": ({"retry-after": "1, 2"}, None),
+    "longer than anyone waits": ({"retry-after": "99999999999"}, LONGEST),
+    "a date in another century": ({"retry-after": "Fri, 01 Jan 2100 00:00:00 GMT"}, LONGEST),
 }
 
 
@@ -67,11 +69,14 @@ MOSTLY_DATES = st.lists(
 )
 def test_no_value_raises_or_gives_a_wait_that_cannot_be_made(headers: dict[str, str]) -> None:
     seconds = parse_retry_after(headers, NOW)
-    assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
+    assert seconds is None or (math.isfinite(seconds) and 0 <= seconds <= LONGEST)
 
 
-@given(st.datetimes(NOW.replace(tzinfo=None), datetime(9999, 1, 1)))
+@given(
+    st.datetimes(NOW.replace(tzinfo=None), datetime(9999, 1, 1))
+    | st.datetimes(NOW.replace(tzinfo=None), datetime(1994, 11, 8))
+)
 def test_any_date_to_come_is_read_to_the_second(then: datetime) -> None:
     value = then.strftime("%a, %d %b %Y %H:%M:%S GMT")
     expected = (then.replace(microsecond=0, tzinfo=UTC) - NOW).total_seconds()
-    assert parse_retry_after({"retry-after": value}, NOW) == max(0.0, expected)
+    assert parse_retry_after({"retry-after": value}, NOW) == min(expected, LONGEST)

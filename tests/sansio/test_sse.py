@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Iterable
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relaydance_async import StreamError
-from relaydance_async._sansio.sse import ServerSentEvent, SSEParser
+from relaydance_async._sansio.sse import MAX_EVENT_BYTES, ServerSentEvent, SSEParser
 
 Event = tuple[bytes, str | None]
 
@@ -120,8 +121,8 @@ TOO_LONG: dict[str, list[bytes]] = {
     "a line without an end": [b"x" * 60] * 2,
     "a comment without an end": [b": " + b"x" * 60, b"x" * 60],
     "many lines": [b"data: " + b"x" * 10 + b"\n"] * 10,
-    "many empty lines": [b"data:\n"] * 101,
-    "many bare lines": [b"data\n"] * 101,
+    "many empty lines": [b"data:\n"] * 102,
+    "many bare lines": [b"data\n"] * 102,
 }
 
 
@@ -132,6 +133,47 @@ def test_an_event_without_end_is_an_error_and_not_a_full_memory(case: str) -> No
     assert [event for piece in first for event in parser.feed(piece)] == []
     with pytest.raises(StreamError, match="an event of the stream is larger than 100 bytes"):
         parser.feed(last)
+
+
+def feed_all(parser: SSEParser, piece: bytes, times: int) -> None:
+    for _ in range(times):
+        parser.feed(piece)
+
+
+@pytest.mark.parametrize("size", [1, 7, 60, 200])
+@pytest.mark.parametrize("line", [b"x" * 101, b": " + b"x" * 99, b"event: " + b"x" * 94, b"data:" + b"x" * 96])
+def test_a_line_above_the_limit_is_an_error_however_it_is_split(line: bytes, size: int) -> None:
+    with pytest.raises(StreamError, match="larger than 100 bytes"):
+        list(map(SSEParser(max_event_bytes=100).feed, split(line + b"\n", range(0, 102, size))))
+
+
+HOLDS: dict[str, tuple[bytes, int, int]] = {
+    "one line": (b"data: " + b"x" * 64_000, 50_000_000, MAX_EVENT_BYTES),
+    "many lines": (b"data:ab\n" * 8_000, 1_600_000, 400_000),
+    "many empty lines": (b"data:\n" * 8_000, 3_000_000, 400_000),
+}
+
+
+@pytest.mark.parametrize("case", HOLDS)
+def test_an_event_that_never_ends_stops_at_the_limit_in_little_more_memory(case: str) -> None:
+    piece, size, limit = HOLDS[case]
+    tracemalloc.start()
+    try:
+        with pytest.raises(StreamError, match=f"larger than {limit} bytes"):
+            feed_all(SSEParser(max_event_bytes=limit), piece, size // len(piece))
+        assert tracemalloc.get_traced_memory()[1] < 4 * limit + 40 * len(piece)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_line_that_comes_in_crumbs_takes_little_more_memory_than_its_bytes() -> None:
+    parser = SSEParser()
+    tracemalloc.start()
+    try:
+        feed_all(parser, b"ab", 50_000)
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_any_number_of_events_within_the_limit_is_fine() -> None:

@@ -38,10 +38,27 @@ def test_a_query_of_the_url_is_kept_and_a_fragment_is_not() -> None:
     assert "#" not in url
 
 
-@pytest.mark.parametrize("url", ["", "/hooks", "shop.example/hooks", "ftp://shop.example/", "https://", "https://[::1"])
+NO_URLS = ["", "/hooks", "shop.example/hooks", "ftp://shop.example/", "https://", "https://[::1", "https://[v1.x"]
+
+
+@pytest.mark.parametrize("url", NO_URLS)
 def test_a_url_that_is_not_absolute_is_refused(url: str) -> None:
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError, match="callback URL"):
         build_callback_url(url, "r", secret=SECRET, expires_at=100)
+
+
+def test_a_reference_that_no_url_can_hold_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="the reference"):
+        query_for("half \ud83d")
+
+
+@pytest.mark.parametrize("reference", ["", "order 17", "a&rd_sig=b", "\0", "é\U0001f600", "%41", "+"])
+def test_no_part_of_a_query_can_be_changed_left_out_or_repeated(reference: str) -> None:
+    query = query_for(reference, url=f"{URL}?shop=1")
+    assert verify_callback(query, secrets=[SECRET], now=100) == reference
+    for forged in (query.replace("rd_exp=100", "rd_exp=300"), f"{query}&rd_ref=x", query[:-1], "&" * 100_000):
+        with pytest.raises(WebhookVerificationError):
+            verify_callback(forged, secrets=[SECRET], now=100)
 
 
 def test_a_token_is_valid_until_its_time() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
 import sys
 from collections.abc import AsyncGenerator
@@ -196,15 +197,15 @@ async def test_without_a_proxy_in_the_environment_the_connection_is_direct(
 @pytest.mark.parametrize(
     ("value", "direct"),
     [
-        ("localhost", True),
-        ("LOCALHOST", True),
-        ("other.test,localhost", True),
-        ("other.test, localhost ,", True),
-        ("localhost:{port}", True),
-        ("localhost:1", False),
+        ("shop.test", True),
+        ("SHOP.TEST", True),
+        ("other.test,shop.test", True),
+        ("other.test, shop.test ,", True),
+        ("shop.test:{port}", True),
+        ("shop.test:1", False),
         ("*", True),
         ("other.test,*", True),
-        ("calhost", False),
+        ("op.test", False),
         ("other.test", False),
         ("", False),
     ],
@@ -212,10 +213,16 @@ async def test_without_a_proxy_in_the_environment_the_connection_is_direct(
 async def test_no_proxy_names_hosts_that_are_reached_directly(
     maker: Maker, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, direct: bool
 ) -> None:
+    look_up = socket.getaddrinfo
+
+    def at_home(host: str, *arguments: Any, **options: Any) -> list[Any]:
+        return look_up("127.0.0.1" if host == "shop.test" else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", at_home)
     async with serve() as server, a_proxy() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.server.url)
         monkeypatch.setenv(variable, value.format(port=server.port))
-        assert (await fetch(await maker.transport(), f"http://localhost:{server.port}/"))[0] == 200
+        assert (await fetch(await maker.transport(), f"http://shop.test:{server.port}/"))[0] == 200
     assert (len(server.heads), len(proxy.heads)) == ((1, 0) if direct else (0, 1))
 
 
@@ -283,7 +290,7 @@ async def test_a_socks_proxy_that_cannot_be_used_is_a_clear_and_final_error(
     monkeypatch.setenv("ALL_PROXY", f"{scheme}://someone:secret@127.0.0.1:9")
     without_socksio(monkeypatch)
     with pytest.raises(ConfigurationError) as caught:
-        await ask_chat(maker.client("http://127.0.0.1:9"))
+        await ask_chat(maker.client("https://gateway.test"))
     if scheme == "socks4":
         assert "socks4" in caught.value.message
     elif kind == "aiohttp":
@@ -301,7 +308,7 @@ async def test_with_a_socks_proxy_in_the_environment_the_choice_falls_on_httpx(
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     without_socksio(monkeypatch)
     with pytest.raises(ConfigurationError, match=r"httpx\[socks\]"):
-        await ask_chat(maker.client("http://127.0.0.1:9", transport="auto"))
+        await ask_chat(maker.client("https://gateway.test", transport="auto"))
 
 
 @pytest.mark.parametrize("kind", ["the caller's httpx", "the caller's httpx2"])
