@@ -66,7 +66,9 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
                 return b""
             if not await protocol.wait_for_data(timeout):
                 raise httpcore.ReadTimeout("timed out")
-        return protocol.take(max_bytes)
+        # As it came, asyncio's 256 KiB at most: httpcore asks for 64 KiB but can take more, and cutting it up costs a
+        # download three quarters of its speed.
+        return protocol.take()
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         protocol = self._protocol
@@ -183,12 +185,9 @@ class _Protocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.writable.set()
 
-    def take(self, max_bytes: int) -> bytes:
-        """What has arrived, up to that many bytes."""
+    def take(self) -> bytes:
+        """The first of what has arrived."""
         piece = self.pieces.popleft()
-        if len(piece) > max_bytes:
-            self.pieces.appendleft(piece[max_bytes:])
-            piece = piece[:max_bytes]
         self._held -= len(piece)
         if self._paused and self._held <= _BUFFERED // 2 and not self.lost:
             self._paused = False
