@@ -23,6 +23,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+import anyio
+
 from ._limits import Permits
 from ._transports import Transport, TransportResponse, leave_to_parent
 
@@ -63,9 +65,16 @@ class Runtime:
             await self._close()
 
     async def _close(self) -> None:
-        while self.streams:
-            await self.streams.pop().aclose()
-        await self.transport.aclose()
+        streams, self.streams = self.streams, set()
+        try:
+            if streams:
+                # In tasks of their own, so that all end even if this is cancelled: `Task.cancel` breaks through a
+                # shielded scope, but not out of a task group.
+                async with anyio.create_task_group() as group:
+                    for response in streams:
+                        group.start_soon(_end_stream, response)
+        finally:
+            await self.transport.aclose()
 
     def abort(self) -> None:
         """Break the connections off without awaiting. (trio ends the generator that watches its loop by itself.)"""
@@ -98,6 +107,11 @@ class Runtime:
         # `asyncio.run` may cancel it before it begins; `_close` does it then.
         await response.aclose()
         self.streams.discard(response)
+
+
+async def _end_stream(response: TransportResponse) -> None:
+    with suppress(Exception):  # of a caller's client; the others must end all the same
+        await response.aclose()
 
 
 def _call_in(loop: Loop, function: Callable[..., object], *arguments: object) -> None:
