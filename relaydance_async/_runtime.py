@@ -15,6 +15,7 @@ A runtime ends with the first of these:
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import threading
@@ -27,6 +28,8 @@ import anyio
 
 from ._limits import Permits
 from ._transports import Transport, TransportResponse, leave_to_parent
+
+log = logging.getLogger("relaydance_async")
 
 Loop: TypeAlias = Any
 """One of asyncio's, or trio's token."""
@@ -150,6 +153,7 @@ class Runtimes:
             if (runtime := self._by_loop.get(loop)) is not None:
                 return runtime
             runtime = self._by_loop[loop] = built
+        log.debug("transport: %s", runtime.transport.name)
         await runtime.watch_loop(loop, self._by_loop)
         return runtime
 
