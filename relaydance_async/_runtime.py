@@ -15,6 +15,7 @@ A runtime ends with the first of these:
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import threading
@@ -23,8 +24,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+import anyio
+
 from ._limits import Permits
 from ._transports import Transport, TransportResponse, leave_to_parent
+
+log = logging.getLogger("relaydance_async")
 
 Loop: TypeAlias = Any
 """One of asyncio's, or trio's token."""
@@ -63,9 +68,16 @@ class Runtime:
             await self._close()
 
     async def _close(self) -> None:
-        while self.streams:
-            await self.streams.pop().aclose()
-        await self.transport.aclose()
+        streams, self.streams = self.streams, set()
+        try:
+            if streams:
+                # In tasks of their own, so that all end even if this is cancelled: `Task.cancel` breaks through a
+                # shielded scope, but not out of a task group.
+                async with anyio.create_task_group() as group:
+                    for response in streams:
+                        group.start_soon(_end_stream, response)
+        finally:
+            await self.transport.aclose()
 
     def abort(self) -> None:
         """Break the connections off without awaiting. (trio ends the generator that watches its loop by itself.)"""
@@ -98,6 +110,11 @@ class Runtime:
         # `asyncio.run` may cancel it before it begins; `_close` does it then.
         await response.aclose()
         self.streams.discard(response)
+
+
+async def _end_stream(response: TransportResponse) -> None:
+    with suppress(Exception):  # of a caller's client; the others must end all the same
+        await response.aclose()
 
 
 def _call_in(loop: Loop, function: Callable[..., object], *arguments: object) -> None:
@@ -136,6 +153,7 @@ class Runtimes:
             if (runtime := self._by_loop.get(loop)) is not None:
                 return runtime
             runtime = self._by_loop[loop] = built
+        log.debug("transport: %s", runtime.transport.name)
         await runtime.watch_loop(loop, self._by_loop)
         return runtime
 

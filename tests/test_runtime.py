@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from relaydance_async import AsyncRelayDance
+from relaydance_async._limits import Permits
+from relaydance_async._runtime import Runtime, Runtimes
+from relaydance_async._transports import build_transport
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.client_support import (
     MODELS,
@@ -182,3 +187,23 @@ def test_a_client_that_was_never_used_leaves_nothing() -> None:
     asyncio.run(client.aclose())
     del client
     gc.collect()
+
+
+@pytest.mark.anyio
+async def test_calls_that_begin_together_make_one_runtime_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def build() -> Runtime:
+        await anyio.lowlevel.checkpoint()  # as while a library is imported
+        return Runtime(await build_transport("httpx", None, max_idle=1), Permits(1))
+
+    async def use() -> None:
+        made.add(await runtimes.current())
+
+    made: set[Runtime] = set()
+    caplog.set_level(logging.DEBUG, "relaydance_async")
+    runtimes = Runtimes(build)
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(use)
+    await runtimes.aclose()
+    assert len(made) == 1
+    assert caplog.messages == ["transport: httpx over a pool of single connections"]

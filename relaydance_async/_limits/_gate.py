@@ -8,9 +8,9 @@ The gateway publishes no rate limit, so it is found out:
 3. Then calls pass one by one, at a rate that begins with what was accepted in the second before and doubles six times a
    second, until two 429s come close together (a lone one is somebody else's). What was accepted meanwhile,
    by the time it took, is a first guess at the limit.
-4. From there on each second is a trial: refusals lower the rate to what was accepted, a second without one raises it a
-   little, and more after several. The refused call waits its own `Retry-After`; the others only slow down, unless most
-   are refused: then it is 2. again.
+4. From there on each second is a trial: refusals lower the rate to what was accepted, by half at most; a second without
+   one raises it a little, and more after several. The refused call waits its own `Retry-After`; the others only slow
+   down, unless most are refused: then it is 2. again.
 
 A rate that has grown high enough is forgotten, and the gate is open again.
 """
@@ -26,7 +26,7 @@ _START = 200.0
 _AT_ONCE = 10
 """Calls that may begin together all the same, then."""
 _DOUBLING = 25
-"""Calls in which that pace doubles; so it holds the 100th call back by 0.17 s, and none after 0.18 s."""
+"""Calls in which that pace doubles; so it holds the 100th call back by 0.12 s, and none for longer than 0.13 s."""
 _WINDOW = 1.0
 """Seconds of a trial."""
 _RAMP = 64.0
@@ -35,6 +35,10 @@ _NEAR = 0.25
 """Seconds between two 429s that confirm each other."""
 _GUESS = 1.15
 _BELOW = 0.98
+_BACK = 0.5
+"""The most that one trial lowers the rate by: of the few calls of a quiet second, one refusal says little."""
+_LEAST = 0.1
+"""Calls a second; the slowest pace."""
 _GROWTH = 0.02
 _PATIENCE = 4
 """Good trials after which growth begins to double: until then a bucket that has filled may be hiding the limit."""
@@ -161,7 +165,7 @@ class Gate:
             return rate
         else:
             self._good_trials = 0
-            rate = max(0.1, rate * _BELOW * accepted / max(1, self._passed))
+            rate = max(_LEAST, rate * _BELOW * max(_BACK, accepted / max(1, self._passed)))
         self._begin_count(now)
         return rate
 

@@ -136,6 +136,7 @@ class AiohttpTransport:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._guarded: aiohttp.ClientSession | None = None
+        self._closed = False
         self._proxies: dict[tuple[str, str | None, int | None], str | None] = {}
 
     async def send(self, request: WireRequest) -> AiohttpResponse:
@@ -227,11 +228,17 @@ class AiohttpTransport:
     def _open_session(self, *, public_only: bool) -> aiohttp.ClientSession:
         if public_only:
             # With connections of its own: those of the other were not checked.
-            self._guarded = self._guarded or _new_session(_PublicResolver())
+            if self._guarded is None:
+                self._guarded = self._new_session(_PublicResolver())
             return self._guarded
         if self._session is None:
-            self._session = _new_session(None)
+            self._session = self._new_session(None)
         return self._session
+
+    def _new_session(self, resolver: aiohttp.ThreadedResolver | None) -> aiohttp.ClientSession:
+        if self._closed:  # for a call that queued meanwhile; nobody would close a session of its own
+            raise RuntimeError("the client has been closed")
+        return _new_session(resolver)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -258,6 +265,7 @@ class AiohttpTransport:
             close()
 
     def _take_sessions(self) -> list[aiohttp.ClientSession]:
+        self._closed = True
         taken = [session for session in (self._session, self._guarded) if session is not None]
         self._session = self._guarded = None
         return taken

@@ -7,7 +7,6 @@ by `benchmarks/`: aiohttp takes about a quarter of httpx's CPU for a request.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from ._httpx import HttpxTransport
 
 T = TypeVar("T")
-
-log = logging.getLogger("relaydance_async")
-
 
 TransportName: TypeAlias = Literal["auto", "aiohttp", "httpx"]
 
@@ -52,12 +48,6 @@ def check_transport(name: object, http_client: object) -> None:
 
 async def build_transport(name: TransportName, http_client: Any, *, max_idle: int) -> Transport:
     """The transport for the running loop. Cancelling it leaves nothing behind."""
-    transport = await _choose(name, http_client, max_idle)
-    log.debug("transport: %s", transport.name)
-    return transport
-
-
-async def _choose(name: TransportName, http_client: Any, max_idle: int) -> Transport:
     if http_client is None and (name == "aiohttp" or (name == "auto" and _aiohttp_fits())):
         return (await _load("aiohttp", _import_aiohttp))()
     httpx_transport = await _load("httpcore", _import_httpx)

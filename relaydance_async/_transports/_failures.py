@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 
-from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, RelayDanceError, ResponseDecodeError
+from ..errors import APIConnectionError, APITimeoutError, RelayDanceError, ResponseDecodeError
 from ._base import WireRequest
 
 # Before any byte of the request could leave.
@@ -41,12 +41,11 @@ _FINAL = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL", "
 def build_failure(error: Exception, request: WireRequest) -> RelayDanceError:
     """Our exception for one of a library's. It holds nothing of the original but its text."""
     if isinstance(error, RelayDanceError):
-        return error  # raised by code of ours that the library called
+        # Raised by code of ours that the library called, in frames whose local variables may be the key.
+        return error.with_traceback(None)
     if request.body_error is not None:
         # A request without its end is never accepted.
         return request.body_error
-    if isinstance(error, ConfigurationError):
-        return ConfigurationError(error.message)  # anew: without the frames that the old one has passed through
     error = _told_by_aiohttp(error)
     names = [kind.__name__ for kind in type(error).__mro__]
     sent = request.sent and not _NEVER_SENT & set(names)

@@ -191,11 +191,20 @@ class SlotPool(httpx.AsyncBaseTransport):
 
     async def give_back(self, slot: _Slot, *, whole: bool) -> None:
         """Take a connection back whose answer was read: wholly, so that it can be used again, or not."""
-        idle = self._idle.setdefault(slot.key, deque())
-        if whole and slot in self._open and slot.is_idle() and sum(map(len, self._idle.values())) < self._max_idle:
-            idle.append(slot)
-        else:
+        if not (whole and slot in self._open and slot.is_idle()):
             await self._drop(slot)
+            return
+        # To the end, so that the origin that comes first is the one that was done without for longest.
+        self._idle[slot.key] = self._idle.pop(slot.key, deque())
+        self._idle[slot.key].append(slot)
+        if sum(map(len, self._idle.values())) > self._max_idle:
+            # Of an old one nobody may ever ask for again: kept, such ones would leave no place for those in use.
+            await self._drop(self._longest_idle())
+
+    def _longest_idle(self) -> _Slot:
+        for key in [key for key, slots in self._idle.items() if not slots]:
+            del self._idle[key]
+        return next(iter(self._idle.values())).popleft()
 
     async def _drop(self, slot: _Slot) -> None:
         self._open.discard(slot)

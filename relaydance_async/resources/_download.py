@@ -203,6 +203,8 @@ class _HostPolicy:
             return False
         try:
             found = await anyio.getaddrinfo(host, port)
+        except UnicodeError as error:  # no name of the DNS can be made of it (RFC 5891)
+            raise DownloadError(f"the clip's URL has no host name: {error}") from None
         except OSError as error:
             raise DownloadError(f"the clip's host {host} can't be found: {error}", retryable=True) from None
         for *_, address in found:

@@ -74,7 +74,7 @@ class Completions(Resource):
         """
         require_text(model, "model")
         body, call_options = split_call_options(params)
-        arguments = {"model": model, "messages": _as_list(messages), "stream": stream or None, **body}
+        arguments = {"model": model, "messages": _as_list(messages), "stream": True if stream else None, **body}
         request, options = self._post("/chat/completions", arguments, call_options)
         if stream:
             return await self._controller.execute(request, _open_stream, options)

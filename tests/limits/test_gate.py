@@ -122,6 +122,32 @@ async def test_after_the_pause_calls_pass_ever_faster_until_the_gate_is_open_aga
     assert gate.rate is None
 
 
+async def learn(gate: Gate, time: Time, limit: float) -> None:
+    """Pass calls at that limit, refused where they are too many, until the pace is a learned one."""
+    turn = anyio.Lock()
+    begun, accepted = time.at, 0
+    while time.at < begun + 10:
+        passed_at = await gate.wait(turn)
+        if accepted < 5 + limit * (time.at - begun):
+            accepted += 1
+        else:
+            gate.refused(1.0, passed_at)
+
+
+async def test_one_refusal_in_a_quiet_second_halves_the_pace_and_no_more(time: Time, gate: Gate) -> None:
+    await learn(gate, time, limit=100.0)
+    time.at += 1.0
+    turn = anyio.Lock()
+    gate.refused(1.0, await gate.wait(turn))
+    time.sleeps.clear()
+    for _ in range(5):
+        time.at += 1.0
+        await gate.wait(turn)
+    assert time.sleeps == []
+    assert gate.rate is not None
+    assert gate.rate > 40
+
+
 async def test_cancelling_the_one_whose_turn_it_is_lets_the_next_have_it(time: Time) -> None:
     asleep = anyio.Event()
 

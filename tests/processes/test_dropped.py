@@ -102,3 +102,23 @@ async def test_closing_a_client_closes_the_streams_that_nobody_reads_any_more(sa
         await client.aclose()
         await wait_until(lambda: proxy.open_connections == 0)
         await stream.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("steps", range(5))
+async def test_closing_a_client_that_is_cancelled_closes_every_stream_even_so(
+    sandbox: Sandbox, transport: Any, steps: int
+) -> None:
+    with FaultyProxy(sandbox.root_url) as proxy:
+        client = client_of(sandbox, base_url=proxy.base_url, transport=transport)
+        streams = [await open_endless(client) for _ in range(3)]
+        closing = asyncio.create_task(client.aclose())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        if not steps:  # it had not begun
+            await client.aclose()
+        await wait_until(lambda: proxy.open_connections == 0)
+        for stream in streams:
+            await stream.aclose()

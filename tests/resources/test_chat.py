@@ -50,6 +50,12 @@ async def test_an_answer_is_reached_under_openais_attribute_paths(client: AsyncR
     assert sandbox.ledger.billed(CHAT) == 1
 
 
+async def test_whatever_is_true_asks_for_a_stream(client: AsyncRelayDance) -> None:
+    truth: Any = 1
+    async with await client.chat.completions.create(model="grok-4.3", messages=MESSAGES, stream=truth) as stream:
+        assert (await stream.get_final_completion()).choices[0].message.content == "You said: one two three"
+
+
 async def test_the_type_of_the_answer_follows_stream(client: AsyncRelayDance, sandbox: Sandbox) -> None:
     create = client.chat.completions.create
     assert_type(await create(model="grok-4.3", messages=MESSAGES), ChatCompletion)

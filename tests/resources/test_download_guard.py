@@ -243,6 +243,17 @@ async def test_no_form_of_a_private_address_is_taken(outsider: AsyncRelayDance, 
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("host", ["\u00e4..example", "\u2603\u200d.example", "\ud800.example", "[::1", "a b", ""])
+async def test_a_host_that_is_no_name_is_never_another_kind_of_error(
+    outsider: AsyncRelayDance, tmp_path: Path, host: str
+) -> None:
+    with pytest.raises(DownloadError):
+        await outsider.video.download(task_of(f"https://{host}/a.mp4"), tmp_path / "clip.mp4", allow_private_hosts=True)
+    with pytest.raises(DownloadError):
+        await outsider.video.download(task_of(f"https://{host}/a.mp4"), tmp_path / "clip.mp4")
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("place", ["me:pw@127.0.0.1:9", "me@127.0.0.1:9", "relaydance.com@127.0.0.1:9", "@127.0.0.1:9"])
 async def test_a_url_with_a_user_name_is_refused(client: AsyncRelayDance, tmp_path: Path, place: str) -> None:
     with pytest.raises(DownloadError, match="holds a user name") as caught:

@@ -86,10 +86,10 @@ class Maker:
         self.stack.push_async_callback(client.aclose)
         return client
 
-    async def transport(self) -> Transport:
+    async def transport(self, *, max_idle: int = 100) -> Transport:
         """A transport alone."""
         options = self.options()
-        made = await build_transport(options.get("transport", "auto"), options.get("http_client"), max_idle=100)
+        made = await build_transport(options.get("transport", "auto"), options.get("http_client"), max_idle=max_idle)
         self.stack.push_async_callback(made.aclose)
         return made
 

@@ -200,6 +200,45 @@ async def test_each_origin_has_connections_of_its_own(transport: Transport) -> N
 
 
 @pytest.mark.parametrize("kind", OURS)
+async def test_idle_connections_to_one_origin_take_no_place_of_those_to_another(maker: Maker) -> None:
+    transport = await maker.transport(max_idle=2)
+    async with serve() as one, serve() as other:
+        held = [await transport.send(wire(one.url)) for _ in range(2)]
+        for response in held:
+            await response.read(100)
+        for _ in range(4):
+            await fetch(transport, other.url)
+    assert other.connections == 1
+
+
+@pytest.mark.parametrize("kind", OURS)
+async def test_a_call_that_queued_while_its_client_was_closed_leaves_no_connection(maker: Maker) -> None:
+    async def silent(peer: Peer) -> None:
+        await server.read(peer)
+        await peer.until_gone()
+
+    async def ask() -> None:
+        with pytest.raises(APIConnectionError) as caught:
+            await ask_chat(client)
+        errors.append(caught.value)
+
+    errors: list[APIConnectionError] = []
+    async with serve(silent) as server:
+        client = maker.client(server.url, max_concurrency=1)
+        before = open_files()
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(ask)
+            await wait_until(lambda: len(server.heads) == 1)
+            await client.aclose()
+        await all_left(server)
+        await wait_until(lambda: open_files() <= before)
+    assert sorted(error.maybe_accepted for error in errors) == [False, False, True]
+    assert sum("the client has been closed" in error.message for error in errors) == 2
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("kind", OURS)
 async def test_closing_the_transport_closes_every_connection(maker: Maker) -> None:
     async with serve() as server:
         before = open_files()
