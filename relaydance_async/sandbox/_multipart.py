@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
@@ -50,8 +51,8 @@ async def read_form(exchange: Exchange, limit: int) -> AsyncGenerator[FormData, 
         raise Refusal("too_large", "request body too large") from None
     except _GoneError:
         raise ClientGoneError from None
-    except MultiPartException as error:
-        raise Refusal("malformed", f"multipart: {error.message}") from None
+    except (MultiPartException, FormParserError) as error:  # the latter comes through older releases of starlette
+        raise Refusal("malformed", f"multipart: {error}") from None
     exchange.body_bytes = size
     try:
         yield form

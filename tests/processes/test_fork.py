@@ -14,19 +14,23 @@ from tests.processes.support import next_line, run_program, started, tell
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
 AFTER_USE = """
+async def use():
+    await several()
+    return connections()
+
 loop = asyncio.new_event_loop()
-loop.run_until_complete(several())
-mine = connections()
-assert len(mine) == 5
+first = loop.run_until_complete(use())
+assert first
 for end in (os._exit, sys.exit):
     pid = os.fork()
     if not pid:
         assert not connections(), "the child holds copies of its parent's"
-        asyncio.run(several())
+        print(len(asyncio.run(use())), flush=True)
         end(0)
     assert os.waitpid(pid, 0)[1] == 0
-loop.run_until_complete(several())
-assert connections() == mine, "the parent's are still good"
+last = loop.run_until_complete(use())
+assert set(first) <= set(last), "the parent's are still good"
+print(len(last))
 loop.run_until_complete(client.aclose())
 loop.close()
 """
@@ -35,8 +39,11 @@ loop.close()
 def test_a_child_opens_connections_of_its_own_and_the_parents_stay_good(sandbox: Sandbox, transport: str) -> None:
     with FaultyProxy(sandbox.root_url) as proxy:
         done = run_program(AFTER_USE, proxy.base_url, transport)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-        assert proxy.connections == 15
+        assert (done.returncode, done.stderr) == (0, "")
+        # How many five calls at once take depends on how busy the machine is: an answer can be there before the last.
+        opened = [int(number) for number in done.stdout.split()]
+        assert len(opened) == 3
+        assert proxy.connections == sum(opened)
     assert sandbox.ledger.accepted(MODELS) == 20
 
 

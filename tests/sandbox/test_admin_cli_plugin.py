@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 import relaydance_async.sandbox as package
 from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
 from relaydance_async.sandbox.__main__ import main
+from tests.processes.support import complaints, strict_python
 from tests.sandbox.support import MODELS, VIDEO, Starter
 
 pytest_plugins = ["pytester"]
@@ -93,7 +93,7 @@ def test_an_unknown_sandbox_route_lists_the_known(start: Starter) -> None:
 def command(*arguments: str) -> Generator[subprocess.Popen[str], None, None]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-m", "relaydance_async.sandbox", "--port", "0", *arguments],
+        strict_python("-m", "relaydance_async.sandbox", "--port", "0", *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -122,7 +122,7 @@ def test_the_command_says_where_it_is_and_ends_cleanly(number: signal.Signals) -
         assert "(documented)" in lines[0]
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
-        assert (process.returncode, errors) == (0, "")
+        assert (process.returncode, complaints(errors)) == (0, "")
 
 
 @pytest.mark.parametrize("arguments", [["--fault", "{"], ["--fault", '{"x": 1}'], ["--rate", "0"], ["--dialect", "x"]])
