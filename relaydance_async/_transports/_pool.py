@@ -127,9 +127,8 @@ class _Slot:
 class SlotPool(httpx.AsyncBaseTransport):
     """An httpx transport of single connections. It belongs to one event loop."""
 
-    def __init__(self, *, max_idle: int = 100, keepalive: float = KEEPALIVE_SECONDS) -> None:
+    def __init__(self, *, max_idle: int = 100) -> None:
         self._max_idle = max_idle
-        self._keepalive = keepalive
         self._idle: dict[Key, deque[_Slot]] = {}
         self._open: set[_Slot] = set()
 
@@ -183,9 +182,9 @@ class SlotPool(httpx.AsyncBaseTransport):
         context = await tls_context() if scheme == "https" or (proxy or "").startswith("https") else None
         backend = _Backend(_network_backend(), public_only=key[3] and proxy is None)
         if proxy is not None:
-            return _Slot(key, _proxied(proxy, context, backend, self._keepalive), backend)
+            return _Slot(key, _proxied(proxy, context, backend), backend)
         direct = httpcore.AsyncHTTPConnection(
-            httpcore.Origin(*key[:3]), ssl_context=context, keepalive_expiry=self._keepalive, network_backend=backend
+            httpcore.Origin(*key[:3]), ssl_context=context, keepalive_expiry=KEEPALIVE_SECONDS, network_backend=backend
         )
         return _Slot(key, direct, backend)
 
@@ -284,9 +283,7 @@ def _network_backend() -> httpcore.AsyncNetworkBackend:
     return AsyncioBackend()
 
 
-def _proxied(
-    proxy: str, context: ssl.SSLContext | None, backend: _Backend, keepalive: float
-) -> httpcore.AsyncConnectionPool:
+def _proxied(proxy: str, context: ssl.SSLContext | None, backend: _Backend) -> httpcore.AsyncConnectionPool:
     parsed = httpx.Proxy(proxy)  # splits user and password off
     kind = httpcore.AsyncSOCKSProxy if parsed.url.scheme.startswith("socks") else httpcore.AsyncHTTPProxy
     return kind(
@@ -294,6 +291,6 @@ def _proxied(
         proxy_auth=parsed.raw_auth,
         ssl_context=context,
         max_connections=1,
-        keepalive_expiry=keepalive,
+        keepalive_expiry=KEEPALIVE_SECONDS,
         network_backend=backend,
     )

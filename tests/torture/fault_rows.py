@@ -38,8 +38,11 @@ Kind: TypeAlias = Literal["get", "balance", "post", "upload", "stream", "wait", 
 BILLED: frozenset[Kind] = frozenset({"post", "upload", "stream"})
 SAFE: frozenset[Kind] = frozenset({"get", "balance", "wait", "download"})
 
-Moment: TypeAlias = Literal["first", "later", "every"]
-"""Which attempts meet the fault: the first, the first of the second poll, or all."""
+Moment: TypeAlias = Literal["first", "later", "onward", "every"]
+"""Which attempts meet the fault: the first, the first of the second poll, those from there on, or all."""
+
+BELIEVED = 3
+"""Polls in a row that are taken at their word when they can't be true of a task that was there."""
 
 
 class Setting(Enum):
@@ -333,6 +336,8 @@ class Outcome:
 
 def moments(row: Row, kind: Kind) -> list[Moment]:
     """When the fault can make a difference."""
+    if is_doubted(row, kind):
+        return ["first", "later", "onward", "every"]
     if kind == "wait":
         return (
             ["first", "every"]
@@ -344,6 +349,11 @@ def moments(row: Row, kind: Kind) -> list[Moment]:
 
 def _is_of_connection(row: Row) -> bool:
     return isinstance(row.fault, ConnectionFault) and row.fault.per == "connection"
+
+
+def is_doubted(row: Row, kind: Kind) -> bool:
+    """Whether it can't be true of a task that an earlier poll has found."""
+    return kind == "wait" and row.error in (NotFoundError, ResponseDecodeError, ResponseTooLargeError)
 
 
 def is_retried(row: Row, kind: Kind) -> bool:
@@ -385,6 +395,10 @@ def _of_wait(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
     if row.error is None:
         return outcome
     beyond = row.deadline is not None
+    if is_doubted(row, "wait") and moment == "later":
+        return replace(outcome, error=None)
+    if is_doubted(row, "wait") and moment == "onward":
+        return replace(outcome, seen=1 + BELIEVED)
     if row.retried == "never" and not beyond:
         return outcome
     if beyond and row.error is APITimeoutError and moment != "every":

@@ -233,19 +233,20 @@ class Stage:
         """Put the fault in force."""
         proxy = self.proxy(endpoint, row)
         times = 1 if moment == "first" else None
+        later = {"later": (2,), "onward": tuple(range(2, 100))}.get(moment, ())
         if isinstance(row.fault, Fault):
             self.sandbox.faults.add(
                 replace(
                     row.fault,
                     route=endpoint.faulted,
                     times=times,
-                    at=(2,) if moment == "later" else (),
+                    at=later,
                     headers={name: _dated(value, clock) for name, value in row.fault.headers.items()},
                     redirect_to=row.fault.redirect_to and f"{self.sandbox.cdn_url}/clips/{self._task_id}.mp4",
                 )
             )
         elif isinstance(row.fault, ConnectionFault):
-            proxy.add(replace(row.fault, times=times, at=(proxy.requests + 2,) if moment == "later" else ()))
+            proxy.add(replace(row.fault, times=times, at=tuple(proxy.requests + number for number in later)))
         else:
             self._set(row.fault, proxy)
             if moment == "first":
