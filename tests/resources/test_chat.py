@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, assert_type
+from typing import Any, assert_type, cast
 
 import pytest
 
@@ -51,8 +51,9 @@ async def test_an_answer_is_reached_under_openais_attribute_paths(client: AsyncR
 
 
 async def test_whatever_is_true_asks_for_a_stream(client: AsyncRelayDance) -> None:
-    truth: Any = 1
-    async with await client.chat.completions.create(model="grok-4.3", messages=MESSAGES, stream=truth) as stream:
+    stream = await client.chat.completions.create(model="grok-4.3", messages=MESSAGES, stream=cast(bool, 1))
+    assert isinstance(stream, ChatStream)
+    async with stream:
         assert (await stream.get_final_completion()).choices[0].message.content == "You said: one two three"
 
 
