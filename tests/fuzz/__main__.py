@@ -95,7 +95,7 @@ class _Watched:
         self._target(data)
         self._slowest = max(self._slowest, time.process_time() - begun)
         self._count += 1
-        if self._count == self._runs // 10:
+        if self._count == max(1, self._runs // 10):
             self._before = _memory()
         if self._count == self._runs:
             self._report()
