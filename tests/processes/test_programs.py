@@ -158,5 +158,5 @@ def test_thirty_loops_hold_no_more_than_ten_did(sandbox: Sandbox, transport: str
 
 
 @pytest.mark.torture
-def test_a_thousand_loops_hold_no_more_than_ten_did(sandbox: Sandbox, transport: str) -> None:
-    check_many_loops(sandbox, transport, 1000)
+def test_three_hundred_loops_hold_no_more_than_ten_did(sandbox: Sandbox, transport: str) -> None:
+    check_many_loops(sandbox, transport, 300)
