@@ -87,6 +87,8 @@ class Options:
             raise ConfigurationError(f"max_response_bytes must be more than 0, not {self.max_response_bytes!r}")
         if not _is_policy(self.retry):
             raise ConfigurationError(f"retry must be a RetryPolicy, not {type(self.retry).__name__}")
+        if self.on_retry is not None and not callable(self.on_retry):
+            raise ConfigurationError(f"on_retry must be a function, not {type(self.on_retry).__name__}")
         for name, value in self.headers.items():
             _check_header(name, value)
 

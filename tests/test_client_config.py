@@ -79,6 +79,12 @@ def test_a_missing_key_is_an_error_at_construction_that_says_what_to_do(key: str
         AsyncRelayDance(key)
 
 
+def test_an_on_retry_that_can_not_be_called_is_an_error_at_construction() -> None:
+    hook: Any = 3
+    with pytest.raises(ConfigurationError, match="on_retry must be a function, not int"):
+        AsyncRelayDance(KEY, on_retry=hook)
+
+
 def test_an_empty_key_does_not_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELAYDANCE_API_KEY", KEY)
     with pytest.raises(ConfigurationError, match="no API key"):

@@ -1,4 +1,4 @@
-"""Sends attempts through aiohttp, for asyncio: about a quarter of the CPU that httpx takes for a request.
+"""Sends attempts through aiohttp, for asyncio: about a third of the CPU that httpx takes for a request.
 
 It is used without httpx's request and response in between, which cost as much as aiohttp itself.
 """

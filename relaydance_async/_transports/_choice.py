@@ -1,7 +1,7 @@
 """Which transport a client uses.
 
 The caller's client, if there is one; else aiohttp where it is installed and the loop is asyncio's; else httpx. Measured
-by `benchmarks/`: aiohttp takes about a quarter of httpx's CPU for a request.
+by `benchmarks/`: aiohttp takes about a third of httpx's CPU for a request.
 """
 
 from __future__ import annotations
