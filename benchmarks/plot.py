@@ -17,7 +17,7 @@ def draw(path: Path, loads: dict[str, dict[int, dict[str, float]]], machine: str
 
     figure: Any
     axes: Any
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(9, 5), layout="constrained")
     for name, levels in loads.items():
         is_ours = name in (OURS, OURS_AIOHTTP)
         axes.plot(
@@ -32,7 +32,7 @@ def draw(path: Path, loads: dict[str, dict[int, dict[str, float]]], machine: str
     axes.set(xscale="log", yscale="log", xlabel="calls in flight", ylabel="CPU per request, µs")
     axes.set_title(f"CPU per request in the client process\n{machine}", fontsize=9)
     axes.grid(True, which="both", alpha=0.25)
-    axes.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside right upper")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
