@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from ._config import Clock, Endpoint, Options
 from ._hooks import RetryEvent, report_retry
-from ._limits import Gate, Permits
+from ._limits import Gate, Line, Permits
 from ._runtime import Runtime, Runtimes
 from ._sansio.envelope import decode_status_error
 from ._sansio.request import PreparedRequest, RetrySafety
@@ -295,7 +295,7 @@ class Controller:
         await runtime.permits.acquire()
         try:
             if not call.request.is_foreign:
-                attempt.passed_at = await self._pass_gate(call, runtime.permits)
+                attempt.passed_at = await self._pass_gate(call, runtime.line)
             wire = attempt.wire = self._build_wire(call)
             response = await runtime.transport.send(wire)
         except BaseException:
@@ -313,7 +313,7 @@ class Controller:
             else:
                 await exchange.aclose()
 
-    async def _pass_gate(self, call: Call[Any], permits: Permits) -> float:
+    async def _pass_gate(self, call: Call[Any], line: Line) -> float:
         pause, left = self._gate.remaining(), call.time_left()
         if pause and left is not None and pause >= left:
             raise RateLimitError(
@@ -321,7 +321,7 @@ class Controller:
                 retry_after=pause,
                 retryable=True,
             )
-        return await self._gate.wait(permits.turn)
+        return await self._gate.wait(line)
 
     def _build_wire(self, call: Call[Any]) -> WireRequest:
         request, options = call.request, call.options

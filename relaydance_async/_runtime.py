@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 
 import anyio
 
-from ._limits import Permits
+from ._limits import Line, Permits
 from ._transports import Transport, TransportResponse, leave_to_parent
 
 log = logging.getLogger("relaydance_async")
@@ -36,11 +36,12 @@ Loop: TypeAlias = Any
 
 
 class Runtime:
-    """The transport and the permits of one loop."""
+    """The transport and the permits of one loop, and its line at the gate."""
 
     def __init__(self, transport: Transport, permits: Permits) -> None:
         self.transport = transport
         self.permits = permits
+        self.line = Line()
         self._loop: Loop = None
         self._closer: AsyncGenerator[None, None] | None = None
         self.streams: set[TransportResponse] = set()

@@ -1,6 +1,6 @@
 """Admission: when an attempt may begin."""
 
-from ._gate import Gate
+from ._gate import Gate, Line
 from ._permits import Permits
 
-__all__ = ["Gate", "Permits"]
+__all__ = ["Gate", "Line", "Permits"]

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import anyio
+from ._queue import Queue
 
 _START = 200.0
 """Calls a second that a client begins with."""
@@ -48,6 +48,28 @@ _CATCH_UP = 0.05
 """Seconds; a loop that was late by that much may make up for it."""
 _FORGET = 20_000.0
 """Calls a second; a pace above that holds nobody back."""
+
+
+class Line:
+    """Those of one event loop who wait at the gate. The first of them sleeps, and lets the others pass with it."""
+
+    def __init__(self) -> None:
+        self.led: bool = False
+        """Whether there is a first one."""
+        self.others: Queue[float | None] = Queue()
+        """Let go with the time at which they passed, or with None, to be the first now."""
+
+    def lead_on(self) -> None:
+        """The first one leaves."""
+        if self.others:
+            self.others.let_go(None)
+        else:
+            self.led = False
+
+    def give_back(self, passed_at: float | None) -> None:
+        """One was cancelled just when it was let go."""
+        if passed_at is None:
+            self.lead_on()
 
 
 class Gate:
@@ -80,28 +102,34 @@ class Gate:
         """Seconds until attempts may begin again; 0 when they may."""
         return max(0.0, self._opens_at - self._monotonic()) if self._closed else 0.0
 
-    async def wait(self, turn: anyio.Lock) -> float:
+    async def wait(self, line: Line) -> float:
         """Return when the attempt may begin. Cancellation leaves nothing behind.
 
         Args:
-            turn: of the running loop. Only its holder sleeps; so the pace may change at any time for all the others.
+            line: of the running loop. Only its first one sleeps; so the pace may change at any time for all the others.
 
         Returns:
             The time at which it passed, to be given to `refused`.
         """
-        if self._rate is None and not self._closed and not turn.locked():  # nobody is overtaken
-            now = self._monotonic()
-            self._count_pass(now)
-            return now
-        async with turn:
-            while (left := self.remaining() or self._until_next()) > 0:
-                await self._sleep(left)
-            if self._rate is not None:
-                self._next_at += 1 / self._rate
-            self._passed += 1
-            if self._starting and self._rate is not None:
-                self._rate *= 2 ** (1 / _DOUBLING)
-            return self._monotonic()
+        if not line.led:
+            if self._until_next() <= 0:
+                return self._pass()
+            line.led = True
+        elif (passed_at := await line.others.wait(line.give_back)) is not None:
+            return passed_at
+        try:
+            return await self._lead(line)
+        finally:
+            line.lead_on()
+
+    async def _lead(self, line: Line) -> float:
+        while (left := self._until_next()) > 0:
+            await self._sleep(left)
+        passed_at = self._pass()
+        # A turn of the event loop for each would hold them back, more than the pace does, when the loop is busy.
+        while line.others and self._until_next() <= 0:
+            line.others.let_go(self._pass())
+        return passed_at
 
     def refused(self, retry_after: float, passed_at: float) -> None:
         """An attempt was refused by the rate limit.
@@ -127,10 +155,17 @@ class Gate:
         elif self._refused >= _ENOUGH:
             self._rate = self._end_trial(self._rate, now, retry_after)
 
-    def _count_pass(self, now: float) -> None:
-        if now - self._counted_from > _WINDOW:
-            self._begin_count(now)
+    def _pass(self) -> float:
+        now = self._monotonic()
+        if self._rate is None:
+            if now - self._counted_from > _WINDOW:
+                self._begin_count(now)
+        else:
+            self._next_at += 1 / self._rate
+            if self._starting:
+                self._rate *= 2 ** (1 / _DOUBLING)
         self._passed += 1
+        return now
 
     def _begin_count(self, now: float) -> None:
         self._counted_from, self._passed, self._refused = now, 0, 0
@@ -170,9 +205,13 @@ class Gate:
         return rate
 
     def _until_next(self) -> float:
-        """Seconds until the pace lets the next one pass."""
+        """Seconds until the next one may pass."""
+        if self._rate is None and not self._closed:
+            return 0.0
         now = self._monotonic()
         if self._closed:
+            if self._opens_at > now:
+                return self._opens_at - now
             self._open(now)
         rate = self._rate
         if rate is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
-import anyio
+from ._queue import Queue
 
 
 class Permits:
@@ -20,11 +18,8 @@ class Permits:
     def __init__(self, maximum: int) -> None:
         self.maximum: int = maximum
         self.in_use: int = 0
-        self.turn: anyio.Lock = anyio.Lock()
-        """Whose turn it is at the gate."""
         self._limit = float(maximum)
-        # Ordered, and any entry can be removed at once when its waiter is cancelled.
-        self._waiters: OrderedDict[anyio.Event, None] = OrderedDict()
+        self._waiters: Queue[None] = Queue()
 
     @property
     def limit(self) -> int:
@@ -41,16 +36,7 @@ class Permits:
         if self.in_use < int(self._limit) and not self._waiters:
             self.in_use += 1
             return
-        turn = anyio.Event()
-        self._waiters[turn] = None
-        try:
-            await turn.wait()
-        except BaseException:
-            if turn.is_set():
-                self.release()
-            else:
-                del self._waiters[turn]
-            raise
+        await self._waiters.wait(lambda _: self.release())
 
     def release(self) -> None:
         """Give a permit back."""
@@ -69,6 +55,5 @@ class Permits:
 
     def _admit(self) -> None:
         while self._waiters and self.in_use < int(self._limit):
-            turn, _ = self._waiters.popitem(last=False)
             self.in_use += 1
-            turn.set()
+            self._waiters.let_go(None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relaydance_async._limits import Gate, Permits
+from relaydance_async._limits import Gate, Line, Permits
 
 
 class JumpingSelector(selectors.SelectSelector):
@@ -86,20 +86,20 @@ class FanOut:
         return {"used": bucket.accepted / allowed, "wasted": bucket.refused / sent, "attempts": max(self.attempts)}
 
     async def _all(self, loop: JumpingLoop, bucket: Bucket) -> None:
-        gate, permits = Gate(loop.time, asyncio.sleep), Permits(self.at_once)
-        await asyncio.gather(*(self._call(gate, permits, loop, bucket) for _ in range(self.calls)))
+        gate, permits, line = Gate(loop.time, asyncio.sleep), Permits(self.at_once), Line()
+        await asyncio.gather(*(self._call(gate, permits, line, loop, bucket) for _ in range(self.calls)))
 
-    async def _call(self, gate: Gate, permits: Permits, loop: JumpingLoop, bucket: Bucket) -> None:
+    async def _call(self, gate: Gate, permits: Permits, line: Line, loop: JumpingLoop, bucket: Bucket) -> None:
         attempt = 1
-        while not await self._attempt(gate, permits, loop, bucket):
+        while not await self._attempt(gate, permits, line, loop, bucket):
             await asyncio.sleep(max(1.0, self.dice.random() * min(8, 0.5 * 2 ** (attempt - 1))))
             attempt += 1
         self.attempts.append(attempt)
 
-    async def _attempt(self, gate: Gate, permits: Permits, loop: JumpingLoop, bucket: Bucket) -> bool:
+    async def _attempt(self, gate: Gate, permits: Permits, line: Line, loop: JumpingLoop, bucket: Bucket) -> bool:
         await permits.acquire()
         try:
-            passed_at = await gate.wait(permits.turn)
+            passed_at = await gate.wait(line)
             await asyncio.sleep(self._about(self.round_trip / 2))
             accepted = bucket.take(loop.time())
             await asyncio.sleep(self._about(self.round_trip / 2) + (self._about(self.work) if accepted else 0))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from relaydance_async._limits import Gate
+from relaydance_async._limits import Gate, Line
 
 pytestmark = pytest.mark.anyio
 
@@ -42,14 +43,14 @@ def gate(time: Time) -> Gate:
 async def open_up(gate: Gate, time: Time) -> None:
     """Pass the first calls of a client, none of which is refused."""
     while gate.rate is not None:
-        await gate.wait(anyio.Lock())
+        await gate.wait(Line())
     time.sleeps.clear()
 
 
 async def test_the_first_calls_pass_ever_faster_until_the_gate_is_open(time: Time, gate: Gate) -> None:
     passed: list[float] = []
     while gate.rate is not None:
-        await gate.wait(anyio.Lock())
+        await gate.wait(Line())
         passed.append(time.at - 50)
     assert passed[9] == passed[0] == 0
     assert passed[99] == pytest.approx(0.13, abs=0.02)
@@ -60,7 +61,7 @@ async def test_the_first_calls_pass_ever_faster_until_the_gate_is_open(time: Tim
 
 async def test_a_trickle_of_first_calls_waits_for_nothing(time: Time, gate: Gate) -> None:
     for _ in range(300):
-        await gate.wait(anyio.Lock())
+        await gate.wait(Line())
         time.at += 0.01
     assert time.sleeps == []
 
@@ -68,7 +69,7 @@ async def test_a_trickle_of_first_calls_waits_for_nothing(time: Time, gate: Gate
 async def test_an_open_gate_costs_no_wait(time: Time, gate: Gate) -> None:
     await open_up(gate, time)
     for _ in range(1000):
-        await gate.wait(anyio.Lock())
+        await gate.wait(Line())
     assert time.sleeps == []
     assert gate.rate is None
 
@@ -76,7 +77,7 @@ async def test_an_open_gate_costs_no_wait(time: Time, gate: Gate) -> None:
 async def test_a_refusal_closes_it_for_as_long_as_was_asked(time: Time, gate: Gate) -> None:
     gate.refused(5.0, time.at)
     assert gate.remaining() == 5.0
-    await gate.wait(anyio.Lock())
+    await gate.wait(Line())
     assert time.sleeps == [5.0]
     assert gate.remaining() == 0.0
 
@@ -102,32 +103,32 @@ async def test_a_pause_that_grows_while_somebody_waits_is_waited_out(time: Time)
 
     longer = Gate(time.monotonic, sleep)
     longer.refused(1.0, time.at)
-    await longer.wait(anyio.Lock())
+    await longer.wait(Line())
     assert time.sleeps == [1.0, 3.0]
 
 
 async def test_after_the_pause_calls_pass_ever_faster_until_the_gate_is_open_again(time: Time, gate: Gate) -> None:
     gate.refused(1.0, time.at)
-    turn = anyio.Lock()
+    line = Line()
     passed: list[float] = []
     for _ in range(20):
-        await gate.wait(turn)
+        await gate.wait(line)
         passed.append(time.at)
     assert passed[0] == 51.0
     gaps = [after - before for before, after in pairwise(passed)]
     assert gaps == sorted(gaps, reverse=True)
     for _ in range(60):
         time.at += 1.0
-        await gate.wait(turn)
+        await gate.wait(line)
     assert gate.rate is None
 
 
 async def learn(gate: Gate, time: Time, limit: float) -> None:
     """Pass calls at that limit, refused where they are too many, until the pace is a learned one."""
-    turn = anyio.Lock()
+    line = Line()
     begun, accepted = time.at, 0
     while time.at < begun + 10:
-        passed_at = await gate.wait(turn)
+        passed_at = await gate.wait(line)
         if accepted < 5 + limit * (time.at - begun):
             accepted += 1
         else:
@@ -137,12 +138,12 @@ async def learn(gate: Gate, time: Time, limit: float) -> None:
 async def test_one_refusal_in_a_quiet_second_halves_the_pace_and_no_more(time: Time, gate: Gate) -> None:
     await learn(gate, time, limit=100.0)
     time.at += 1.0
-    turn = anyio.Lock()
-    gate.refused(1.0, await gate.wait(turn))
+    line = Line()
+    gate.refused(1.0, await gate.wait(line))
     time.sleeps.clear()
     for _ in range(5):
         time.at += 1.0
-        await gate.wait(turn)
+        await gate.wait(line)
     assert time.sleeps == []
     assert gate.rate is not None
     assert gate.rate > 40
@@ -157,20 +158,100 @@ async def test_cancelling_the_one_whose_turn_it_is_lets_the_next_have_it(time: T
             await anyio.sleep_forever()
         await time.sleep(seconds)
 
-    turn = anyio.Lock()
+    line = Line()
     closed = Gate(time.monotonic, sleep)
     closed.refused(5.0, time.at)
     first = anyio.CancelScope()
 
     async def wait_first() -> None:
         with first:
-            await closed.wait(turn)
+            await closed.wait(line)
 
     async with anyio.create_task_group() as group:
         group.start_soon(wait_first)
         await asleep.wait()
-        group.start_soon(closed.wait, turn)
+        group.start_soon(closed.wait, line)
         await checkpoint()
         first.cancel()
     assert time.sleeps == [5.0]
-    assert not turn.locked()
+    assert not line.led
+
+
+async def test_all_who_wait_pass_in_one_turn_of_the_loop_when_the_gate_opens(time: Time, gate: Gate) -> None:
+    line = Line()
+    waiting = 1_000
+    passed = 0
+
+    async def wait() -> None:
+        nonlocal passed
+        await gate.wait(line)
+        passed += 1
+
+    async with anyio.create_task_group() as group:
+        for _ in range(waiting):
+            group.start_soon(wait)
+        while gate.rate is not None:
+            await checkpoint()
+        await checkpoint()
+        assert passed == waiting
+    assert not line.led
+
+
+async def test_one_who_is_cancelled_when_just_made_the_first_lets_the_next_be_it(time: Time) -> None:
+    asleep = anyio.Event()
+    scopes = [anyio.CancelScope() for _ in range(3)]
+
+    async def sleep(seconds: float) -> None:
+        if not asleep.is_set():
+            asleep.set()
+            await anyio.sleep_forever()
+        await time.sleep(seconds)
+
+    line = Line()
+    closed = Gate(time.monotonic, sleep)
+    closed.refused(5.0, time.at)
+
+    async def wait(scope: anyio.CancelScope) -> None:
+        with scope:
+            await closed.wait(line)
+
+    async with anyio.create_task_group() as group:
+        for scope in scopes:
+            group.start_soon(wait, scope)
+        await asleep.wait()
+        while len(line.others) < 2:
+            await checkpoint()
+        scopes[0].cancel()
+        while len(line.others) == 2:
+            await checkpoint()
+        scopes[1].cancel()
+    assert time.sleeps == [5.0]
+    assert not scopes[2].cancelled_caught
+    assert not line.led
+
+
+async def test_under_random_cancellation_nobody_is_forgotten(time: Time, gate: Gate) -> None:
+    dice = random.Random(7)
+    line = Line()
+    gate.refused(1.0, time.at)
+    passed = 0
+
+    async def wait(scope: anyio.CancelScope) -> None:
+        nonlocal passed
+        with scope:
+            await gate.wait(line)
+            passed += 1
+
+    scopes: list[anyio.CancelScope] = []
+    async with anyio.create_task_group() as group:
+        for _ in range(500):
+            scopes.append(anyio.CancelScope())
+            group.start_soon(wait, scopes[-1])
+            if dice.random() < 0.6:
+                await checkpoint()
+            if dice.random() < 0.4:
+                dice.choice(scopes).cancel()
+    assert passed + sum(scope.cancelled_caught for scope in scopes) == 500
+    assert passed > 250
+    assert not line.led
+    assert not line.others
