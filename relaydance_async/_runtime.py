@@ -41,7 +41,7 @@ class Runtime:
     def __init__(self, transport: Transport, permits: Permits) -> None:
         self.transport = transport
         self.permits = permits
-        self.line = Line()
+        self.line: Line = Line()
         self._loop: Loop = None
         self._closer: AsyncGenerator[None, None] | None = None
         self.streams: set[TransportResponse] = set()
