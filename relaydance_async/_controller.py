@@ -197,6 +197,8 @@ class Controller:
         self._gate = gate
         self.clock = clock
         self.base_url: str = endpoint.base_url
+        self.waits: set[object] = set()
+        """One for each wait for a task under way, in any event loop."""
 
     def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> Awaitable[T]:
         """Make the call; the result is to be awaited, once.

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice, repeat
 from math import ceil
 
 LONGEST = 15.0
 """Seconds between two polls in the long run; the gateway refreshes a task about every 15 s, so that asking more often
 gains nothing."""
 
-_FIRST_AT, _FIRST_WIDTH, _GROWTH = 1.0, 2.0, 1.5
+MOST_PER_SECOND = 1_000
+"""Polls that the waits of one client make in a second, on average. A core of a processor sends a few thousand."""
+
+_GROWING = [2.0 * 1.5**number for number in range(5)]
 _LEAST = 1 / 3
 """The shortest pause, as a share of the window that the next poll lies in."""
 
 
-def windows() -> Iterator[tuple[float, float]]:
+def windows(waits: int = 1) -> Iterator[tuple[float, float]]:
     """The windows of the schedule, each with its begin and its width, in seconds from the begin of the wait.
 
-    They follow one another without gaps; the widths grow from 2 to 15 and stay there.
+    They follow one another without gaps; the widths grow from 2 to 15 and stay there. They are wider where that many
+    waits would ask more often than `MOST_PER_SECOND`.
     """
-    begin, width = _FIRST_AT, _FIRST_WIDTH
-    while True:
-        yield begin, width
-        begin, width = begin + width, min(LONGEST, width * _GROWTH)
+    least = waits / MOST_PER_SECOND
+    begin = max(_GROWING[0], least) / 2  # after the first poll, which is at once
+    for width in chain(_GROWING, repeat(LONGEST)):
+        yield begin, max(width, least)
+        begin += max(width, least)
 
 
-_GROWING: list[tuple[float, float]] = []
-for _begin, _width in windows():
-    if _width == LONGEST:
-        _STEADY_FROM = _begin
-        break
-    _GROWING.append((_begin, _width))
-
-
-def next_poll(elapsed: float, phase: float) -> float:
+def next_poll(elapsed: float, phase: float, waits: int = 1) -> float:
     """The pause before the next poll of a wait, in seconds.
 
     A wait asks once in each of the `windows`, always at the same place of them: its phase. So of N waits that began
@@ -44,10 +42,13 @@ def next_poll(elapsed: float, phase: float) -> float:
     Args:
         elapsed: seconds since the wait began.
         phase: from 0 to 1 (exclusive), drawn at random for each wait.
+        waits: how many the client has under way.
     """
-    for begin, width in _GROWING:
+    *growing, steady = islice(windows(waits), len(_GROWING) + 1)
+    for begin, width in growing:
         pause = begin + phase * width - elapsed
         if pause >= _LEAST * width:
             return pause
-    pause = _STEADY_FROM + phase * LONGEST - elapsed
-    return pause + LONGEST * max(0, ceil(_LEAST - pause / LONGEST))
+    begin, width = steady
+    pause = begin + phase * width - elapsed
+    return pause + width * max(0, ceil(_LEAST - pause / width))

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaydance_async._sansio.polling import LONGEST, next_poll, windows
+from relaydance_async._sansio.polling import LONGEST, MOST_PER_SECOND, next_poll, windows
 
 N = 10_000
 
 
-def times(phase: float, until: float, *, latency: float = 0.0) -> list[float]:
+def times(phase: float, until: float, *, latency: float = 0.0, waits: int = 1) -> list[float]:
     """When one wait asks, in seconds from its begin."""
     asked = [0.0]
     while True:
         elapsed = asked[-1] + latency
-        at = elapsed + next_poll(elapsed, phase)
+        at = elapsed + next_poll(elapsed, phase, waits)
         if at >= until:
             return asked
         asked.append(at)
@@ -76,6 +76,25 @@ def test_10_000_waits_begun_together_are_spread_evenly_over_each_window() -> Non
             assert seconds[second] == pytest.approx(N / width, rel=0.1)
     assert burst(seconds, 28, 600) < 1.1
     assert burst(seconds, 17, 60) < 1.5
+
+
+def test_many_waits_make_1000_polls_a_second_at_most() -> None:
+    draw = random.Random(4).random
+    for waits in (2_000, 5_000, 10_000, 40_000):
+        seconds = per_second(at for _ in range(waits) for at in times(draw(), 120, waits=waits))
+        assert max(seconds[second] for second in range(1, 120)) < 1_150
+        for begin, width in islice(windows(waits), 3):
+            whole = range(int(begin + 0.99), min(120, int(begin + width)))
+            assert min(seconds[second] for second in whole) > 0.85 * waits / width
+
+
+@given(st.floats(0, 1, exclude_max=True), st.floats(0, 1e5), st.integers(1, 100_000), st.integers(1, 100_000))
+def test_when_the_number_of_waits_changes_none_sleeps_for_long(
+    phase: float, elapsed: float, before: int, after: int
+) -> None:
+    elapsed += next_poll(elapsed, phase, before)
+    pause = next_poll(elapsed, phase, after)
+    assert 2 / 3 - 1e-6 <= pause <= max(LONGEST, after / MOST_PER_SECOND) * 1.5 + 1e-6
 
 
 def test_waits_begun_one_after_another_are_spread_evenly() -> None:
