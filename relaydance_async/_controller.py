@@ -87,13 +87,13 @@ class Exchange:
 class Attempt:
     """One attempt, as far as it has come.
 
-    It knows the call's request and records, but not the call, which knows it: a cycle would leave each call to the
-    garbage collector, which at thousands in flight costs more than all else.
+    It knows the call's request and earlier records, but not the call, which knows it: a cycle would leave each call to
+    the garbage collector, which at thousands in flight costs more than all else.
     """
 
     __slots__ = ("_clock", "_records", "_request", "_response", "_started", "number", "passed_at", "wire")
 
-    def __init__(self, request: PreparedRequest, records: list[AttemptRecord], number: int, clock: Clock) -> None:
+    def __init__(self, request: PreparedRequest, records: tuple[AttemptRecord, ...], number: int, clock: Clock) -> None:
         self._request = request
         self._records = records
         self._clock = clock
@@ -123,7 +123,7 @@ class Attempt:
             status_code=response.status_code if response is not None else None,
             headers=headers,
             request_id=next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None),
-            attempts=tuple(self._records),
+            attempts=self._records,
             sent_at=self.started_at(),
         )
 
@@ -167,7 +167,7 @@ class Call(Generic[T]):
         self.started: float = clock.monotonic()
         self.number: int = 0
         self.attempt: Attempt | None = None
-        self.records: list[AttemptRecord] = []
+        self.records: tuple[AttemptRecord, ...] = ()
         self.decision: Retry | GiveUp | None = None
         self.maybe_accepted: bool = False
 
@@ -261,7 +261,7 @@ class Controller:
             jitter=self.clock.random(),
         )
         if isinstance(call.decision, Retry):
-            call.records[-1] = replace(call.records[-1], wait=call.decision.after)
+            call.records = (*call.records[:-1], replace(call.records[-1], wait=call.decision.after))
         return isinstance(call.decision, Retry)
 
     async def _report(self, call: Call[Any], state: RetryCallState) -> None:
@@ -366,8 +366,8 @@ def _completed(error: RelayDanceError, call: Call[Any], attempt: Attempt) -> Rel
     # An earlier attempt may have been accepted, whatever became of this one.
     error.maybe_accepted = call.maybe_accepted = call.maybe_accepted or error.maybe_accepted
     error.meta = attempt.meta()
-    call.records.append(attempt.record(error))
-    error.meta = replace(error.meta, attempts=tuple(call.records))
+    call.records += (attempt.record(error),)
+    error.meta = replace(error.meta, attempts=call.records)
     return error
 
 

@@ -6,6 +6,7 @@ That one goes through anyio, which enters a cancel scope and two more awaits for
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import ssl
 from collections import deque
 from collections.abc import Iterable
@@ -20,6 +21,9 @@ TLS_SHUTDOWN_SECONDS = 2.0
 
 _BUFFERED = 512 * 1024
 """Bytes that may arrive before somebody reads them; then the other side has to wait."""
+
+_NO_CONTEXT = contextvars.Context()
+"""For timers: else each holds a copy of the context of the call that set it."""
 
 
 class AsyncioBackend(httpcore.AsyncNetworkBackend):
@@ -75,11 +79,11 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         if protocol.lost:
             raise httpcore.WriteError("the connection is closed")
         protocol.transport.write(buffer)
-        if protocol.writable.is_set():
+        if not protocol.blocked:
             return
         try:
             async with asyncio.timeout(timeout):
-                await protocol.writable.wait()
+                await protocol.wait_until_writable()
         except TimeoutError:
             raise httpcore.WriteTimeout("timed out") from None
         if protocol.lost:
@@ -146,12 +150,13 @@ class _Protocol(asyncio.Protocol):
         self.ended = False
         self.lost = False
         self.error: Exception | None = None
-        self.writable = asyncio.Event()
-        self.writable.set()
+        self.blocked = False
+        """Whether the other side has to take more before more is written."""
         self._loop = loop
         self._held = 0
         self._paused = False
         self._reader: asyncio.Future[bool] | None = None
+        self._writer: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._deadline = 0.0
 
@@ -177,13 +182,23 @@ class _Protocol(asyncio.Protocol):
         if self._alarm is not None:
             self._alarm.cancel()
         self._wake(True)
-        self.writable.set()
+        self.resume_writing()
 
     def pause_writing(self) -> None:
-        self.writable.clear()
+        self.blocked = True
 
     def resume_writing(self) -> None:
-        self.writable.set()
+        self.blocked = False
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+
+    async def wait_until_writable(self) -> None:
+        """Return when the other side has taken enough, or the connection is lost."""
+        self._writer = self._loop.create_future()
+        try:
+            await self._writer
+        finally:
+            self._writer = None
 
     def take(self) -> bytes:
         """The first of what has arrived."""
@@ -211,7 +226,7 @@ class _Protocol(asyncio.Protocol):
             if self._alarm.when() <= deadline:
                 return
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(deadline, self._ring)
+        self._alarm = self._loop.call_at(deadline, self._ring, context=_NO_CONTEXT)
 
     def _ring(self) -> None:
         self._alarm = None

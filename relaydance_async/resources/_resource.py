@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -38,10 +39,11 @@ class Resource:
         return request, apply_call_options(self._options, call_options)
 
 
-def receive_model(model: type[M]) -> Receiver[M]:
+@cache
+def receive_model(model: type[BaseModel]) -> Receiver[Any]:
     """Reads an answer whole and decodes it."""
 
-    async def receive(exchange: Exchange) -> M:
+    async def receive(exchange: Exchange) -> BaseModel:
         return decode_result(model, await exchange.read(), exchange.attempt.meta)
 
     return receive

@@ -7,7 +7,9 @@ from typing import Any, Literal, Unpack, overload
 
 from pydantic import BaseModel
 
+from .._config import Options
 from .._controller import Exchange
+from .._sansio.request import PreparedRequest
 from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion, ChatParams
 from ._chat_stream import ChatStream
@@ -72,13 +74,24 @@ class Completions(Resource):
         A deadline covers the call up to the answer, or up to the opened stream. Cancelling after the request was sent
         may leave an answer that is paid for.
         """
-        require_text(model, "model")
-        body, call_options = split_call_options(params)
-        arguments = {"model": model, "messages": _as_list(messages), "stream": True if stream else None, **body}
-        request, options = self._post("/chat/completions", arguments, call_options)
+        # In a function of its own: what it builds on the way is gone while the call is under way.
+        request, options = self._prepare(model, messages, params, stream=stream)
         if stream:
             return await self._controller.execute(request, _open_stream, options)
         return await self._call(request, ChatCompletion, options)
+
+    def _prepare(
+        self,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | BaseModel],
+        params: ChatParams,
+        *,
+        stream: bool | None,
+    ) -> tuple[PreparedRequest, Options]:
+        require_text(model, "model")
+        body, call_options = split_call_options(params)
+        arguments = {"model": model, "messages": _as_list(messages), "stream": True if stream else None, **body}
+        return self._post("/chat/completions", arguments, call_options)
 
 
 class Chat(Resource):
