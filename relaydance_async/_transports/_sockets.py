@@ -19,7 +19,7 @@ from ._dial import dial
 
 TLS_SHUTDOWN_SECONDS = 2.0
 
-_BUFFERED = 512 * 1024
+_BUFFERED = 1024 * 1024
 """Bytes that may arrive before somebody reads them; then the other side has to wait."""
 
 _NO_CONTEXT = contextvars.Context()

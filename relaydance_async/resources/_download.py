@@ -92,7 +92,8 @@ class _Transfer:
     def __init__(self, part: PartFile, max_bytes: int) -> None:
         self.part = part
         self._max_bytes = max_bytes
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._held = 0
         self._flushing = threading.Lock()
         self.headers: dict[str, str] = {"accept": "*/*", "accept-encoding": "identity"}
         """Of the next attempt: the controller reads them anew for each."""
@@ -131,9 +132,10 @@ class _Transfer:
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
-                    self._check(self.part.size + len(self._buffer) + len(piece))
-                    self._buffer += piece
-                    if len(self._buffer) >= _WRITE_BYTES:
+                    self._held += len(piece)
+                    self._check(self.part.size + self._held)
+                    self._pieces.append(piece)
+                    if self._held >= _WRITE_BYTES:
                         await anyio.to_thread.run_sync(self._flush)
         finally:
             # At most 1 MiB: what has come is kept, whatever ended the transfer.
@@ -142,9 +144,9 @@ class _Transfer:
     def _flush(self) -> None:
         # A cancelled transfer may leave a thread in here, or one that comes only after the file was closed.
         with self._flushing:
-            data, self._buffer = self._buffer, bytearray()
-            if data:
-                self.part.append(data)
+            pieces, self._pieces, self._held = self._pieces, [], 0
+            if pieces:
+                self.part.append(pieces)
 
     def restart(self, validator: str | None) -> None:
         """Forget what has come."""

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,10 +39,11 @@ class PartFile:
             self._file.close()
             raise
 
-    def append(self, data: bytes | bytearray) -> None:
+    def append(self, pieces: Iterable[bytes]) -> None:
         """Add what has come."""
-        self._file.write(data)
-        self.size += len(data)
+        for piece in pieces:
+            self._file.write(piece)
+            self.size += len(piece)
 
     def restart(self, validator: str | None) -> None:
         """Forget what has come; what comes now is of the file with this validator."""
