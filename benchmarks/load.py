@@ -32,8 +32,10 @@ class Load(TypedDict):
     p99_ms: float
 
 
-def measure_peer(peer: str, origin: str, in_flight: int, seconds: float) -> Load:
+def measure_peer(peer: str, origin: str, in_flight: int, seconds: float, gc_threshold: int | None = None) -> Load:
     """In a process of its own; see `child`."""
+    if gc_threshold is not None:
+        gc.set_threshold(gc_threshold)
 
     async def run() -> Load:
         async with PEERS[peer](origin, in_flight) as call:

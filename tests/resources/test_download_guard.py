@@ -183,7 +183,7 @@ async def test_two_downloads_of_one_clip_do_not_write_one_file(client: AsyncRela
         with pytest.raises(DownloadError, match="another download is writing it"):
             await client.video.download(task, tmp_path / "clip.mp4")
         assert host.connections == 0
-        another.append(b"abcd")
+        another.append([b"abcd"])
         another.close()
         path = await client.video.download(task, tmp_path / "clip.mp4")
     assert path.read_bytes() == b"0123456789"
