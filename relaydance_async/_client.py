@@ -167,7 +167,8 @@ class AsyncRelayDance:
     async def aclose(self) -> None:
         """Close the connections of the running loop, also when it is cancelled meanwhile.
 
-        Streams and calls under way break. The client can be used again.
+        Streams and calls under way break; a call that may be repeated is, over a new connection, as is the next poll of
+        a wait. The client can be used again.
         """
         if self._owner:
             await self._runtimes.aclose()

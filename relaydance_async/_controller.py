@@ -197,8 +197,11 @@ class Controller:
         self._gate = gate
         self.clock = clock
         self.base_url: str = endpoint.base_url
-        self.waits: set[object] = set()
+
+    @property
+    def waits(self) -> set[object]:
         """One for each wait for a task under way, in any event loop."""
+        return self._runtimes.waits
 
     def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> Awaitable[T]:
         """Make the call; the result is to be awaited, once.

@@ -131,6 +131,8 @@ class Runtimes:
         self._build = build
         self._lock = threading.Lock()
         self._by_loop: dict[Loop, Runtime] = {}
+        self.waits: set[object] = set()
+        """One for each wait for a task under way, in any event loop."""
         # The callback keeps the runtimes reachable until it has run, also when this is part of a cycle: garbage is
         # finalized in any order, and aiohttp's objects complain when they are before they were closed.
         weakref.finalize(self, _abort_all, self._by_loop)
@@ -171,6 +173,7 @@ class Runtimes:
             leave_to_parent(runtime.transport.filenos())
         _of_parent.extend(self._by_loop.values())
         self._by_loop.clear()
+        self.waits.clear()  # they go on in the parent
 
 
 def _abort_all(by_loop: dict[Loop, Runtime]) -> None:

@@ -229,6 +229,12 @@ class NotFoundError(APIStatusError):
 
     hint = "Check the id; `await client.models.list()` shows the models that this key can use"
 
+    def advice(self) -> str:
+        """What to do about it."""
+        if self.task_id and not self.maybe_accepted:
+            return "Check the task's id, and that the key is of the account that submitted it"
+        return super().advice()
+
 
 class RequestTooLargeError(APIStatusError):
     """413: the body is larger than the gateway takes (128 MB by default)."""

@@ -494,7 +494,7 @@ GATEWAY_TEXTS: dict[str, tuple[Fault, Call, str]] = {
         Fault(FETCH, status=400, code="task_not_exist", message="no such task"),
         fetch_task,
         "HTTP 400: no such task (code task_not_exist, task task_1, GET /video/generations/task_1, request id {id}). "
-        "Check the id; `await client.models.list()` shows the models that this key can use.",
+        "Check the task's id, and that the key is of the account that submitted it.",
     ),
     "a web page": (
         Fault(MODELS, body=b"<html>\n  <p>console</p>\n</html>", content_type="text/html"),

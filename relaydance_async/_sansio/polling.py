@@ -7,8 +7,8 @@ from itertools import chain, islice, repeat
 from math import ceil
 
 LONGEST = 15.0
-"""Seconds between two polls in the long run; the gateway refreshes a task about every 15 s, so that asking more often
-gains nothing."""
+"""Seconds between two polls in the long run, of up to 15,000 waits; the gateway refreshes a task about every 15 s, so
+that asking more often gains nothing."""
 
 MOST_PER_SECOND = 1_000
 """Polls that the waits of one client make in a second, on average. A core of a processor sends a few thousand."""
@@ -35,14 +35,14 @@ def next_poll(elapsed: float, phase: float, waits: int = 1) -> float:
     """The pause before the next poll of a wait, in seconds.
 
     A wait asks once in each of the `windows`, always at the same place of them: its phase. So of N waits that began
-    together N/width ask in each second, evenly, and the pauses of each grow from about 2 s to 15 s. Because the times
+    together N/width ask in each second, evenly, and the pauses of each grow with the windows. Because the times
     are reckoned from the begin of the wait, and not from its last poll, polls that took long shift nothing, and waits
     that something from outside has bunched (a blocked event loop, a pause for a 429) are spread again one window later.
 
     Args:
         elapsed: seconds since the wait began.
         phase: from 0 to 1 (exclusive), drawn at random for each wait.
-        waits: how many the client has under way.
+        waits: the most that the client has had under way since this one began.
     """
     *growing, steady = islice(windows(waits), len(_GROWING) + 1)
     for begin, width in growing:

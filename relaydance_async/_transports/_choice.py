@@ -1,15 +1,17 @@
 """Which transport a client uses.
 
-The caller's client, if there is one; else aiohttp where it is installed and the loop is asyncio's; else httpx. Measured
-by `benchmarks/`: aiohttp takes about a third of httpx's CPU for a request.
+The caller's client, if there is one; else aiohttp where it is installed, as new as the extra asks for, and the loop is
+asyncio's; else httpx. Measured by `benchmarks/`: aiohttp takes about a third of httpx's CPU for a request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import anyio.to_thread
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_OLDEST_AIOHTTP = (3, 14, 4)
+"""As the extra has it. Older ones read headers without end, and leave blanks in them."""
+
 TransportName: TypeAlias = Literal["auto", "aiohttp", "httpx"]
 
 
@@ -35,8 +40,8 @@ def check_transport(name: object, http_client: object) -> None:
     """
     if name not in ("auto", "aiohttp", "httpx"):
         raise ConfigurationError(f"transport must be 'auto', 'aiohttp' or 'httpx', not {name!r}")
-    if name == "aiohttp" and not _has_aiohttp():
-        raise ConfigurationError('transport="aiohttp" needs the extra: pip install "relaydance-async[aiohttp]"')
+    if name == "aiohttp" and not has_aiohttp():
+        raise ConfigurationError('transport="aiohttp" needs the extra: pip install -U "relaydance-async[aiohttp]"')
     if http_client is None:
         return
     if name == "aiohttp":
@@ -78,8 +83,14 @@ def _aiohttp_fits() -> bool:
         asyncio.get_running_loop()
     except RuntimeError:
         return False  # trio
-    return _has_aiohttp() and not has_socks_proxy()
+    return has_aiohttp() and not has_socks_proxy()
 
 
-def _has_aiohttp() -> bool:
-    return find_spec("aiohttp") is not None
+@cache
+def has_aiohttp() -> bool:
+    """Whether it is installed, as new as the extra asks for."""
+    try:
+        found = version("aiohttp")
+    except PackageNotFoundError:
+        return False
+    return tuple(map(int, re.findall(r"\d+", found)[:3])) >= _OLDEST_AIOHTTP

@@ -131,6 +131,7 @@ class SlotPool(httpx.AsyncBaseTransport):
         self._max_idle = max_idle
         self._idle: dict[Key, deque[_Slot]] = {}
         self._open: set[_Slot] = set()
+        self._backend: httpcore.AsyncNetworkBackend | None = None
 
     @property
     def open_connections(self) -> int:
@@ -180,7 +181,9 @@ class SlotPool(httpx.AsyncBaseTransport):
         scheme, host, port = key[0].decode(), key[1].decode(), key[2]
         proxy = proxy_for(scheme, host.strip("[]"), port, can_socks=True)
         context = await tls_context() if scheme == "https" or (proxy or "").startswith("https") else None
-        backend = _Backend(_network_backend(), public_only=key[3] and proxy is None)
+        if self._backend is None:
+            self._backend = _network_backend()
+        backend = _Backend(self._backend, public_only=key[3] and proxy is None)
         if proxy is not None:
             return _Slot(key, _proxied(proxy, context, backend), backend)
         direct = httpcore.AsyncHTTPConnection(

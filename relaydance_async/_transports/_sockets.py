@@ -22,12 +22,14 @@ TLS_SHUTDOWN_SECONDS = 2.0
 _BUFFERED = 1024 * 1024
 """Bytes that may arrive before somebody reads them; then the other side has to wait."""
 
-_NO_CONTEXT = contextvars.Context()
-"""For timers: else each holds a copy of the context of the call that set it."""
-
 
 class AsyncioBackend(httpcore.AsyncNetworkBackend):
     """Opens connections in the running asyncio loop."""
+
+    def __init__(self) -> None:
+        # For the timers, each of which would hold a copy of the context of its call. Of one loop only: a context can't
+        # be entered by two threads at once.
+        self._context = contextvars.Context()
 
     async def connect_tcp(
         self,
@@ -41,7 +43,7 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                transport, protocol = await dial(lambda: _Protocol(loop), host, port, local_address)
+                transport, protocol = await dial(lambda: _Protocol(loop, self._context), host, port, local_address)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:
@@ -145,7 +147,7 @@ class _Protocol(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> None:
         self.pieces: deque[bytes] = deque()
         self.ended = False
         self.lost = False
@@ -153,6 +155,7 @@ class _Protocol(asyncio.Protocol):
         self.blocked = False
         """Whether the other side has to take more before more is written."""
         self._loop = loop
+        self._context = context
         self._held = 0
         self._paused = False
         self._reader: asyncio.Future[bool] | None = None
@@ -226,7 +229,7 @@ class _Protocol(asyncio.Protocol):
             if self._alarm.when() <= deadline:
                 return
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(deadline, self._ring, context=_NO_CONTEXT)
+        self._alarm = self._loop.call_at(deadline, self._ring, context=self._context)
 
     def _ring(self) -> None:
         self._alarm = None

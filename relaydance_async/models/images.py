@@ -24,7 +24,11 @@ class Image(WireModel):
         return value or None
 
     def content(self) -> bytes | None:
-        """The decoded `b64_json`, or None when the image came as a URL."""
+        """The decoded `b64_json`, or None when the image came as a URL.
+
+        Raises:
+            ValueError: it is no base64, as far as its length and padding tell.
+        """
         return b64decode(self.b64_json) if self.b64_json else None
 
 

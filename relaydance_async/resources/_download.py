@@ -68,9 +68,16 @@ async def download_clip(
 
 
 async def _fetch(
-    controller: Controller, options: Options, task: VideoTask, url: str, transfer: _Transfer, *, public_only: bool
+    controller: Controller,
+    options: Options,
+    task: VideoTask,
+    url: str,
+    transfer: _Transfer,
+    *,
+    public_only: bool,
+    restart: bool = True,
 ) -> str | None:
-    """Fetch into the part file; the address to go on with, if it is a redirect."""
+    """Fetch into the part file, anew if it can't be continued and `restart`; the address of a redirect."""
     request = PreparedRequest("GET", url, headers=transfer.headers, task_id=task.task_id, public_only=public_only)
     try:
         await controller.execute(request, transfer.receive, options)
@@ -78,10 +85,9 @@ async def _fetch(
         location = error.meta.headers.get("location")
         if error.status_code in _REDIRECT_STATUS and location:
             return location
-        if error.status_code == _RANGE_NOT_SATISFIABLE and transfer.part.size:
+        if error.status_code == _RANGE_NOT_SATISFIABLE and transfer.part.size and restart:
             transfer.restart(None)
-            await controller.execute(request, transfer.receive, options)
-            return None
+            return await _fetch(controller, options, task, url, transfer, public_only=public_only, restart=False)
         raise
     return None
 

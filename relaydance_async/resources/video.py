@@ -112,8 +112,8 @@ class Video(Resource):
 
         It asks at once, then after about 2 s, growing to 15 s (the gateway refreshes a task every 15 s), each wait at
         times of its own, so that thousands that begin together are spread evenly; the pauses of more than 2,000 are
-        longer, so that a client makes about 1,000 polls a second at most. Asleep, it holds no permit, connection or
-        thread.
+        longer, so that from their second poll on they make about 1,000 a second at most. Asleep, it holds no permit,
+        connection or thread.
 
         Polls that fail in a way that may pass (no connection, 429, 5xx) are repeated until the deadline, however often
         they fail. An answer that can't be true of a task that the gateway has shown before (the task is given as a
@@ -138,13 +138,14 @@ class Video(Resource):
         if deadline is not None and not deadline > 0:
             raise InvalidInputError(f"deadline must be more than 0 seconds, not {deadline!r}")
         watch = _Watch(_id_of(task), on_update, known=isinstance(task, VideoTask))
-        self._controller.waits.add(watch)
+        mark = object()
+        self._controller.waits.add(mark)
         try:
             with anyio.move_on_after(deadline):
                 with receiver.listen(watch.task_id) if receiver else nullcontext(_just_look) as race:
                     return await self._watch(watch, race)
         finally:
-            self._controller.waits.discard(watch)
+            self._controller.waits.discard(mark)
         raise TaskTimeoutError(
             f"task {watch.task_id} was not ready within {deadline:g} s", task=watch.last, task_id=watch.task_id
         ) from watch.trouble
@@ -153,7 +154,7 @@ class Video(Resource):
         clock = self._controller.clock
         begun, phase = clock.monotonic(), clock.random()
         options = replace(self._options, timeout=self._options.timeout.at_most(_POLL_SECONDS))
-        pause = 0.0
+        pause, most = 0.0, 0
 
         async def look() -> VideoTask | None:
             if pause:
@@ -172,7 +173,10 @@ class Video(Resource):
                 await watch.saw(task)
                 if task.is_terminal:
                     return _succeeded(task)
-            pause = next_poll(clock.monotonic() - begun, phase, len(self._controller.waits))
+            # Not as many as there are now: when many end, the schedules of the others would all move at once, to the
+            # same moment.
+            most = max(most, len(self._controller.waits))
+            pause = next_poll(clock.monotonic() - begun, phase, most)
 
     async def generate(
         self,

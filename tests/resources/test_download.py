@@ -244,6 +244,30 @@ async def test_a_part_as_large_as_the_clip_or_larger_begins_anew(bench: Bench, t
         assert studio.fetches == [416, 200]
 
 
+async def test_a_redirect_is_followed_after_a_416_too(bench: Bench, tmp_path: Path) -> None:
+    studio = await open_studio(bench)
+    target = tmp_path / "clip.mp4"
+    studio.leave_part(target, b"x" * SIZE)
+    name = (studio.task.url or "").rpartition("/")[2]
+    studio.sandbox.faults.add(Fault(CLIPS, status=416, body="empty", times=1))
+    studio.sandbox.faults.add(Fault(CLIPS, redirect_to=f"/clips/{name}", status=302, times=1))
+    assert_whole(await studio.client.video.download(studio.task, target), studio)
+    assert studio.fetches == [416, 302, 200]
+
+
+async def test_a_clip_that_is_shorter_than_announced_and_then_not_continued_is_fetched_twice_and_no_more(
+    bench: Bench, tmp_path: Path
+) -> None:
+    studio = await open_studio(bench)
+    for _ in range(10):
+        studio.sandbox.faults.add(Fault(CLIPS, cut_body_after=1000, times=1))
+        studio.sandbox.faults.add(Fault(CLIPS, status=416, body="empty", times=1))
+    with pytest.raises(DownloadError) as caught:
+        await studio.client.video.download(studio.task, tmp_path / "clip.mp4")
+    assert caught.value.status_code == 416
+    assert len(studio.fetches) == 4
+
+
 async def test_a_416_that_was_not_asked_for_is_an_error(bench: Bench, tmp_path: Path) -> None:
     studio = await open_studio(bench, faults=[Fault(CLIPS, status=416, body="empty")])
     with pytest.raises(DownloadError) as caught:

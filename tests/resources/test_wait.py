@@ -364,12 +364,13 @@ class InstantAnswer:
 
 
 class InstantGateway:
-    """A transport whose tasks all end at the same time. It writes down when it is asked."""
+    """A transport whose tasks end evenly within `ending` seconds from ENDS on. It writes down when it is asked."""
 
     name = "instant"
 
-    def __init__(self, dawn: Dawn) -> None:
+    def __init__(self, dawn: Dawn, ending: float = 0.0) -> None:
         self._dawn = dawn
+        self._ending = ending
         self.asked_at: list[float] = []
         self.under_way = self.most_under_way = 0
 
@@ -380,20 +381,17 @@ class InstantGateway:
         self.most_under_way = max(self.most_under_way, self.under_way)
         await anyio.lowlevel.checkpoint()
         self.under_way -= 1
-        status = b"succeeded" if at >= ENDS else b"running"
         task_id = request.url.rpartition("/")[2].encode()
+        share = int(task_id.rpartition(b"_")[2]) % 1000 / 1000
+        status = b"succeeded" if at >= ENDS + self._ending * share else b"running"
         return InstantAnswer(b'{"task_id": "%s", "status": "%s", "url": "https://cdn.example/a"}' % (task_id, status))
 
     async def aclose(self) -> None:
         pass
 
 
-@pytest.mark.parametrize("waits", [2_000, 5_000])
-async def test_waits_begun_at_once_are_spread_evenly_and_hold_no_permit_asleep(
-    waits: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dawn = Dawn()
-    gateway = InstantGateway(dawn)
+async def wait_for_all(waits: int, dawn: Dawn, gateway: InstantGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for that many tasks of the gateway's, all at once."""
 
     async def build_transport(*_: object, **__: object) -> InstantGateway:
         return gateway
@@ -418,6 +416,15 @@ async def test_waits_begun_at_once_are_spread_evenly_and_hold_no_permit_asleep(
                     assert (permits.in_use, permits.waiting) == (0, 0)
                     dawn.wake_next()
     assert len(set(finished)) == waits
+
+
+@pytest.mark.parametrize("waits", [2_000, 5_000])
+async def test_waits_begun_at_once_are_spread_evenly_and_hold_no_permit_asleep(
+    waits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dawn = Dawn()
+    gateway = InstantGateway(dawn)
+    await wait_for_all(waits, dawn, gateway, monkeypatch)
     assert gateway.most_under_way <= 50
 
     asked = gateway.asked_at
@@ -428,6 +435,33 @@ async def test_waits_begun_at_once_are_spread_evenly_and_hold_no_permit_asleep(
         whole = [seconds[second] for second in range(int(width))]
         assert max(whole) < 1.15 * waits / width, f"a burst of {max(whole)} polls after {begin} s"
         assert min(whole) > 0.85 * waits / width
+
+
+async def test_many_waits_stay_spread_while_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relaydance_async._sansio.polling.MOST_PER_SECOND", 100)
+    dawn = Dawn()
+    gateway = InstantGateway(dawn, ending=60.0)
+    await wait_for_all(2_000, dawn, gateway, monkeypatch)
+    seconds = Counter(map(int, gateway.asked_at))
+    assert max(seconds[second] for second in range(20, int(ENDS) + 80)) < 140
+
+
+async def test_every_end_of_a_wait_is_counted(bench: Bench) -> None:
+    sandbox, client, _ = bench.filming(tasks=slow(200))
+    waits = client._controller.waits
+    task = await client.video.submit(**CLIP)
+    seen: list[int] = []
+    await client.video.wait(task, on_update=lambda _: seen.append(len(waits)))
+    assert set(seen) == {1}
+    with pytest.raises(NotFoundError):
+        await client.video.wait("task_unknown")
+    sandbox.faults.add(Fault(FETCH, stall=True))
+    with pytest.raises(TaskTimeoutError):
+        await client.video.wait(task, deadline=0.01)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await client.video.wait(task)
+    assert not waits
 
 
 async def test_many_waits_over_a_real_server_all_end(bench: Bench) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 
 from relaydance_async import ConfigurationError
+from relaydance_async._transports import _choice
 from tests.client_support import list_models, submit_clip
 from tests.transports.conftest import CALLERS, Maker
 from tests.transports.support import as_json, over_every_transport, serve
@@ -44,6 +46,43 @@ async def test_aiohttp_is_chosen_where_it_can_be_used(
     async with serve(MODELS) as server:
         await list_models(maker.client(server.url, transport="auto"))
     assert f"transport: {name}" in caplog.messages
+
+
+@pytest.fixture(autouse=True)
+def look_again() -> Iterator[None]:
+    yield
+    _choice.has_aiohttp.cache_clear()
+
+
+def pretend_aiohttp_is(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_choice, "version", lambda _: version)
+    _choice.has_aiohttp.cache_clear()
+
+
+@pytest.mark.parametrize("kind", ["aiohttp"])
+@pytest.mark.parametrize("version", ["3.14.3", "3.9.0b1", "2.3.10"])
+async def test_an_aiohttp_older_than_the_extras_is_not_used(
+    maker: Maker, version: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pretend_aiohttp_is(version, monkeypatch)
+    caplog.set_level(logging.DEBUG, "relaydance_async")
+    async with serve(MODELS) as server:
+        await list_models(maker.client(server.url, transport="auto"))
+        assert f"transport: {NAMES['httpx']}" in caplog.messages
+        with pytest.raises(ConfigurationError, match="pip install -U"):
+            maker.client(server.url, transport="aiohttp")
+
+
+@pytest.mark.parametrize("version", ["3.14.4", "3.14.4.post1", "3.15.0", "4.0.0a1"])
+@pytest.mark.parametrize("kind", ["aiohttp"])
+async def test_a_newer_aiohttp_is_used(
+    maker: Maker, version: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pretend_aiohttp_is(version, monkeypatch)
+    caplog.set_level(logging.DEBUG, "relaydance_async")
+    async with serve(MODELS) as server:
+        await list_models(maker.client(server.url, transport="auto"))
+    assert "transport: aiohttp" in caplog.messages
 
 
 @pytest.mark.parametrize("kind", CALLERS)
