@@ -448,7 +448,7 @@ async def test_many_waits_stay_spread_while_others_end(monkeypatch: pytest.Monke
 
 async def test_every_end_of_a_wait_is_counted(bench: Bench) -> None:
     sandbox, client, _ = bench.filming(tasks=slow(200))
-    waits = client._controller.waits
+    waits = client._controller.waits  # pyright: ignore[reportPrivateUsage]
     task = await client.video.submit(**CLIP)
     seen: list[int] = []
     await client.video.wait(task, on_update=lambda _: seen.append(len(waits)))

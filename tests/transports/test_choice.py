@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from relaydance_async import ConfigurationError
-from relaydance_async._transports import _choice
+from relaydance_async._transports._choice import has_aiohttp
 from tests.client_support import list_models, submit_clip
 from tests.transports.conftest import CALLERS, Maker
 from tests.transports.support import as_json, over_every_transport, serve
@@ -51,12 +51,15 @@ async def test_aiohttp_is_chosen_where_it_can_be_used(
 @pytest.fixture(autouse=True)
 def look_again() -> Iterator[None]:
     yield
-    _choice.has_aiohttp.cache_clear()
+    has_aiohttp.cache_clear()
 
 
 def pretend_aiohttp_is(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_choice, "version", lambda _: version)
-    _choice.has_aiohttp.cache_clear()
+    def pretend(_: str) -> str:
+        return version
+
+    monkeypatch.setattr("relaydance_async._transports._choice.version", pretend)
+    has_aiohttp.cache_clear()
 
 
 @pytest.mark.parametrize("kind", ["aiohttp"])
