@@ -35,7 +35,8 @@ def keep_garbage() -> Iterator[None]:
 def found() -> Counter[str]:
     """Objects of the client's side among what the collector finds, by their type."""
     gc.collect()
-    kinds = (type(item) for item in gc.garbage)
+    garbage: list[object] = gc.garbage
+    kinds = (type(item) for item in garbage)
     return Counter(f"{kind.__module__}.{kind.__name__}" for kind in kinds if kind.__module__.startswith(LIBRARIES))
 
 
