@@ -89,6 +89,34 @@ def test_a_fork_leaves_the_calls_of_the_parent_under_way(sandbox: Sandbox, trans
     assert (sandbox.ledger.accepted(CHAT), sandbox.ledger.accepted(MODELS)) == (5, 5)
 
 
+WAITING = """
+async def main():
+    tasks = [await client.video.submit(model="grok-imagine-video", prompt=f"cat {n}") for n in range(3)]
+    seen = asyncio.Semaphore(0)
+    waits = [asyncio.ensure_future(client.video.wait(task, on_update=lambda _: seen.release())) for task in tasks]
+    for _ in waits:
+        await seen.acquire()
+    assert len(client._controller.waits) == 3
+    pid = os.fork()
+    if not pid:
+        os._exit(len(client._controller.waits))
+    assert os.waitpid(pid, 0)[1] == 0, "the child counts its parent's waits, for ever"
+    assert len(client._controller.waits) == 3
+    for wait in waits:
+        wait.cancel()
+    await asyncio.wait(waits)
+    assert not client._controller.waits
+    await client.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_a_child_does_not_count_the_waits_of_its_parent(sandbox: Sandbox, transport: str) -> None:
+    done = run_program(WAITING, sandbox.base_url, transport)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 BROKEN_OFF = """
 async def main():
     stream = await open_stream(client)
