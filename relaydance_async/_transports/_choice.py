@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_OLDEST_AIOHTTP = (3, 14, 4)
+OLDEST_AIOHTTP = (3, 14, 4)
 """As the extra has it. Older ones read headers without end, and leave blanks in them."""
 
 TransportName: TypeAlias = Literal["auto", "aiohttp", "httpx"]
@@ -93,4 +93,4 @@ def has_aiohttp() -> bool:
         found = version("aiohttp")
     except PackageNotFoundError:
         return False
-    return tuple(map(int, re.findall(r"\d+", found)[:3])) >= _OLDEST_AIOHTTP
+    return tuple(map(int, re.findall(r"\d+", found)[:3])) >= OLDEST_AIOHTTP

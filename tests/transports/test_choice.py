@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from relaydance_async import ConfigurationError
-from relaydance_async._transports._choice import has_aiohttp
+from relaydance_async._transports._choice import OLDEST_AIOHTTP, has_aiohttp
 from tests.client_support import list_models, submit_clip
 from tests.transports.conftest import CALLERS, Maker
 from tests.transports.support import as_json, over_every_transport, serve
@@ -74,6 +76,12 @@ async def test_an_aiohttp_older_than_the_extras_is_not_used(
         assert f"transport: {NAMES['httpx']}" in caplog.messages
         with pytest.raises(ConfigurationError, match="pip install -U"):
             maker.client(server.url, transport="aiohttp")
+
+
+def test_the_extra_asks_for_that_aiohttp_too() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    oldest = ".".join(map(str, OLDEST_AIOHTTP))
+    assert tomllib.loads(text)["project"]["optional-dependencies"]["aiohttp"] == [f"aiohttp>={oldest}"]
 
 
 @pytest.mark.parametrize("version", ["3.14.4", "3.14.4.post1", "3.15.0", "4.0.0a1"])
