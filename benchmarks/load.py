@@ -30,6 +30,10 @@ class Load(TypedDict):
     per_second: float
     p50_ms: float
     p99_ms: float
+    collector_us: float
+    """Time in the garbage collector for each call, microseconds."""
+    longest_pause_ms: float
+    """The longest of its passes."""
 
 
 def measure_peer(peer: str, origin: str, in_flight: int, seconds: float, gc_threshold: int | None = None) -> Load:
@@ -52,6 +56,16 @@ async def measure(call: Call, in_flight: int, seconds: float) -> Load:
     all_warm = asyncio.Event()
     warming = asyncio.Semaphore(_WARMING)
 
+    pauses = [0.0]
+    paused_at = 0.0
+
+    def note(phase: str, _: object) -> None:
+        nonlocal paused_at
+        if phase == "start":
+            paused_at = time.perf_counter()
+        else:
+            pauses.append(time.perf_counter() - paused_at)
+
     async def worker() -> None:
         nonlocal warm
         async with warming:
@@ -70,6 +84,7 @@ async def measure(call: Call, in_flight: int, seconds: float) -> Load:
         await all_warm.wait()
         await asyncio.sleep(_SETTLE)
         gc.collect()
+        gc.callbacks.append(note)
         took.clear()
         began, cpu = time.perf_counter(), time.process_time()
         await asyncio.sleep(seconds)
@@ -78,6 +93,7 @@ async def measure(call: Call, in_flight: int, seconds: float) -> Load:
                 break
             await asyncio.sleep(_STEP)
         elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu
+        gc.callbacks.remove(note)
         measured = sorted(took)
         running = False
     return {
@@ -85,4 +101,6 @@ async def measure(call: Call, in_flight: int, seconds: float) -> Load:
         "per_second": len(measured) / elapsed,
         "p50_ms": measured[len(measured) // 2] * 1e3,
         "p99_ms": measured[int(len(measured) * 0.99)] * 1e3,
+        "collector_us": sum(pauses) / len(measured) * 1e6,
+        "longest_pause_ms": max(pauses) * 1e3,
     }

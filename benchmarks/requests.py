@@ -109,26 +109,44 @@ def _check_ratio(report: Report, loads: Loads, ours: str, peer: str, goals: dict
 def _report_flatness(
     loads: Loads, tuned: Loads, tails: dict[str, float], waiting: dict[str, dict[str, float]]
 ) -> Report:
-    report = Report("2. Flat", ["", "CPU at most / at 10", "p99 / p50 at 100", "KB queued", "KB in flight"])
+    report = Report(
+        "2. Flat",
+        [
+            "",
+            "CPU at most / at 10",
+            "CPU at most, µs",
+            "in the collector",
+            "longest pause, ms",
+            "p99 / p50 at 100",
+            "KB queued",
+            "KB in flight",
+        ],
+    )
     for name, found in loads.items():
         most = max(found)
         growth = _growth(found)
         tail = tails.get(name, float("nan"))
         kept = waiting.get(name, {"queued": float("nan"), "in_flight": float("nan")})
-        report.row(name, growth, tail, kept["queued"] / 1024, kept["in_flight"] / 1024)
+        report.row(name, growth, *_at_most(found), tail, kept["queued"] / 1024, kept["in_flight"] / 1024)
         if name in (OURS, OURS_AIOHTTP):
             report.check(f"{name}: CPU per request at {most:,} / at 10 in flight", growth, "≤", 1.25)
             report.check(f"{name}: p99 / p50 at 100 in flight", tail, "≤", 3)
             report.check(f"{name}: memory of a call that waits for its turn", kept["queued"] / 1024, "≤", 8, "KB")
     for name, found in tuned.items():
         if _MOST in found:
-            report.row(f"{name}, gc.set_threshold({_GC_THRESHOLD:_})", _growth(found), "–", "–", "–")
+            report.row(f"{name}, gc.set_threshold({_GC_THRESHOLD:_})", _growth(found), *_at_most(found), "–", "–", "–")
     report.notes.append(
-        "At 10 in flight CPython's garbage collector never runs; with thousands it visits what each of them holds. "
-        "Memory is what a call holds beyond a bare coroutine that waits (tracemalloc): queued for a permit, and sent."
+        "The collector is CPython's; its longest pass stops everything. At 10 in flight it never runs; with thousands "
+        "it visits what each of them holds. Memory is what a call holds beyond a bare coroutine that waits "
+        "(tracemalloc): queued for a permit, and sent."
     )
     report.data = {"waiting": waiting, "tuned": tuned, "tails": tails}
     return report
+
+
+def _at_most(found: dict[int, dict[str, float]]) -> tuple[float, float, float]:
+    load = found[max(found)]
+    return load["cpu_us"], load["collector_us"], load["longest_pause_ms"]
 
 
 def _growth(found: dict[int, dict[str, float]]) -> float:

@@ -40,14 +40,20 @@ async def test_the_choice_is_logged_once_for_each_loop(maker: Maker, caplog: pyt
     assert said == [("DEBUG", f"transport: {NAMES[maker.kind]}")]
 
 
+async def chosen(maker: Maker, caplog: pytest.LogCaptureFixture) -> str:
+    """What a client says that takes what there is."""
+    caplog.set_level(logging.DEBUG, "relaydance_async")
+    async with serve(MODELS) as server:
+        await list_models(maker.client(server.url, transport="auto"))
+    (said,) = (text for text in caplog.messages if text.startswith("transport: "))
+    return said.removeprefix("transport: ")
+
+
 @pytest.mark.parametrize(("kind", "name"), [("aiohttp", "aiohttp"), ("httpx on trio", NAMES["httpx"])])
 async def test_aiohttp_is_chosen_where_it_can_be_used(
     maker: Maker, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "relaydance_async")
-    async with serve(MODELS) as server:
-        await list_models(maker.client(server.url, transport="auto"))
-    assert f"transport: {name}" in caplog.messages
+    assert await chosen(maker, caplog) == name
 
 
 @pytest.fixture(autouse=True)
@@ -70,12 +76,9 @@ async def test_an_aiohttp_older_than_the_extras_is_not_used(
     maker: Maker, version: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_aiohttp_is(version, monkeypatch)
-    caplog.set_level(logging.DEBUG, "relaydance_async")
-    async with serve(MODELS) as server:
-        await list_models(maker.client(server.url, transport="auto"))
-        assert f"transport: {NAMES['httpx']}" in caplog.messages
-        with pytest.raises(ConfigurationError, match="pip install -U"):
-            maker.client(server.url, transport="aiohttp")
+    assert await chosen(maker, caplog) == NAMES["httpx"]
+    with pytest.raises(ConfigurationError, match="pip install -U"):
+        maker.client("http://127.0.0.1:1", transport="aiohttp")
 
 
 def test_the_extra_asks_for_that_aiohttp_too() -> None:
@@ -90,10 +93,7 @@ async def test_a_newer_aiohttp_is_used(
     maker: Maker, version: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pretend_aiohttp_is(version, monkeypatch)
-    caplog.set_level(logging.DEBUG, "relaydance_async")
-    async with serve(MODELS) as server:
-        await list_models(maker.client(server.url, transport="auto"))
-    assert "transport: aiohttp" in caplog.messages
+    assert await chosen(maker, caplog) == "aiohttp"
 
 
 @pytest.mark.parametrize("kind", CALLERS)
