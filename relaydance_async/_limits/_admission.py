@@ -1,0 +1,85 @@
+"""Admission: one wait between a call and the network, whatever it is that the call waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class Kind(Enum):
+    """What shares the permits of the API, none of which can take all of them."""
+
+    BILLED = "billed"
+    """A request that is paid for and answered whole."""
+
+    POLL = "poll"
+    """A request that may be repeated: a poll of a task, a list."""
+
+    STREAM = "stream"
+    """A stream: it holds its permit until it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Who asks to be admitted.
+
+    Attributes:
+        kind: whose share of the permits it takes.
+        route: the template of the path.
+        model: that is asked for, or None.
+        priority: the higher goes first among those of its kind that wait; equal ones in the order they came.
+        deadline: on the monotonic clock, or None. Who can't be admitted before it is refused at once.
+    """
+
+    kind: Kind
+    route: str
+    model: str | None = None
+    priority: int = 0
+    deadline: float | None = None
+
+
+class Ended(Enum):
+    """How an attempt ended, as far as a limiter learns from it."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """By a rate limit: HTTP 429."""
+    OVERLOADED = "overloaded"
+    """The gateway says that it is overrun."""
+    OTHER = "other"
+    """It says nothing about a limit."""
+
+
+class Lease(Protocol):
+    """The right to make one attempt. It is given back exactly once, by `ended`."""
+
+    @property
+    def queued_for(self) -> float:
+        """Seconds between asking and being admitted."""
+        ...
+
+    def ended(self, how: Ended, retry_after: float | None = None) -> None:
+        """Give the permit back, and let the limiter learn. Safe to call twice: only the first counts.
+
+        Args:
+            how: the attempt ended.
+            retry_after: seconds that a refusal asked for.
+        """
+        ...
+
+
+class Admission(Protocol):
+    """Lets attempts in."""
+
+    def enter_now(self, ticket: Ticket) -> Lease | None:
+        """Admit it at once, or not: then `enter` waits. An admission that is shared over a network never can."""
+        ...
+
+    async def enter(self, ticket: Ticket) -> Lease:
+        """Wait until it may begin. Cancellation leaves nothing behind.
+
+        Raises:
+            RateLimitError: the key cools down for longer than the ticket's deadline allows.
+        """
+        ...

@@ -1,0 +1,99 @@
+"""What can be watched of a call: one protocol, called where the phase of an attempt moves.
+
+    call_began
+      per attempt:  queued -> admitted -> sending -> answered        (or failed, from any of them)
+    ended
+
+Hooks, tracing and a journal are observers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import RelayDanceError
+from ..models.meta import AttemptRecord
+from .retry import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class CallInfo:
+    """A call, as observers are told of it.
+
+    Attributes:
+        method: of the request.
+        path: the target as it may be shown: no query, no signature.
+        route: the template of the path; the same as `path` for another host's.
+        model: that is asked for, or None.
+        billed: whether it is paid for when accepted.
+        task_id: the video task that it is about, or None.
+    """
+
+    method: str
+    path: str
+    route: str
+    model: str | None
+    billed: bool
+    task_id: str | None
+
+
+class CallObserver(Protocol):
+    """Watches one call. Whoever wants only some of these moments derives from `NoObserver`."""
+
+    def queued(self, attempt: int) -> None:
+        """An attempt (numbered from 1) waits for its turn."""
+        ...
+
+    def admitted(self, attempt: int, queued_for: float) -> None:
+        """It was its turn, after that many seconds."""
+        ...
+
+    async def sending(self, attempt: int, headers: dict[str, str]) -> None:
+        """There is a connection, and the first byte of the request leaves as soon as this returns.
+
+        What it raises ends the attempt with nothing sent. The headers hold no key.
+        """
+        ...
+
+    def answered(self, attempt: int, status: int) -> None:
+        """The head of an answer came."""
+        ...
+
+    async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision) -> None:
+        """The attempt failed; `decision` says what follows. Awaited before the wait for the next one."""
+        ...
+
+    def ended(self, result: object, error: BaseException | None) -> None:
+        """The call is over: with a result, an error, or a cancellation. A stream's call ends with the stream."""
+        ...
+
+
+class Observer(Protocol):
+    """Watches the calls of a client."""
+
+    def call_began(self, call: CallInfo) -> CallObserver | None:
+        """A call begins; None: not to be watched."""
+        ...
+
+
+class NoObserver:
+    """Watches nothing: the base of those who watch some moments only."""
+
+    def queued(self, attempt: int) -> None:
+        """See `CallObserver`."""
+
+    def admitted(self, attempt: int, queued_for: float) -> None:
+        """See `CallObserver`."""
+
+    async def sending(self, attempt: int, headers: dict[str, str]) -> None:
+        """See `CallObserver`."""
+
+    def answered(self, attempt: int, status: int) -> None:
+        """See `CallObserver`."""
+
+    async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision) -> None:
+        """See `CallObserver`."""
+
+    def ended(self, result: object, error: BaseException | None) -> None:
+        """See `CallObserver`."""

@@ -1,0 +1,67 @@
+"""Where a request goes: to the API, with the key, or to somebody else, without it.
+
+A string from outside never becomes a path of the API: which of the two a request is for is said by whoever builds it,
+not read off the look of a URL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+
+class Network(Enum):
+    """Which addresses may be connected to."""
+
+    ANY = "any"
+    PUBLIC = "public"
+    """No address of a private network. A proxy looks names up itself, so through one it has no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTarget:
+    """An endpoint of the API.
+
+    Attributes:
+        route: the template of the path, such as `/video/generations/{task_id}`: what requests have in common.
+        path: below the base URL; one that begins with `/api/` is below the host's root.
+        query: encoded, without the question mark.
+    """
+
+    route: str
+    path: str
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTarget:
+    """A URL of another origin, which must not get the key.
+
+    Attributes:
+        url: an absolute one, checked by whoever builds the target.
+        network: where it may lead.
+    """
+
+    url: str
+    network: Network = Network.ANY
+
+
+Target: TypeAlias = ApiTarget | ForeignTarget
+
+
+def shown(target: Target) -> str:
+    """The target as errors, logs and events show it: without a query, which may hold a signature or a token."""
+    if isinstance(target, ApiTarget):
+        return target.path
+    parts = urlsplit(target.url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def peer(target: Target) -> str:
+    """Who is asked, for messages."""
+    if isinstance(target, ApiTarget):
+        return "the gateway"
+    return urlsplit(target.url).hostname or "the host"
