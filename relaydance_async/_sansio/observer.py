@@ -45,14 +45,14 @@ class CallObserver(Protocol):
         """An attempt (numbered from 1) waits for its turn."""
         ...
 
-    def admitted(self, attempt: int, queued_for: float) -> None:
-        """It was its turn, after that many seconds."""
+    def admitted(self, attempt: int, queued_for: float, headers: dict[str, str]) -> None:
+        """It was its turn, after that many seconds. Headers may be added; the key is not among them."""
         ...
 
-    async def sending(self, attempt: int, headers: dict[str, str]) -> None:
+    async def sending(self, attempt: int) -> None:
         """There is a connection, and the first byte of the request leaves as soon as this returns.
 
-        What it raises ends the attempt with nothing sent. The headers hold no key.
+        What it raises ends the attempt with nothing sent.
         """
         ...
 
@@ -83,10 +83,10 @@ class NoObserver:
     def queued(self, attempt: int) -> None:
         """See `CallObserver`."""
 
-    def admitted(self, attempt: int, queued_for: float) -> None:
+    def admitted(self, attempt: int, queued_for: float, headers: dict[str, str]) -> None:
         """See `CallObserver`."""
 
-    async def sending(self, attempt: int, headers: dict[str, str]) -> None:
+    async def sending(self, attempt: int) -> None:
         """See `CallObserver`."""
 
     def answered(self, attempt: int, status: int) -> None:
