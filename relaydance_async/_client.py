@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import sys
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar, overload
 
+from ._call import Controller, Shared
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
+    UNSET,
     USER_AGENT,
     Clock,
     Options,
     Secret,
+    Unset,
     build_endpoint,
     check_max_concurrency,
 )
-from ._controller import Controller
-from ._hooks import RetryHook
-from ._limits import Gate, Permits
-from ._runtime import Runtime, Runtimes
+from ._hooks import RetryHook, as_observer
+from ._limits import ForeignAdmission, KeyPace, LocalAdmission
+from ._runtime import Held, Runtime, Runtimes
+from ._sansio.observer import Observer
 from ._sansio.retry import RetryPolicy
+from ._sansio.target import Network
 from ._sansio.timeout import Timeout, as_timeout
 from ._transports import TransportName, build_transport, check_transport
+from .resources._resource import Resource
 from .resources.account import Account
 from .resources.chat import Chat
 from .resources.files import Files
 from .resources.images import Images
 from .resources.models import Models
 from .resources.video import Video
+
+R = TypeVar("R", bound=Resource)
+
+_NO_RETRIES = RetryPolicy(max_attempts=1)
+
+
+class _Endpoint(Generic[R]):
+    """An attribute of the client that leads to a resource, with the options of the view it is asked of."""
+
+    def __init__(self, resource: type[R]) -> None:
+        self._resource = resource
+        self.__doc__ = resource.__doc__
+
+    @overload
+    def __get__(self, client: None, owner: type[AsyncRelayDance]) -> Self: ...
+
+    @overload
+    def __get__(self, client: AsyncRelayDance, owner: type[AsyncRelayDance]) -> R: ...
+
+    def __get__(self, client: AsyncRelayDance | None, owner: type[AsyncRelayDance]) -> R | Self:
+        if client is None:
+            return self
+        return self._resource(client._controller, client._options)  # pyright: ignore[reportPrivateUsage]
 
 
 class AsyncRelayDance:
@@ -43,7 +71,9 @@ class AsyncRelayDance:
         base_url: default: RELAYDANCE_BASE_URL, else https://relaydance.com/v1.
         timeout: seconds that one I/O phase of one attempt may take, or a `Timeout` with one number for each phase.
         deadline: seconds that a whole call may take: queueing, attempts and waits; None for no limit.
-        max_concurrency: attempts under way at once, in each event loop. Calls above that wait in turn.
+        max_concurrency: requests to the API under way at once, in each event loop, open streams included. Calls above
+            that wait in turn. Of 10 or more, some are kept free for each kind (billed calls, polls, streams), so that
+            no kind can take all. Downloads from other hosts don't count; as many of them may be under way besides.
         retry: when and how often a call is repeated.
         transport: "aiohttp" (the extra, asyncio only), "httpx", or "auto": aiohttp where it can be used.
         http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to
@@ -73,6 +103,7 @@ class AsyncRelayDance:
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         allow_http: bool = False,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
+        _observers: Sequence[Observer] = (),
     ) -> None:
         # A traceback that shows local variables must find it masked in this frame too.
         secret = None if api_key is None else Secret(api_key)
@@ -81,33 +112,41 @@ class AsyncRelayDance:
         check_transport(transport, http_client)
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
+        pace = KeyPace(_clock.monotonic)
+
         async def build() -> Runtime:
-            return Runtime(await build_transport(transport, http_client, max_idle=permits), Permits(permits))
+            transports = {
+                network: await build_transport(transport, http_client, max_idle=permits, network=network)
+                for network in Network
+            }
+            api = LocalAdmission(permits, pace, _clock.monotonic, _clock.sleep)
+            return Runtime(transports, api, ForeignAdmission(permits, _clock.monotonic))
 
         self._runtimes = Runtimes(build)
-        gate = Gate(_clock.monotonic, _clock.sleep)
-        self._controller = Controller(endpoint, self._runtimes, gate, _clock)
+        self._controller = Controller(Shared(endpoint, self._runtimes, _clock))
         self._owner = True
         self._options = Options(
             timeout=as_timeout(timeout),
             deadline=deadline,
             retry=retry,
             headers=_build_headers(default_headers),
-            on_retry=on_retry,
+            on_retry=as_observer(on_retry),
             max_response_bytes=max_response_bytes,
+            observers=tuple(_observers),
         )
 
     def with_options(
         self,
         *,
-        timeout: float | Timeout | None = None,
-        deadline: float | None = None,
-        retry: RetryPolicy | None = None,
-        default_headers: Mapping[str, str] | None = None,
-        on_retry: RetryHook | None = None,
-        max_response_bytes: int | None = None,
+        timeout: float | Timeout | None | Unset = UNSET,
+        deadline: float | None | Unset = UNSET,
+        retry: RetryPolicy | None | Unset = UNSET,
+        default_headers: Mapping[str, str] | None | Unset = UNSET,
+        on_retry: RetryHook | None | Unset = UNSET,
+        max_response_bytes: int | None | Unset = UNSET,
     ) -> Self:
-        """A view of this client with other options; what isn't given stays.
+        """A view of this client with other options. What isn't given stays, and None turns a thing off: no timeout, no
+        deadline, no retries, no headers of yours, no hook, no limit.
 
         It shares connections, permits and the cool-down. `default_headers` are added to those there are. Closing a view
         closes nothing.
@@ -115,54 +154,33 @@ class AsyncRelayDance:
         Raises:
             ConfigurationError: a number out of range.
         """
-        given: dict[str, Any] = {
-            "timeout": None if timeout is None else as_timeout(timeout),
-            "deadline": deadline,
-            "retry": retry,
-            "headers": None if default_headers is None else {**self._options.headers, **_lower(default_headers)},
-            "on_retry": on_retry,
-            "max_response_bytes": max_response_bytes,
-        }
+        headers: Any = default_headers
+        if headers is not UNSET:
+            headers = _build_headers(None) if headers is None else {**self._options.headers, **_lower(headers)}
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
-        view._options = replace(self._options, **{name: value for name, value in given.items() if value is not None})
+        view._options = self._options.changed(
+            timeout=UNSET if timeout is UNSET else as_timeout(timeout),
+            deadline=deadline,
+            retry=_NO_RETRIES if retry is None else retry,
+            headers=headers,
+            on_retry=UNSET if on_retry is UNSET else as_observer(on_retry),
+            max_response_bytes=sys.maxsize if max_response_bytes is None else max_response_bytes,
+        )
         view._owner = False
         return view
+
+    models: _Endpoint[Models] = _Endpoint(Models)
+    chat: _Endpoint[Chat] = _Endpoint(Chat)
+    images: _Endpoint[Images] = _Endpoint(Images)
+    files: _Endpoint[Files] = _Endpoint(Files)
+    video: _Endpoint[Video] = _Endpoint(Video)
+    account: _Endpoint[Account] = _Endpoint(Account)
 
     @property
     def base_url(self) -> str:
         """Where the API is, without a final slash."""
         return self._controller.base_url
-
-    @property
-    def models(self) -> Models:
-        """The models that the key can use."""
-        return Models(self._controller, self._options)
-
-    @property
-    def chat(self) -> Chat:
-        """Chat; `chat.completions.create`."""
-        return Chat(self._controller, self._options)
-
-    @property
-    def images(self) -> Images:
-        """Images."""
-        return Images(self._controller, self._options)
-
-    @property
-    def files(self) -> Files:
-        """Uploads."""
-        return Files(self._controller, self._options)
-
-    @property
-    def video(self) -> Video:
-        """Clips."""
-        return Video(self._controller, self._options)
-
-    @property
-    def account(self) -> Account:
-        """The balance."""
-        return Account(self._controller, self._options)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, also when it is cancelled meanwhile.
@@ -172,6 +190,10 @@ class AsyncRelayDance:
         """
         if self._owner:
             await self._runtimes.aclose()
+
+    def _held(self) -> Held:
+        runtime = self._runtimes.find()
+        return Held() if runtime is None else runtime.held()
 
     async def __aenter__(self) -> Self:
         return self

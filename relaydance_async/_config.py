@@ -9,14 +9,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import anyio
 
 from ._sansio.addresses import is_loopback
+from ._sansio.observer import Observer
 from ._sansio.retry import RetryPolicy
-from ._sansio.timeout import Timeout
+from ._sansio.target import ApiTarget
+from ._sansio.timeout import Timeout, is_positive
 from ._version import __version__
 from .errors import ConfigurationError
 
@@ -64,33 +67,90 @@ class Endpoint:
     root_url: str
     api_key: Secret
 
-    def url(self, path: str) -> str:
-        """The absolute URL of a path: `/api/…` lies at the root of the host, all else below the base URL."""
-        return (self.root_url if path.startswith("/api/") else self.base_url) + path
+    def url(self, target: ApiTarget) -> str:
+        """The absolute URL of an endpoint: `/api/…` lies at the root of the host, all else below the base URL."""
+        base = self.root_url if target.path.startswith("/api/") else self.base_url
+        return f"{base}{target.path}?{target.query}" if target.query else base + target.path
+
+
+class Unset(Enum):
+    """The type of an argument that isn't given, where None means "off"."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `with_options` can change."""
+    """What `with_options` can change, each value checked once.
+
+    Raises:
+        ConfigurationError: when one is out of range.
+    """
 
     timeout: Timeout
     deadline: float | None
     retry: RetryPolicy
     headers: Mapping[str, str] = field(repr=False)  # a caller's may be secret
-    on_retry: Callable[[Any], Any] | None
+    on_retry: Observer | None
     max_response_bytes: int
+    observers: tuple[Observer, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.deadline is not None and not _is_positive(self.deadline):
-            raise ConfigurationError(f"deadline must be a number of seconds more than 0, not {self.deadline!r}")
-        if not _is_positive(self.max_response_bytes):
-            raise ConfigurationError(f"max_response_bytes must be more than 0, not {self.max_response_bytes!r}")
-        if not _is_policy(self.retry):
-            raise ConfigurationError(f"retry must be a RetryPolicy, not {type(self.retry).__name__}")
-        if self.on_retry is not None and not callable(self.on_retry):
-            raise ConfigurationError(f"on_retry must be a function, not {type(self.on_retry).__name__}")
-        for name, value in self.headers.items():
-            _check_header(name, value)
+        for name, check in _CHECKS.items():
+            check(getattr(self, name))
+
+    def changed(self, **values: Any) -> Options:
+        """Options with these values; what is `UNSET` stays. Only what changes is checked again."""
+        other = object.__new__(Options)
+        for name in self.__slots__:
+            value = values.get(name, UNSET)
+            if value is UNSET:
+                value = getattr(self, name)
+            elif name in _CHECKS:
+                _CHECKS[name](value)
+            object.__setattr__(other, name, value)
+        return other
+
+    @property
+    def watching(self) -> tuple[Observer, ...]:
+        """All who watch the calls."""
+        return self.observers if self.on_retry is None else (*self.observers, self.on_retry)
+
+
+def _check_deadline(value: object) -> None:
+    if value is not None and not is_positive(value):
+        raise ConfigurationError(f"deadline must be a number of seconds more than 0, not {value!r}")
+
+
+def _check_max_response_bytes(value: object) -> None:
+    if not is_positive(value):
+        raise ConfigurationError(f"max_response_bytes must be more than 0, not {value!r}")
+
+
+def _check_retry(value: object) -> None:
+    if not isinstance(value, RetryPolicy):
+        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(value).__name__}")
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Whether a caller's headers can be sent.
+
+    Raises:
+        ConfigurationError: naming the one that can't.
+    """
+    for name, value in headers.items():
+        _check_header(name, value)
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "deadline": _check_deadline,
+    "max_response_bytes": _check_max_response_bytes,
+    "retry": _check_retry,
+    "headers": check_headers,
+}
 
 
 def build_endpoint(api_key: Secret | None, base_url: str | None, *, allow_http: bool) -> Endpoint:
@@ -151,14 +211,6 @@ def check_max_concurrency(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"max_concurrency must be a whole number of 1 or more, not {value!r}")
     return value
-
-
-def _is_policy(value: object) -> bool:
-    return isinstance(value, RetryPolicy)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _check_header(name: object, value: object) -> None:

@@ -1,4 +1,4 @@
-"""What belongs to one event loop in one process: the connections and the permits.
+"""What belongs to one event loop in one process: the connections and the admission to them.
 
 A client outlives a loop: it can be made at import time, used in one `asyncio.run` after another, in a loop per thread,
 and after a fork. So nothing that is bound to a loop lies in the client itself; it lies here, found by the running loop.
@@ -20,13 +20,15 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import anyio
 
-from ._limits import Line, Permits
+from ._limits import Admission, Ended, Lease
+from ._sansio.target import Network
 from ._transports import Transport, TransportResponse, leave_to_parent
 
 log = logging.getLogger("relaydance_async")
@@ -35,18 +37,56 @@ Loop: TypeAlias = Any
 """One of asyncio's, or trio's token."""
 
 
-class Runtime:
-    """The transport and the permits of one loop, and its line at the gate."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a client holds in the running loop, for tests and benchmarks.
 
-    def __init__(self, transport: Transport, permits: Permits) -> None:
-        self.transport = transport
-        self.permits = permits
-        self.line: Line = Line()
+    Attributes:
+        permits: of attempts under way, open streams included.
+        queued: calls that wait for their turn.
+        connections: open ones, idle ones included.
+        streams: answers that are still being read after their call has returned.
+        tasks: that close what was forgotten.
+    """
+
+    permits: int = 0
+    queued: int = 0
+    connections: int = 0
+    streams: int = 0
+    tasks: int = 0
+
+
+class Runtime:
+    """The transports of one loop, and who lets requests in: to the API, and to other hosts."""
+
+    def __init__(self, transports: Mapping[Network, Transport], api: Admission, foreign: Admission) -> None:
+        self.transports = transports
+        """By the network that they lead to: a request that needs a public address shares no connection with others."""
+        self.api = api
+        self.foreign = foreign
         self._loop: Loop = None
         self._closer: AsyncGenerator[None, None] | None = None
         self.streams: set[TransportResponse] = set()
         """Answers that are still being read after their call has returned."""
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _distinct(self) -> set[Transport]:
+        # A caller's HTTP client is the same for all networks.
+        return set(self.transports.values())
+
+    def filenos(self) -> list[int]:
+        """The descriptors of the open connections."""
+        return [fileno for transport in self._distinct() for fileno in transport.filenos()]
+
+    def held(self) -> Held:
+        """What it holds now."""
+        return Held(
+            permits=self.api.in_use + self.foreign.in_use,
+            queued=self.api.waiting + self.foreign.waiting,
+            connections=sum(transport.stats().open for transport in self._distinct()),
+            streams=len(self.streams),
+            tasks=len(self._tasks),
+        )
 
     async def watch_loop(self, loop: Loop, by_loop: dict[Loop, Runtime]) -> None:
         """Have the connections closed, and the loop forgotten, when the loop ends without `aclose()`."""
@@ -78,26 +118,28 @@ class Runtime:
                     for response in streams:
                         group.start_soon(_end_stream, response)
         finally:
-            await self.transport.aclose()
+            for transport in self._distinct():
+                await transport.aclose()
 
     def abort(self) -> None:
         """Break the connections off without awaiting. (trio ends the generator that watches its loop by itself.)"""
         if not isinstance(self._loop, asyncio.AbstractEventLoop):
             return
         self.streams.clear()
-        self.transport.abort(self._loop)
+        for transport in self._distinct():
+            transport.abort(self._loop)
         if self._closer is not None:
             # Nothing is open, so its end awaits nothing. Left to itself it would end in a task of a loop that may stop
             # before.
             with suppress(StopIteration):
                 self._closer.aclose().send(None)
 
-    def take_back(self, response: TransportResponse) -> None:
+    def take_back(self, response: TransportResponse, lease: Lease) -> None:
         """Free what a stream holds that became garbage unclosed, in whatever thread that was noticed."""
-        _call_in(self._loop, self._take_back, response)
+        _call_in(self._loop, self._take_back, response, lease)
 
-    def _take_back(self, response: TransportResponse) -> None:
-        self.permits.release()
+    def _take_back(self, response: TransportResponse, lease: Lease) -> None:
+        lease.ended(Ended.OTHER)
         if isinstance(self._loop, asyncio.AbstractEventLoop):
             task = self._loop.create_task(self._close_stream(response))
             self._tasks.add(task)
@@ -131,8 +173,6 @@ class Runtimes:
         self._build = build
         self._lock = threading.Lock()
         self._by_loop: dict[Loop, Runtime] = {}
-        self.waits: set[object] = set()
-        """One for each wait for a task under way, in any event loop."""
         # The callback keeps the runtimes reachable until it has run, also when this is part of a cycle: garbage is
         # finalized in any order, and aiohttp's objects complain when they are before they were closed.
         weakref.finalize(self, _abort_all, self._by_loop)
@@ -156,7 +196,7 @@ class Runtimes:
             if (runtime := self._by_loop.get(loop)) is not None:
                 return runtime
             runtime = self._by_loop[loop] = built
-        log.debug("transport: %s", runtime.transport.name)
+        log.debug("transport: %s", runtime.transports[Network.ANY].name)
         await runtime.watch_loop(loop, self._by_loop)
         return runtime
 
@@ -170,10 +210,9 @@ class Runtimes:
         """Begin anew in a child. Its parent's other threads, one of which may have held the lock, don't exist here."""
         self._lock = threading.Lock()
         for runtime in self._by_loop.values():
-            leave_to_parent(runtime.transport.filenos())
+            leave_to_parent(runtime.filenos())
         _of_parent.extend(self._by_loop.values())
         self._by_loop.clear()
-        self.waits.clear()  # they go on in the parent
 
 
 def _abort_all(by_loop: dict[Loop, Runtime]) -> None:

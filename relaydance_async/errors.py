@@ -31,7 +31,7 @@ RelayDanceError
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from .models.meta import AttemptRecord, ResponseMeta
 from .models.video import VideoTask
@@ -77,6 +77,7 @@ class RelayDanceError(Exception):
         task_id: the video task that the call was about, or None.
         retryable: whether the same call may succeed later. (Whether the client repeated it is in `attempts`.)
         maybe_accepted: whether the gateway may have accepted, and billed, the request although no answer came.
+        not_retried_because: why the client did not try again, in words; None when nothing was tried.
         meta: status, headers, request id, attempts and time of the call.
     """
 
@@ -94,6 +95,7 @@ class RelayDanceError(Exception):
         task_id: str | None = None,
         retryable: bool = False,
         maybe_accepted: bool = False,
+        not_retried_because: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -104,6 +106,7 @@ class RelayDanceError(Exception):
         self.task_id = task_id
         self.retryable = retryable
         self.maybe_accepted = maybe_accepted
+        self.not_retried_because = not_retried_because
 
     @property
     def status_code(self) -> int | None:
@@ -122,23 +125,24 @@ class RelayDanceError(Exception):
 
     @property
     def path(self) -> str | None:
-        """The path of the request, without the host."""
+        """The path of the request, without host and query. Of another host's: its URL without the query."""
         return self.meta.path
 
     @property
     def attempts(self) -> tuple[AttemptRecord, ...]:
-        """What happened in each attempt."""
+        """What happened in each attempt. A call that never got its turn has none."""
         return self.meta.attempts
 
     @property
     def sent_at(self) -> datetime | None:
-        """When the last attempt began (UTC)."""
+        """When the first byte of the last attempt was sent (UTC), or None when none was."""
         return self.meta.sent_at
 
     def support_details(self) -> dict[str, str | int | None]:
         """What RelayDance's support asks for when an error persists (API documentation, "Errors"). Holds no key."""
+        at = self.sent_at or (self.attempts[-1].started_at if self.attempts else None)
         return {
-            "timestamp": self.sent_at.isoformat() if self.sent_at else None,
+            "timestamp": at.isoformat() if at else None,
             "request_id": self.request_id,
             "method": self.method,
             "path": self.path,
@@ -170,10 +174,17 @@ class RelayDanceError(Exception):
         ]
         known = ", ".join(fact for fact in facts if fact)
         sentence = f"{status}{self.message}{f' ({known})' if known else ''}"
+        if self.not_retried_because:
+            sentence = f"{_ended(sentence)} Not repeated: {self.not_retried_because}."
         advice = self.advice()
-        if not advice:
-            return sentence
-        return f"{sentence}{'' if sentence.endswith(_SENTENCE_ENDS) else '.'} {advice}."
+        return f"{_ended(sentence)} {advice}." if advice else sentence
+
+    def _finished(self, **facts: Any) -> Self:
+        """The same error with what only its call knows. This one stays as it is."""
+        finished = type(self).__new__(type(self), *self.args)
+        finished.__dict__.update(self.__dict__)
+        finished.__dict__.update(facts)
+        return finished
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -182,6 +193,10 @@ class RelayDanceError(Exception):
 
     def __hash__(self) -> int:
         return hash((type(self), self.args))
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith(_SENTENCE_ENDS) else f"{sentence}."
 
 
 def _plain(error: RelayDanceError) -> dict[str, Any]:
@@ -197,7 +212,15 @@ class InvalidInputError(RelayDanceError, ValueError):
 
 
 class APIStatusError(RelayDanceError):
-    """The gateway answered with an error (also with HTTP 200 around one). Not billed (API documentation)."""
+    """The gateway answered with an error (also with HTTP 200 around one). Not billed (API documentation).
+
+    Attributes:
+        retry_after: seconds that the answer asked to wait, or None when it didn't say.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
 
 
 class BadRequestError(APIStatusError):
@@ -243,17 +266,9 @@ class RequestTooLargeError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """429: the key's rate limit.
-
-    Attributes:
-        retry_after: seconds that the gateway asked to wait, or None when it didn't say.
-    """
+    """429: the key's rate limit."""
 
     hint = "Slow down: a lower max_concurrency, or more attempts in RetryPolicy"
-
-    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.retry_after = retry_after
 
 
 class ContentRefusedError(APIStatusError):
@@ -263,17 +278,9 @@ class ContentRefusedError(APIStatusError):
 
 
 class ServerError(APIStatusError):
-    """5xx: the gateway or an upstream failed, as a rule for seconds. Not billed.
-
-    Attributes:
-        retry_after: seconds that the gateway asked to wait, or None when it didn't say.
-    """
+    """5xx: the gateway or an upstream failed, as a rule for seconds. Not billed."""
 
     hint = "If it persists, send support_details() to RelayDance's support"
-
-    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.retry_after = retry_after
 
 
 class APIConnectionError(RelayDanceError):

@@ -28,6 +28,10 @@ class Reached(Enum):
     """The head of an answer has come."""
 
 
+MAYBE_ACCEPTED = frozenset({Reached.SENT, Reached.ANSWERING})
+"""Where a request that failed may have been accepted all the same."""
+
+
 class Progress:
     """How far one attempt has got. The transport moves it."""
 

@@ -142,9 +142,8 @@ def build_status_error(meta: ResponseMeta, envelope: Envelope, *, retry_after: f
         "code": envelope.code,
         "param": envelope.param,
         "retryable": _is_retryable(kind, status, envelope.code),
+        "retry_after": retry_after,
     }
-    if issubclass(kind, RateLimitError | ServerError):
-        details["retry_after"] = retry_after
     return kind(envelope.message, **details)
 
 

@@ -60,8 +60,15 @@ class CallObserver(Protocol):
         """The head of an answer came."""
         ...
 
-    async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision) -> None:
-        """The attempt failed; `decision` says what follows. Awaited before the wait for the next one."""
+    async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
+        """The attempt failed; `decision` says what follows. Awaited before the wait for the next one.
+
+        Args:
+            record: of the attempt, as the error lists it.
+            error: finished, with all attempts so far.
+            decision: a `Retry` after so many seconds, or a `GiveUp`.
+            elapsed: seconds since the call began.
+        """
         ...
 
     def ended(self, result: object, error: BaseException | None) -> None:
@@ -80,6 +87,8 @@ class Observer(Protocol):
 class NoObserver:
     """Watches nothing: the base of those who watch some moments only."""
 
+    __slots__ = ()
+
     def queued(self, attempt: int) -> None:
         """See `CallObserver`."""
 
@@ -92,7 +101,7 @@ class NoObserver:
     def answered(self, attempt: int, status: int) -> None:
         """See `CallObserver`."""
 
-    async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision) -> None:
+    async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
         """See `CallObserver`."""
 
     def ended(self, result: object, error: BaseException | None) -> None:

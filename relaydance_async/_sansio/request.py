@@ -7,13 +7,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from ..errors import InvalidInputError
+from .target import Target
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -55,33 +56,52 @@ async def closing_body(pieces: AsyncIterator[bytes]) -> AsyncGenerator[AsyncIter
             await pieces.aclose()
 
 
+class LargeJson:
+    """A JSON body that is too large to be kept while its call waits.
+
+    What is kept then are copies of the caller's lists and dicts, which share their texts; the bytes are made anew for
+    each attempt.
+    """
+
+    __slots__ = ("_content", "_encoded")
+
+    def __init__(self, content: Mapping[str, Any], encoded: bytes) -> None:
+        self._content: Any = to_jsonable_python(content, exclude_none=True, by_alias=True)
+        self._encoded: bytes | None = encoded
+
+    def rest(self) -> None:
+        """The call waits: let go of the bytes."""
+        self._encoded = None
+
+    def take(self) -> bytes:
+        """The bytes, for one attempt."""
+        encoded, self._encoded = self._encoded, None
+        return encoded if encoded is not None else to_json(self._content)
+
+
+Headers: TypeAlias = Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
     """A request, with all that decides whether it may be repeated.
 
     Attributes:
-        path: below the base URL; one that begins with `/api/` is below the host's root; an absolute URL is another
-            origin's, which the key must not be sent to.
+        target: where it goes.
         safety: see `RetrySafety`.
-        body: None, bytes, or a stream.
-        headers: beside those of the client.
+        body: None, bytes, JSON that is made into bytes when it is sent, or a stream.
+        headers: beside those of the client; a function is asked for them before each attempt.
+        model: that is asked for, or None.
         task_id: the video task that it is about, for errors.
-        public_only: fail rather than connect to an address that is not public. Through a proxy, which looks names up
-            itself, it has no effect.
     """
 
     method: str
-    path: str
+    target: Target
     safety: RetrySafety = RetrySafety.SAFE
-    body: bytes | BodyStream | None = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes | LargeJson | BodyStream | None = None
+    headers: Headers | Callable[[], Headers] = field(default_factory=dict[str, str])
+    model: str | None = None
     task_id: str | None = None
-    public_only: bool = False
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether it goes to another origin than the API's."""
-        return "://" in self.path
 
     @property
     def repeatable(self) -> bool:
@@ -89,17 +109,19 @@ class PreparedRequest:
         return not isinstance(self.body, BodyStream) or self.body.replayable
 
 
-def build_get(path: str, *, task_id: str | None = None) -> PreparedRequest:
-    """A GET, which is always safe to repeat."""
-    return PreparedRequest("GET", path, task_id=task_id)
+_LARGE = 64 * 1024
+"""Bytes of a JSON body above which a waiting call does not keep them. Most are far smaller, and then the bytes are the
+least that can be kept."""
 
 
-def build_post(path: str, body: Mapping[str, Any], *, extra_body: Mapping[str, Any] | None = None) -> PreparedRequest:
-    """A billed POST of JSON. Top-level arguments that are None are left out."""
-    content = {name: value for name, value in body.items() if value is not None}
-    if extra_body:
-        content.update(extra_body)
-    return PreparedRequest("POST", path, RetrySafety.BILLED, build_json(content), JSON_HEADERS)
+def build_json_body(content: Mapping[str, Any]) -> bytes | LargeJson:
+    """A JSON body, checked and independent of what the caller does to the content afterwards.
+
+    Raises:
+        InvalidInputError: as `build_json`.
+    """
+    encoded = build_json(content)
+    return encoded if len(encoded) <= _LARGE else LargeJson(content, encoded)
 
 
 def build_json(content: Mapping[str, Any]) -> bytes:
@@ -137,14 +159,46 @@ def path_segment(value: object, *, name: str) -> str:
         raise InvalidInputError(f"{name} holds characters that can't be sent: {value!r}") from None
 
 
-def with_query(path: str, query: Mapping[str, str] | None) -> str:
-    """The path with a query string, if there is one.
+def build_get(target: Target, *, task_id: str | None = None, headers: Headers | None = None) -> PreparedRequest:
+    """A GET, which is always safe to repeat."""
+    return PreparedRequest("GET", target, headers=headers or {}, task_id=task_id)
+
+
+def build_post(
+    target: Target,
+    arguments: Mapping[str, Any],
+    *,
+    extra_body: Mapping[str, Any] | None = None,
+    headers: Headers | None = None,
+) -> PreparedRequest:
+    """A billed POST of JSON. Top-level arguments that are None are left out.
+
+    Raises:
+        InvalidInputError: as `build_json`.
+    """
+    content = {name: value for name, value in arguments.items() if value is not None}
+    if extra_body:
+        content.update(extra_body)
+    sent = {**JSON_HEADERS, **headers} if headers else JSON_HEADERS
+    return PreparedRequest(
+        "POST", target, RetrySafety.BILLED, build_json_body(content), sent, model=model_of(content)
+    )
+
+
+def model_of(content: Mapping[str, Any]) -> str | None:
+    """The model that a body asks for."""
+    model = content.get("model")
+    return model if isinstance(model, str) else None
+
+
+def build_query(query: Mapping[str, str]) -> str:
+    """A query string, encoded.
 
     Raises:
         InvalidInputError: for what a URL can't hold: lone surrogates.
     """
     try:
-        return f"{path}?{urlencode(query)}" if query else path
+        return urlencode(query)
     except UnicodeEncodeError:
         raise InvalidInputError("extra_query holds characters that can't be sent") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..errors import APIConnectionError, ConfigurationError, RelayDanceError
+from ..errors import APIConnectionError, APIStatusError, ConfigurationError, RelayDanceError
 from .request import RetrySafety
 
 
@@ -57,7 +57,11 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Don't repeat it, and why."""
+    """Don't repeat it.
+
+    Attributes:
+        why: in words that end the sentence "Not repeated: …".
+    """
 
     why: str
 
@@ -87,16 +91,17 @@ def decide(
         jitter: a random number from 0 to 1.
     """
     if not error.retryable:
-        return GiveUp("the error is final")
-    if attempt >= policy.max_attempts:
-        return GiveUp("no attempts left")
-    if not repeatable:
-        return GiveUp("the body can't be sent again")
+        return GiveUp("the same request would fail again")
     if is_ambiguous(error, safety) and not policy.retry_ambiguous:
-        return GiveUp("the request may have been accepted")
-    wait = max(backoff(attempt, policy, jitter), getattr(error, "retry_after", None) or 0.0)
+        return GiveUp("it may have been accepted, and would then be paid for twice")
+    if not repeatable:
+        return GiveUp("its body can be read only once")
+    if attempt >= policy.max_attempts:
+        return GiveUp(f"this was attempt {attempt} of {policy.max_attempts}")
+    asked = error.retry_after if isinstance(error, APIStatusError) else None
+    wait = max(backoff(attempt, policy, jitter), asked or 0.0)
     if deadline is not None and elapsed + wait >= deadline:
-        return GiveUp("the deadline would pass while waiting")
+        return GiveUp(f"the next attempt would begin after {wait:.1f} s, when the deadline of {deadline:g} s is over")
     return Retry(wait)
 
 

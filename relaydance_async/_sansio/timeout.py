@@ -27,7 +27,7 @@ class Timeout:
 
     def __post_init__(self) -> None:
         for value in (self.connect, self.read, self.write):
-            if not _is_positive(value):
+            if not is_positive(value):
                 raise ConfigurationError(f"a timeout must be a number of seconds more than 0, not {value!r}")
 
     def at_most(self, seconds: float) -> Timeout:
@@ -35,10 +35,13 @@ class Timeout:
         return Timeout(min(self.connect, seconds), min(self.read, seconds), min(self.write, seconds))
 
 
-def as_timeout(value: float | Timeout) -> Timeout:
-    """A number of seconds is the limit of each phase."""
+def as_timeout(value: float | Timeout | None) -> Timeout:
+    """A number of seconds is the limit of each phase; None: there is none."""
+    if value is None:
+        value = float("inf")
     return value if isinstance(value, Timeout) else Timeout(value, value, value)
 
 
-def _is_positive(value: object) -> bool:
+def is_positive(value: object) -> bool:
+    """Whether it is a number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

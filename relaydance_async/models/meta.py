@@ -15,12 +15,13 @@ class AttemptRecord:
 
     Attributes:
         number: counted from 1.
-        started_at: when the attempt began (UTC).
-        elapsed: seconds that it took, queueing for a permit included.
+        started_at: when its first byte was sent, or, when none was, when it was its turn (UTC).
+        elapsed: seconds that it took, once it was its turn.
         error: the class name of the error it ended in.
         status_code: the HTTP status, or None when no answer came.
         code: the error code of the answer, if any.
         wait: seconds waited after it, or None when it was the last.
+        queued: seconds that it waited for its turn before.
     """
 
     number: int
@@ -30,6 +31,7 @@ class AttemptRecord:
     status_code: int | None = None
     code: str | None = None
     wait: float | None = None
+    queued: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,14 @@ class ResponseMeta:
     """The circumstances of a call: plain, frozen data without secrets.
 
     Attributes:
-        method, path: of the request; the path without the host.
+        method: of the request.
+        path: below the base URL, without the query. Of a request to another host, its URL without the query, which may
+            hold a signature.
         status_code: of the answer, or None when none came.
         headers: of the answer, names in lower case, without cookies.
         request_id: the gateway's id of the request (`X-Oneapi-Request-Id`, `X-Request-Id` or `CF-Ray`).
-        attempts: what happened in each failed attempt.
-        sent_at: when the last attempt began (UTC).
+        attempts: what happened in each failed attempt; none for a call that never got its turn.
+        sent_at: when the first byte of the last attempt was sent (UTC), or None when none was.
     """
 
     method: str | None = None
@@ -54,7 +58,8 @@ class ResponseMeta:
     sent_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
+        if not isinstance(self.headers, MappingProxyType):
+            object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
 
     def __hash__(self) -> int:
         return hash((self.method, self.path, self.status_code, self.request_id, self.sent_at))

@@ -1,22 +1,23 @@
-"""What all endpoints share: a controller, the options of their view, and how an answer is read."""
+"""What all endpoints share: how a route becomes a call."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
-from dataclasses import replace
-from functools import cache
-from typing import Any, TypeVar
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
-from pydantic import BaseModel
-
-from .._config import Options
-from .._controller import Controller, Exchange, Receiver
-from .._sansio.decode import decode_result
-from .._sansio.request import PreparedRequest, build_post, with_query
+from .._call import Controller, Receiver
+from .._config import Options, check_headers
+from .._sansio.extras import CallExtras
+from .._sansio.request import PreparedRequest, build_get, build_post
 from .._sansio.timeout import as_timeout
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, RelayDanceError
+from ._route import Route
 
-M = TypeVar("M", bound=BaseModel)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Resource:
@@ -26,46 +27,69 @@ class Resource:
         self._controller = controller
         self._options = options
 
-    def _call(self, request: PreparedRequest, model: type[M], options: Options | None = None) -> Awaitable[M]:
-        return self._controller.execute(request, receive_model(model), options or self._options)
+    def _get(self, route: Route[T], *, task_id: str | None = None, **ids: object) -> Coroutine[Any, Any, T]:
+        """A GET of a route with these ids."""
+        request = build_get(route.target(**ids), task_id=task_id)
+        return self._controller.execute(request, route.returns, self._options)
 
     def _post(
-        self, path: str, arguments: Mapping[str, Any], call_options: Mapping[str, Any]
-    ) -> tuple[PreparedRequest, Options]:
-        """A billed POST, and the options with those of this one call worked in."""
-        request = build_post(
-            with_query(path, call_options.get("extra_query")), arguments, extra_body=call_options.get("extra_body")
-        )
-        return request, apply_call_options(self._options, call_options)
+        self,
+        route: Route[T],
+        arguments: Mapping[str, Any],
+        extras: CallExtras,
+        *,
+        receive: Receiver[Any] | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """A billed POST of JSON: arguments that are None are left out.
+
+        Args:
+            arguments: of the API.
+            extras: what this one call adds.
+            receive: what becomes of the answer, if not what the route says.
+        """
+        request = build_post(route.target(extras.query), arguments, extra_body=extras.body)
+        return self._execute(request, receive or route.returns, extras)
+
+    def _execute(self, request: PreparedRequest, receive: Receiver[T], extras: CallExtras) -> Coroutine[Any, Any, T]:
+        return self._controller.execute(request, receive, apply(extras, self._options))
 
 
-@cache
-def receive_model(model: type[BaseModel]) -> Receiver[Any]:
-    """Reads an answer whole and decodes it."""
-
-    async def receive(exchange: Exchange) -> BaseModel:
-        return decode_result(model, await exchange.read(), exchange.attempt.meta)
-
-    return receive
-
-
-CALL_OPTIONS = ("extra_body", "extra_headers", "extra_query", "timeout")
-
-
-def split_call_options(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments of the API, and the options of this one call (see `CallOptions`)."""
-    body = {name: value for name, value in arguments.items() if name not in CALL_OPTIONS}
-    return body, {name: arguments[name] for name in CALL_OPTIONS if arguments.get(name) is not None}
-
-
-def apply_call_options(options: Options, call_options: Mapping[str, Any]) -> Options:
-    """The view's options, changed for one call."""
-    if "extra_headers" in call_options:
-        extra = {name.lower(): value for name, value in call_options["extra_headers"].items()}
-        options = replace(options, headers={**options.headers, **extra})
-    if "timeout" in call_options:
-        options = replace(options, timeout=as_timeout(call_options["timeout"]))
+def apply(extras: CallExtras, options: Options) -> Options:
+    """The options of a view, changed for one call."""
+    if extras.headers is not None:
+        added = {name.lower(): value for name, value in extras.headers.items()}
+        check_headers(added)
+        options = options.changed(headers={**options.headers, **added})
+    if extras.timeout is not None:
+        options = options.changed(timeout=as_timeout(extras.timeout))
     return options
+
+
+def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """For a method that returns a coroutine of its own making: it takes in its arguments when it is called, so that the
+    caller may change them before the call begins. What is wrong with them is still raised where it is awaited."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        try:
+            return method(*args, **kwargs)
+        except RelayDanceError as error:
+            return _raise(error.with_traceback(None))
+
+    return _marked(call)
+
+
+def _marked(function: Callable[P, T]) -> Callable[P, T]:
+    # So that it passes for what it is: mocks and frameworks ask.
+    if hasattr(inspect, "markcoroutinefunction"):
+        inspect.markcoroutinefunction(function)
+    else:
+        function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return function
+
+
+async def _raise(error: RelayDanceError) -> Any:
+    raise error
 
 
 def require_text(value: object, name: str) -> None:

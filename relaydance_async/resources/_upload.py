@@ -17,7 +17,8 @@ import anyio
 import anyio.to_thread
 
 from .._sansio.multipart import build_multipart
-from .._sansio.request import BodyStream, PreparedRequest, RetrySafety
+from .._sansio.request import BodyStream, PreparedRequest, RetrySafety, model_of
+from .._sansio.target import ApiTarget
 from ..errors import InvalidInputError
 
 PIECE = 1024 * 1024
@@ -31,7 +32,7 @@ FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable
 
 @asynccontextmanager
 async def open_upload(
-    path: str,
+    target: ApiTarget,
     files: list[tuple[str, FileInput, str | None, str | None]],
     fields: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[PreparedRequest, None]:
@@ -39,7 +40,7 @@ async def open_upload(
     is collected: the error of a broken or cancelled call holds on to the iterators that read them.
 
     Args:
-        path: of the endpoint.
+        target: the endpoint.
         files: name of the field, content, file name and media type (None: taken from the path, or by the name's
             ending).
         fields: what else the form holds; None values are left out.
@@ -59,7 +60,7 @@ async def open_upload(
     if body.length is not None:
         headers["content-length"] = str(body.length)
     with opened:
-        yield PreparedRequest("POST", path, RetrySafety.BILLED, body, headers)
+        yield PreparedRequest("POST", target, RetrySafety.BILLED, body, headers, model=model_of(fields or {}))
 
 
 def _as_field(value: object) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from .._sansio.request import build_get
+from .._call import as_model
 from ..errors import APIStatusError, AuthenticationError, NotFoundError, RelayDanceError, ResponseDecodeError
 from ..models.account import Balance, BillingUsage, Subscription, TokenUsage
 from ._resource import Resource
+from ._route import get
+
+# Without the final slash the gateway redirects.
+TOKEN_USAGE = get("/api/usage/token/", as_model(TokenUsage))
+SUBSCRIPTION = get("/dashboard/billing/subscription", as_model(Subscription))
+USAGE = get("/dashboard/billing/usage", as_model(BillingUsage))
 
 
 class Account(Resource):
-    """What the key has left to spend."""
+    """The balance: what the key has left to spend."""
 
     async def balance(self) -> Balance:
         """The key's quota in US dollars. Works with an exhausted key too.
@@ -18,8 +24,7 @@ class Account(Resource):
             NotFoundError: the gateway doesn't offer it.
         """
         try:
-            # Without the final slash the gateway redirects.
-            return (await self._call(build_get("/api/usage/token/"), TokenUsage)).balance()
+            return (await self._get(TOKEN_USAGE)).balance()
         except (APIStatusError, ResponseDecodeError) as error:
             if _says_nothing_of_the_offer(error):
                 raise
@@ -27,8 +32,8 @@ class Account(Resource):
 
     async def _billing(self) -> Balance:
         try:
-            subscription = await self._call(build_get("/dashboard/billing/subscription"), Subscription)
-            usage = await self._call(build_get("/dashboard/billing/usage"), BillingUsage)
+            subscription = await self._get(SUBSCRIPTION)
+            usage = await self._get(USAGE)
         except (APIStatusError, ResponseDecodeError) as error:
             if _says_nothing_of_the_offer(error):
                 raise

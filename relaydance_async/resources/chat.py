@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Literal, Unpack, overload
 
 from pydantic import BaseModel
 
-from .._config import Options
-from .._controller import Exchange
-from .._sansio.request import PreparedRequest
+from .._call import as_model, as_stream
+from .._sansio.extras import CallExtras
 from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion, ChatParams
-from ._chat_stream import ChatStream
-from ._resource import Resource, require_text, split_call_options
+from ._chat_stream import ChatStream, open_chat_stream
+from ._resource import Resource, made_at_once, require_text
+from ._route import billed_post
+
+CREATE = billed_post("/chat/completions", as_model(ChatCompletion))
+_STREAM = as_stream(open_chat_stream)
 
 
 class Completions(Resource):
@@ -49,14 +52,15 @@ class Completions(Resource):
         **params: Unpack[ChatParams],
     ) -> ChatCompletion | ChatStream: ...
 
-    async def create(
+    @made_at_once
+    def create(
         self,
         *,
         model: str,
         messages: Iterable[Mapping[str, Any] | BaseModel],
         stream: bool | None = None,
         **params: Unpack[ChatParams],
-    ) -> ChatCompletion | ChatStream:
+    ) -> Coroutine[Any, Any, ChatCompletion | ChatStream]:
         """Ask a chat model. Billed per token.
 
         Args:
@@ -74,37 +78,19 @@ class Completions(Resource):
         A deadline covers the call up to the answer, or up to the opened stream. Cancelling after the request was sent
         may leave an answer that is paid for.
         """
-        # In a function of its own: what it builds on the way is gone while the call is under way.
-        request, options = self._prepare(model, messages, params, stream=stream)
-        if stream:
-            return await self._controller.execute(request, _open_stream, options)
-        return await self._call(request, ChatCompletion, options)
-
-    def _prepare(
-        self,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | BaseModel],
-        params: ChatParams,
-        *,
-        stream: bool | None,
-    ) -> tuple[PreparedRequest, Options]:
         require_text(model, "model")
-        body, call_options = split_call_options(params)
-        arguments = {"model": model, "messages": _as_list(messages), "stream": True if stream else None, **body}
-        return self._post("/chat/completions", arguments, call_options)
+        arguments, extras = CallExtras.take(params)
+        arguments = {"model": model, "messages": _as_list(messages), "stream": True if stream else None, **arguments}
+        return self._post(CREATE, arguments, extras, receive=_STREAM if stream else None)
 
 
 class Chat(Resource):
-    """The namespace of `completions`, as OpenAI has it."""
+    """Chat: the namespace of `completions`, as OpenAI has it."""
 
     @property
     def completions(self) -> Completions:
         """OpenAI's chat completions."""
         return Completions(self._controller, self._options)
-
-
-async def _open_stream(exchange: Exchange) -> ChatStream:
-    return await ChatStream.open(exchange)
 
 
 def _as_list(messages: Iterable[Mapping[str, Any] | BaseModel]) -> list[Mapping[str, Any] | BaseModel]:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
+from .._call import as_model
+from .._sansio.extras import CallExtras
 from ..models.files import UploadedFile
+from ..models._options import CallOptions
 from ._resource import Resource
+from ._route import billed_post
 from ._upload import FileInput, open_upload
+
+
+UPLOAD = billed_post("/files", as_model(UploadedFile))
 
 
 class Files(Resource):
     """Files for videos to refer to."""
 
     async def upload(
-        self, file: FileInput, *, filename: str | None = None, media_type: str | None = None
+        self,
+        file: FileInput,
+        *,
+        filename: str | None = None,
+        media_type: str | None = None,
+        **params: Unpack[CallOptions],
     ) -> UploadedFile:
         """Upload a file; its `url` goes into `references` of `video.submit`.
 
@@ -20,6 +34,7 @@ class Files(Resource):
                 a time. A binary file is read from where it stands, in a thread, and left open.
             filename: default: the path's or the file's own.
             media_type: default: by the ending of the name.
+            params: `extra_body` (more fields of the form), `extra_headers`, `extra_query`, `timeout`.
 
         Raises:
             InvalidInputError: nothing there, empty, or not bytes; before anything is sent where that can be known.
@@ -28,5 +43,7 @@ class Files(Resource):
 
         Cancelling it closes the connection; the gateway may or may not have stored the file.
         """
-        async with open_upload("/files", [("file", file, filename, media_type)]) as request:
-            return await self._call(request, UploadedFile)
+        _, extras = CallExtras.take(params)
+        files = [("file", file, filename, media_type)]
+        async with open_upload(UPLOAD.target(extras.query), files, extras.body) as request:
+            return await self._execute(request, UPLOAD.returns, extras)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Unpack, cast
+from collections.abc import Coroutine, Sequence
+from typing import Any, Unpack, cast
 
-from .._sansio.request import with_query
+from .._call import as_model
+from .._sansio.extras import CallExtras
 from ..errors import InvalidInputError
 from ..models.images import ImageParams, ImagesResponse
-from ._resource import Resource, apply_call_options, require_text, split_call_options
+from ._resource import Resource, made_at_once, require_text
+from ._route import billed_post
 from ._upload import FileInput, open_upload
+
+GENERATE = billed_post("/images/generations", as_model(ImagesResponse))
+EDIT = billed_post("/images/edits", as_model(ImagesResponse))
 
 
 class Images(Resource):
     """Images from a prompt. Billed image by image."""
 
-    async def generate(self, *, model: str, prompt: str, **params: Unpack[ImageParams]) -> ImagesResponse:
+    @made_at_once
+    def generate(
+        self, *, model: str, prompt: str, **params: Unpack[ImageParams]
+    ) -> Coroutine[Any, Any, ImagesResponse]:
         """Make images.
 
         Args:
@@ -33,9 +41,8 @@ class Images(Resource):
         """
         require_text(model, "model")
         require_text(prompt, "prompt")
-        body, call_options = split_call_options(params)
-        request, options = self._post("/images/generations", {"model": model, "prompt": prompt, **body}, call_options)
-        return await self._call(request, ImagesResponse, options)
+        arguments, extras = CallExtras.take(params)
+        return self._post(GENERATE, {"model": model, "prompt": prompt, **arguments}, extras)
 
     async def edit(
         self,
@@ -59,7 +66,7 @@ class Images(Resource):
         """
         require_text(model, "model")
         require_text(prompt, "prompt")
-        body, call_options = split_call_options(params)
+        arguments, extras = CallExtras.take(params)
         images = cast(Sequence[FileInput], image) if isinstance(image, list | tuple) else [cast(FileInput, image)]
         if not images:
             raise InvalidInputError("image must not be empty")
@@ -67,7 +74,6 @@ class Images(Resource):
         files: list[tuple[str, FileInput, str | None, str | None]] = [(name, item, None, None) for item in images]
         if mask is not None:
             files.append(("mask", mask, None, None))
-        fields = {"model": model, "prompt": prompt, **body, **call_options.get("extra_body", {})}
-        path = with_query("/images/edits", call_options.get("extra_query"))
-        async with open_upload(path, files, fields) as request:
-            return await self._call(request, ImagesResponse, apply_call_options(self._options, call_options))
+        fields = {"model": model, "prompt": prompt, **arguments, **(extras.body or {})}
+        async with open_upload(EDIT.target(extras.query), files, fields) as request:
+            return await self._execute(request, EDIT.returns, extras)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from .._sansio.request import build_get, path_segment
+from .._call import as_model
 from ..models.catalog import Model, ModelList
 from ._resource import Resource
+from ._route import get
+
+LIST = get("/models", as_model(ModelList))
+RETRIEVE = get("/models/{model}", as_model(Model))
 
 
 class Models(Resource):
@@ -12,7 +16,7 @@ class Models(Resource):
 
     async def list(self) -> ModelList:
         """All models. Safe to repeat, so every transient failure is retried."""
-        return await self._call(build_get("/models"), ModelList)
+        return await self._get(LIST)
 
     async def retrieve(self, model: str) -> Model:
         """One model by its id.
@@ -20,4 +24,4 @@ class Models(Resource):
         Raises:
             NotFoundError: there is none of that id, or the key may not use it.
         """
-        return await self._call(build_get(f"/models/{path_segment(model, name='model')}"), Model)
+        return await self._get(RETRIEVE, model=model)

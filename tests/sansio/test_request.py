@@ -16,15 +16,17 @@ from pydantic import BaseModel
 from relaydance_async import InvalidInputError
 from relaydance_async._sansio.request import (
     BodyStream,
+    LargeJson,
     PreparedRequest,
     RetrySafety,
     build_get,
     build_json,
     build_model,
     build_post,
+    build_query,
     path_segment,
-    with_query,
 )
+from relaydance_async._sansio.target import ApiTarget
 
 
 class Message(BaseModel):
@@ -37,15 +39,18 @@ class Size(BaseModel):
     ratio: str = "16:9"
 
 
+X = ApiTarget("/x", "/x")
+
+
 def body_of(arguments: dict[str, Any], extra_body: dict[str, Any] | None = None) -> Any:
-    request = build_post("/x", arguments, extra_body=extra_body)
+    request = build_post(X, arguments, extra_body=extra_body)
     assert isinstance(request.body, bytes)
     return json.loads(request.body)
 
 
 def test_a_get_is_safe_and_a_post_is_billed() -> None:
-    assert build_get("/models") == PreparedRequest("GET", "/models", RetrySafety.SAFE)
-    post = build_post("/x", {"a": 1})
+    assert build_get(X) == PreparedRequest("GET", X, RetrySafety.SAFE)
+    post = build_post(X, {"a": 1})
     assert (post.method, post.safety, post.repeatable) == ("POST", RetrySafety.BILLED, True)
     assert post.headers == {"content-type": "application/json"}
 
@@ -182,22 +187,36 @@ def test_no_id_reaches_another_path(value: str) -> None:
     assert unquote(segment) == value
 
 
-def test_a_query_is_escaped_and_is_absent_when_empty() -> None:
-    assert with_query("/x", None) == with_query("/x", {}) == "/x"
+def test_a_query_is_escaped() -> None:
     query = {"a": "1&b=2", "é": "你 #"}
-    path = with_query("/x", query)
-    assert parse_qs(urlsplit(path).query) == {name: [value] for name, value in query.items()}
+    assert parse_qs(build_query(query)) == {name: [value] for name, value in query.items()}
 
 
 def test_a_query_that_no_url_can_hold_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="extra_query"):
-        with_query("/x", {"a": "\ud800"})
+        build_query({"a": "\ud800"})
 
 
-def test_only_an_absolute_url_is_foreign() -> None:
-    assert build_get("https://cdn.example/clip.mp4").is_foreign
-    assert not build_get("/models").is_foreign
-    assert not build_get(f"/models/{path_segment('https://evil.example', name='model')}").is_foreign
+def test_a_request_names_its_model() -> None:
+    assert build_post(X, {"model": "m"}).model == "m"
+    assert build_post(X, {"model": "m"}, extra_body={"model": "n"}).model == "n"
+    assert build_post(X, {"model": ["m"]}).model is None
+
+
+def test_a_large_body_stays_what_it_was_and_shares_the_texts_of_the_callers() -> None:
+    image = "data:image/png;base64," + "A" * 100_000
+    message: dict[str, Any] = {"role": "user", "content": [{"url": image}, Message(role="user")], "name": None}
+    body = build_post(X, {"messages": [message]}).body
+    assert isinstance(body, LargeJson)
+    sent = body.take()
+    message["content"].append("later")
+    body.rest()
+    assert body.take() == body.take() == sent
+    assert json.loads(sent) == {
+        "messages": [{"role": "user", "content": [{"url": image}, {"role": "user"}], "name": None}]
+    }
+    kept = body._content["messages"][0]["content"][0]["url"]  # pyright: ignore[reportPrivateUsage]
+    assert kept is image
 
 
 @pytest.mark.parametrize("replayable", [True, False])
@@ -205,7 +224,7 @@ def test_a_request_is_repeatable_when_its_body_is(replayable: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"x"
 
-    request = PreparedRequest("POST", "/files", RetrySafety.BILLED, BodyStream(pieces, 1, replayable))
+    request = PreparedRequest("POST", X, RetrySafety.BILLED, BodyStream(pieces, 1, replayable))
     assert request.repeatable is replayable
 
 

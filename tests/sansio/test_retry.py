@@ -30,11 +30,17 @@ LATE = APITimeoutError("no answer", retryable=True, maybe_accepted=True)
 BUSY = RateLimitError("slow down", retryable=True)
 DOWN = ServerError("down", retryable=True)
 
-FINAL = GiveUp("the error is final")
-SPENT = GiveUp("no attempts left")
-ONCE = GiveUp("the body can't be sent again")
-AMBIGUOUS = GiveUp("the request may have been accepted")
-TOO_LATE = GiveUp("the deadline would pass while waiting")
+FINAL = GiveUp("the same request would fail again")
+ONCE = GiveUp("its body can be read only once")
+AMBIGUOUS = GiveUp("it may have been accepted, and would then be paid for twice")
+
+
+def spent(attempts: int) -> GiveUp:
+    return GiveUp(f"this was attempt {attempts} of {attempts}")
+
+
+def too_late(wait: str, deadline: str) -> GiveUp:
+    return GiveUp(f"the next attempt would begin after {wait} s, when the deadline of {deadline} s is over")
 
 
 def decided(error: RelayDanceError, **changes: Any) -> Decision:
@@ -70,12 +76,12 @@ TABLE: dict[str, tuple[Decision, Decision]] = {
     ),
     "a bad request is final": (decided(BadRequestError("bad")), FINAL),
     "an unreadable answer is final": (decided(ResponseDecodeError("odd"), safety=BILLED), FINAL),
-    "the last attempt is the last": (decided(DOWN, attempt=4), SPENT),
-    "one attempt is one attempt": (decided(DOWN, policy=RetryPolicy(max_attempts=1)), SPENT),
+    "the last attempt is the last": (decided(DOWN, attempt=4), spent(4)),
+    "one attempt is one attempt": (decided(DOWN, policy=RetryPolicy(max_attempts=1)), spent(1)),
     "a body that can be read once is sent once": (decided(DOWN, repeatable=False), ONCE),
     "a wait within the deadline is made": (decided(DOWN, elapsed=0.4, deadline=1.0), Retry(0.5)),
-    "a wait that ends with the deadline is not": (decided(DOWN, elapsed=0.5, deadline=1.0), TOO_LATE),
-    "a wait beyond the deadline is not": (decided(DOWN, elapsed=0.9, deadline=1.0), TOO_LATE),
+    "a wait that ends with the deadline is not": (decided(DOWN, elapsed=0.5, deadline=1.0), too_late("0.5", "1")),
+    "a wait beyond the deadline is not": (decided(DOWN, elapsed=0.9, deadline=1.0), too_late("0.5", "1")),
     "Retry-After is the least wait": (decided(RateLimitError("m", retry_after=7.0, retryable=True)), Retry(7.0)),
     "Retry-After of a server error counts too": (
         decided(ServerError("m", retry_after=7.0, retryable=True)),
@@ -95,7 +101,7 @@ TABLE: dict[str, tuple[Decision, Decision]] = {
     ),
     "Retry-After above the deadline ends the call": (
         decided(RateLimitError("m", retry_after=60.0, retryable=True), deadline=30.0),
-        TOO_LATE,
+        too_late("60.0", "30"),
     ),
 }
 

@@ -1,0 +1,154 @@
+"""An answer: what a receiver reads, and what a stream goes on reading after its call has returned."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Final
+
+from .._limits import Ended
+from .._sansio.request import PreparedRequest
+from .._sansio.retry import GiveUp
+from .._transports import TransportResponse
+from ..errors import RelayDanceError
+from ..models.meta import ResponseMeta
+from .attempt import Attempt
+from .failure import build_failure, build_meta, with_attempt
+from .history import History
+from .lease import Holding
+from .watching import Watchers
+
+_BEGUN: Final = GiveUp("its answer had begun")
+
+
+class Answer:
+    """An answer on its way to a receiver.
+
+    Attributes:
+        status: of HTTP.
+        headers: looked up by names in lower case.
+        limit: bytes that may be read into memory.
+    """
+
+    __slots__ = ("_attempt", "_history", "_holding", "_meta", "_request", "_response", "_watchers", "limit", "status")
+
+    def __init__(
+        self,
+        request: PreparedRequest,
+        attempt: Attempt,
+        history: History,
+        response: TransportResponse,
+        *,
+        holding: Holding,
+        limit: int,
+        watchers: Watchers | None,
+    ) -> None:
+        self.status: int = response.status_code
+        self.limit: int = limit
+        self._request = request
+        self._attempt = attempt
+        self._history = history
+        self._response = response
+        self._holding: Holding | None = holding
+        self._watchers = watchers
+        self._meta: ResponseMeta | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Looked up by names in lower case."""
+        return self._response.headers
+
+    @property
+    def meta(self) -> ResponseMeta:
+        """The circumstances, for an error or a result; built when first asked for."""
+        if self._meta is None:
+            self._meta = build_meta(self._request, self._attempt, self._response)
+        return self._meta
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """The whole body.
+
+        Raises:
+            ResponseTooLargeError: it is larger than the limit, which is the client's unless another is given.
+            APIConnectionError: it broke off.
+        """
+        return await self._response.read(self.limit if limit is None else limit)
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes. Raises like `read`."""
+        return self._response.chunks()
+
+    def keep(self) -> OpenAnswer:
+        """Take over what it holds, to go on reading after the call has returned."""
+        holding, self._holding = self._holding, None
+        if holding is None:
+            raise RuntimeError("an answer is kept once")
+        if self._watchers is not None:
+            self._watchers.keep_open()
+        return OpenAnswer(self, holding)
+
+    def failure(self, cause: RelayDanceError) -> RelayDanceError:
+        """The finished error of a call whose answer broke off after it had returned."""
+        record = self._attempt.record(cause, self.status)
+        history = with_attempt(
+            self._history, record, self._attempt.sent_at, cause, self._request.safety, _BEGUN
+        )
+        return build_failure(cause, meta=self.meta, request=self._request, history=history, decision=_BEGUN)
+
+    def ended(self, error: BaseException | None) -> None:
+        """Tell those who watch, when it was kept."""
+        if self._watchers is not None:
+            self._watchers.ended(None, error)
+
+    async def aclose(self, how: Ended, retry_after: float | None = None) -> None:
+        """Give back what it holds, unless that was taken over."""
+        holding, self._holding = self._holding, None
+        if holding is not None:
+            await holding.aclose(how, retry_after)
+
+
+class OpenAnswer:
+    """An answer that outlives its call. It holds its connection and its permit until `aclose`, or until it is garbage.
+
+    Attributes:
+        status, headers, limit, meta: as of `Answer`.
+    """
+
+    __slots__ = ("_answer", "_holding")
+
+    def __init__(self, answer: Answer, holding: Holding) -> None:
+        self._answer = answer
+        self._holding = holding
+        holding.register()
+
+    @property
+    def meta(self) -> ResponseMeta:
+        """The circumstances."""
+        return self._answer.meta
+
+    @property
+    def limit(self) -> int:
+        """Bytes that may be read into memory."""
+        return self._answer.limit
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes.
+
+        Raises:
+            APIConnectionError: it broke off.
+        """
+        return self._answer.pieces()
+
+    def failure(self, cause: RelayDanceError) -> RelayDanceError:
+        """The finished error of what went wrong while it was read."""
+        return self._answer.failure(cause)
+
+    async def aclose(self, error: BaseException | None = None) -> None:
+        """Give the connection and the permit back. Safe to call twice.
+
+        Args:
+            error: what ended it, for those who watch.
+        """
+        answer, holding = self._answer, self._holding
+        if holding.is_held:
+            answer.ended(error)
+        await holding.aclose(Ended.ACCEPTED)

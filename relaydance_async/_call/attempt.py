@@ -1,0 +1,97 @@
+"""One attempt of a call, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import datetime
+from enum import Enum
+
+from .._config import Clock
+from .._sansio.breakage import Progress, Reached
+from ..errors import RelayDanceError
+from ..models.meta import AttemptRecord
+from .watching import Watchers
+
+
+class Phase(Enum):
+    """Where an attempt is. It only moves down this list."""
+
+    QUEUED = "queued"
+    """It waits for its turn; nothing has happened that could be called an attempt."""
+
+    ADMITTED = "admitted"
+    """It is its turn: a connection is being looked for."""
+
+    SENDING = "sending"
+    """There is one, and the first byte leaves."""
+
+    ANSWERED = "answered"
+    """The head of an answer has come."""
+
+    ENDED = "ended"
+
+
+class Attempt(Progress):
+    """One attempt. Its phase moves in these methods and nowhere else, and each move tells those who watch.
+
+    It knows nothing of its call, which knows it: such a cycle would leave every call to the garbage collector, which at
+    thousands in flight costs more than all else.
+    """
+
+    __slots__ = ("_admitted_at", "_clock", "_watchers", "began_at", "number", "phase", "queued_for", "sent_at")
+
+    def __init__(self, number: int, clock: Clock, watchers: Watchers | None) -> None:
+        self.reached: Reached = Reached.NOT_SENT
+        self.number: int = number
+        self.phase: Phase = Phase.QUEUED
+        self.queued_for: float = 0.0
+        self.began_at: datetime | None = None
+        """When it was its turn (UTC)."""
+        self.sent_at: datetime | None = None
+        """When its first byte left (UTC)."""
+        self._admitted_at: float = 0.0
+        self._clock = clock
+        self._watchers = watchers
+        if watchers is not None:
+            watchers.queued(number)
+
+    def admitted(self, queued_for: float, headers: dict[str, str]) -> None:
+        """It is its turn, after that many seconds."""
+        self.phase = Phase.ADMITTED
+        self.queued_for = queued_for
+        self._admitted_at = self._clock.monotonic()
+        self.began_at = self._clock.now()
+        if self._watchers is not None:
+            self._watchers.admitted(self.number, queued_for, headers)
+
+    def sending(self) -> Awaitable[None] | None:
+        """See `Progress`."""
+        self.phase = Phase.SENDING
+        self.sent_at = self._clock.now()
+        self.reached = Reached.PARTLY_SENT
+        return None if self._watchers is None else self._watchers.sending(self.number)
+
+    def answered(self, status: int) -> None:
+        """The head of an answer has come."""
+        self.phase = Phase.ANSWERED
+        self.reached = Reached.ANSWERING
+        if self._watchers is not None:
+            self._watchers.answered(self.number, status)
+
+    def ended(self) -> None:
+        """It is over."""
+        self.phase = Phase.ENDED
+
+    def record(self, error: RelayDanceError, status: int | None) -> AttemptRecord | None:
+        """The attempt as its error lists it; None of one that never got its turn, for it was none."""
+        if self.began_at is None:
+            return None
+        return AttemptRecord(
+            number=self.number,
+            started_at=self.sent_at or self.began_at,
+            elapsed=self._clock.monotonic() - self._admitted_at,
+            error=type(error).__name__,
+            status_code=status,
+            code=error.code,
+            queued=self.queued_for,
+        )

@@ -1,0 +1,273 @@
+"""The one loop over the attempts of a call.
+
+The first attempt is made directly. When it fails, tenacity drives the rest: each attempt gives an outcome, which is the
+result or a `Failed` with the decision what to do next, and tenacity sleeps and goes on, or stops, as that says. One
+pure function, `decide`, decides, and one deadline spans queueing, attempts and waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from .._config import Clock, Endpoint, Options
+from .._limits import Admission, Ended, Kind, Lease, Ticket
+from .._runtime import Runtime, Runtimes
+from .._sansio.breakage import MAYBE_ACCEPTED
+from .._sansio.envelope import decode_status_error
+from .._sansio.request import LargeJson, PreparedRequest, RetrySafety
+from .._sansio.retry import Decision, GiveUp, Retry, decide
+from .._sansio.retry_after import parse_retry_after
+from .._sansio.target import ApiTarget, Network, peer, shown
+from .._transports import TransportResponse, WireRequest
+from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerError
+from ..models.meta import ResponseMeta
+from .answer import Answer
+from .attempt import Attempt, Phase
+from .failure import build_failure, build_meta, with_attempt
+from .history import NO_HISTORY, History
+from .lease import Holding
+from .receive import Receiver
+from .watching import Watchers, watch
+
+log = logging.getLogger("relaydance_async")
+
+T = TypeVar("T")
+
+_ERROR_BODY_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt failed, and this follows."""
+
+    error: RelayDanceError
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all calls of a client share."""
+
+    endpoint: Endpoint
+    runtimes: Runtimes
+    clock: Clock
+
+
+class Call(Generic[T]):
+    """One call on its way through its attempts."""
+
+    __slots__ = ("_attempt", "_began", "_history", "_options", "_receive", "_request", "_shared", "_watchers")
+
+    def __init__(self, shared: Shared, request: PreparedRequest, receive: Receiver[T], options: Options) -> None:
+        self._shared = shared
+        self._request = request
+        self._receive = receive
+        self._options = options
+        self._began: float = 0.0
+        self._attempt: Attempt | None = None
+        self._history: History = NO_HISTORY
+        self._watchers: Watchers | None = None
+
+    async def run(self) -> T:
+        """Attempt it until it succeeds or an error says that it won't."""
+        self._began = self._shared.clock.monotonic()
+        outcome = await self._next_attempt()
+        if isinstance(outcome, Failed):
+            outcome = await self._repeat(outcome)
+        if not isinstance(outcome, Failed):
+            return outcome
+        try:
+            raise outcome.error from None
+        finally:
+            del outcome  # an error whose traceback leads to itself is left to the garbage collector
+
+    async def run_within(self, deadline: float) -> T:
+        """The same, within that many seconds."""
+        with anyio.move_on_after(deadline):
+            return await self.run()
+        raise self._out_of_time(deadline)
+
+    async def run_watched(self) -> T:
+        """The same, with observers."""
+        self._watchers = watch(self._options.watching, self._request)
+        deadline = self._options.deadline
+        try:
+            result = await (self.run() if deadline is None else self.run_within(deadline))
+        except BaseException as error:
+            if self._watchers is not None:
+                self._watchers.ended(None, error)
+            raise
+        if self._watchers is not None:
+            self._watchers.returned(result)
+        return result
+
+    async def _repeat(self, outcome: T | Failed) -> T | Failed:
+        # A fresh one for each call: it keeps its state on itself.
+        retrying = AsyncRetrying(retry=retry_if_result(_is_repeated), wait=_wait, sleep=self._shared.clock.sleep)
+        async for one in retrying:
+            if one.retry_state.attempt_number > 1:
+                outcome = await self._next_attempt()
+            one.retry_state.set_result(outcome)
+        return outcome
+
+    async def _next_attempt(self) -> T | Failed:
+        runtimes = self._shared.runtimes
+        runtime = runtimes.find() or await runtimes.current()
+        number = 1 if self._attempt is None else self._attempt.number + 1
+        attempt = self._attempt = Attempt(number, self._shared.clock, self._watchers)
+        cause: RelayDanceError
+        try:
+            admission, ticket = self._turn(runtime)
+            lease = admission.enter_now(ticket)
+            if lease is None:
+                if isinstance(self._request.body, LargeJson):
+                    self._request.body.rest()
+                lease = await admission.enter(ticket)
+            response = await self._send(attempt, lease, runtime)
+        except RelayDanceError as error:
+            cause = error
+        else:
+            holding = Holding(lease, response, runtime, runtimes)
+            return await self._read(attempt, response, holding)
+        return await self._failed(cause, attempt, build_meta(self._request, attempt, None))
+
+    def _turn(self, runtime: Runtime) -> tuple[Admission, Ticket]:
+        """Who lets the request in, and what it is told."""
+        request, deadline = self._request, self._options.deadline
+        ticket = Ticket(
+            self._kind(),
+            request.target.route if isinstance(request.target, ApiTarget) else "",
+            request.model,
+            deadline=None if deadline is None else self._began + deadline,
+        )
+        return (runtime.api if isinstance(request.target, ApiTarget) else runtime.foreign), ticket
+
+    def _kind(self) -> Kind:
+        if self._receive.holds:
+            return Kind.STREAM
+        return Kind.BILLED if self._request.safety is RetrySafety.BILLED else Kind.POLL
+
+    async def _send(self, attempt: Attempt, lease: Lease, runtime: Runtime) -> TransportResponse:
+        try:
+            target = self._request.target
+            network = Network.ANY if isinstance(target, ApiTarget) else target.network
+            return await runtime.transports[network].send(self._build_wire(attempt, lease))
+        except BaseException:
+            lease.ended(Ended.OTHER)
+            raise
+
+    def _build_wire(self, attempt: Attempt, lease: Lease) -> WireRequest:
+        request, options = self._request, self._options
+        own = request.headers() if callable(request.headers) else request.headers
+        target = request.target
+        if isinstance(target, ApiTarget):
+            headers = {**options.headers, **own}
+            attempt.admitted(lease.queued_for, headers)
+            headers["authorization"] = f"Bearer {self._shared.endpoint.api_key.reveal()}"
+            url = self._shared.endpoint.url(target)
+        else:
+            headers = {"user-agent": options.headers["user-agent"], **own}
+            attempt.admitted(lease.queued_for, headers)
+            url = target.url
+        body = request.body.take() if isinstance(request.body, LargeJson) else request.body
+        return WireRequest(
+            request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt
+        )
+
+    async def _read(self, attempt: Attempt, response: TransportResponse, holding: Holding) -> T | Failed:
+        attempt.answered(response.status_code)
+        answer = Answer(
+            *(self._request, attempt, self._history, response),
+            holding=holding,
+            limit=self._options.max_response_bytes,
+            watchers=self._watchers,
+        )
+        cause: RelayDanceError
+        lesson = _NOTHING_LEARNT
+        try:
+            if not 200 <= answer.status < 300 and answer.status not in self._receive.takes:
+                raise await self._status_error(answer)
+            result = await self._receive(answer)
+            lesson = _ACCEPTED
+            attempt.ended()
+            return result
+        except RelayDanceError as error:
+            cause = error
+            lesson = _lesson_of(error)
+        finally:
+            await answer.aclose(*lesson)
+        return await self._failed(cause, attempt, answer.meta)
+
+    async def _status_error(self, answer: Answer) -> RelayDanceError:
+        try:
+            body = await answer.read(min(answer.limit, _ERROR_BODY_LIMIT))
+        except RelayDanceError:
+            body = b""  # the status is known, and says more than how its body broke off
+        retry_after = parse_retry_after(answer.meta.headers, self._shared.clock.now())
+        return decode_status_error(answer.meta, body, retry_after=retry_after)
+
+    async def _failed(self, cause: RelayDanceError, attempt: Attempt, meta: ResponseMeta) -> Failed:
+        attempt.ended()
+        request, options, clock = self._request, self._options, self._shared.clock
+        elapsed = clock.monotonic() - self._began
+        decision = decide(
+            cause,
+            attempt=attempt.number,
+            elapsed=elapsed,
+            deadline=options.deadline,
+            safety=request.safety,
+            repeatable=request.repeatable,
+            policy=options.retry,
+            jitter=clock.random(),
+        )
+        record = attempt.record(cause, meta.status_code)
+        self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
+        error = build_failure(cause, meta=meta, request=request, history=self._history, decision=decision)
+        if isinstance(decision, Retry):
+            path = shown(request.target)
+            log.debug("%s %s: attempt %d failed, again in %.2f s", request.method, path, attempt.number, decision.after)
+        if self._watchers is not None and record is not None:
+            await self._watchers.failed(self._history.records[-1], error, decision, elapsed)
+        return Failed(error, decision)
+
+    def _out_of_time(self, deadline: float) -> RelayDanceError:
+        attempt = self._attempt or Attempt(1, self._shared.clock, None)
+        queued = attempt.phase is Phase.QUEUED
+        under_way = not queued and attempt.phase is not Phase.ENDED
+        cause = APITimeoutError(
+            f"no result within the deadline of {deadline:g} s{'; the call was waiting for its turn' if queued else ''}",
+            maybe_accepted=under_way and attempt.reached in MAYBE_ACCEPTED,
+            retryable=True,
+        )
+        record = attempt.record(cause, None) if under_way else None
+        history = with_attempt(self._history, record, attempt.sent_at, cause, self._request.safety, _TOO_LATE)
+        meta = build_meta(self._request, attempt, None)
+        return build_failure(cause, meta=meta, request=self._request, history=history, decision=_TOO_LATE)
+
+
+_TOO_LATE = GiveUp("its time is over")
+_ACCEPTED: tuple[Ended, float | None] = (Ended.ACCEPTED, None)
+_NOTHING_LEARNT: tuple[Ended, float | None] = (Ended.OTHER, None)
+
+
+def _lesson_of(error: RelayDanceError) -> tuple[Ended, float | None]:
+    """What a limiter learns from an error answer."""
+    if isinstance(error, RateLimitError):
+        return Ended.REFUSED, error.retry_after
+    if isinstance(error, ServerError) and error.code is not None and error.code.endswith("_overloaded"):
+        return Ended.OVERLOADED, None
+    return _NOTHING_LEARNT
+
+
+def _is_repeated(outcome: object) -> bool:
+    return isinstance(outcome, Failed) and isinstance(outcome.decision, Retry)
+
+
+def _wait(state: RetryCallState) -> float:
+    outcome = state.outcome.result() if state.outcome is not None else None
+    return outcome.decision.after if isinstance(outcome, Failed) and isinstance(outcome.decision, Retry) else 0.0

@@ -1,0 +1,44 @@
+"""Starts calls."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from .._config import Clock, Options
+from .._sansio.request import PreparedRequest
+from .call import Call, Shared
+from .receive import Receiver
+
+T = TypeVar("T")
+
+
+class Controller:
+    """Executes calls: admission, transport, decoding, and the retries of all three."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    @property
+    def clock(self) -> Clock:
+        """Time, waiting and chance."""
+        return self._shared.clock
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, without a final slash."""
+        return self._shared.endpoint.base_url
+
+    def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> Coroutine[Any, Any, T]:
+        """Make the call; the result is to be awaited, once.
+
+        Raises:
+            RelayDanceError: of the last attempt, with `attempts` listing them all.
+
+        Cancelling it closes the connection in use and gives its lease back; a billed request that was already on the
+        wire may have been accepted.
+        """
+        call = Call(self._shared, request, receive, options)
+        if options.observers or options.on_retry is not None:
+            return call.run_watched()
+        return call.run() if options.deadline is None else call.run_within(options.deadline)

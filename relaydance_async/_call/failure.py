@@ -1,0 +1,88 @@
+"""The error that a failed attempt ends in: built once, of all that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+
+from .._sansio.request import PreparedRequest, RetrySafety
+from .._sansio.retry import Decision, GiveUp, Retry, is_ambiguous
+from .._sansio.target import shown
+from .._transports import TransportResponse
+from ..errors import APIConnectionError, RelayDanceError, ResponseDecodeError
+from ..models.meta import AttemptRecord, ResponseMeta
+from .attempt import Attempt
+from .history import History
+
+_REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id", "cf-ray")
+_HIDDEN_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authenticate"})
+
+
+def build_meta(request: PreparedRequest, attempt: Attempt, response: TransportResponse | None) -> ResponseMeta:
+    """The circumstances of an attempt, without the attempts before."""
+    headers = _plain_headers(response.headers) if response is not None else {}
+    return ResponseMeta(
+        method=request.method,
+        path=shown(request.target),
+        status_code=response.status_code if response is not None else None,
+        headers=MappingProxyType(headers),
+        request_id=next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None),
+        sent_at=attempt.sent_at,
+    )
+
+
+def build_failure(
+    cause: RelayDanceError,
+    *,
+    meta: ResponseMeta,
+    request: PreparedRequest,
+    history: History,
+    decision: Decision,
+) -> RelayDanceError:
+    """The finished error of a call. The cause stays as it is.
+
+    Args:
+        cause: what the attempt ended in, as whoever noticed it says.
+        meta: of the attempt.
+        request: what was asked.
+        history: with this attempt.
+        decision: what follows.
+    """
+    return cause._finished(  # pyright: ignore[reportPrivateUsage]
+        meta=replace(meta, attempts=history.records, sent_at=history.sent_at),
+        task_id=cause.task_id or request.task_id,
+        maybe_accepted=history.maybe_accepted,
+        not_retried_because=decision.why if isinstance(decision, GiveUp) else None,
+    )
+
+
+def with_attempt(
+    history: History,
+    record: AttemptRecord | None,
+    sent_at: datetime | None,
+    cause: RelayDanceError,
+    safety: RetrySafety,
+    decision: Decision,
+) -> History:
+    """The history with one more failed attempt, if it was one."""
+    if record is None:
+        return history
+    if isinstance(decision, Retry):
+        record = replace(record, wait=decision.after)
+    maybe_accepted = history.maybe_accepted or _maybe_accepted(cause, safety)
+    return History((*history.records, record), maybe_accepted, sent_at or history.sent_at)
+
+
+def _maybe_accepted(cause: RelayDanceError, safety: RetrySafety) -> bool:
+    if isinstance(cause, APIConnectionError):
+        return is_ambiguous(cause, safety)
+    if isinstance(cause, ResponseDecodeError):
+        return safety is RetrySafety.BILLED
+    return cause.maybe_accepted
+
+
+def _plain_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    plain = ((name.lower(), value) for name, value in headers.items())
+    return {name: value for name, value in plain if name not in _HIDDEN_HEADERS}

@@ -1,0 +1,122 @@
+"""What becomes of an answer: values that a route is declared with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from .._sansio.decode import build_error_in, decode_result
+from .answer import Answer, OpenAnswer
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+M = TypeVar("M", bound=BaseModel)
+
+_PAGES = ("text/html", "application/json", "application/xml")
+"""What an error or a web page comes as."""
+_PAGE_BYTES = 1024 * 1024
+
+
+class Receiver(Protocol[T_co]):
+    """What becomes of an answer.
+
+    Attributes:
+        takes: the statuses besides 2xx that it reads; an answer with another one is an error.
+        returns: what it gives, in words, for the table of routes.
+        holds: whether that goes on reading after the call has returned.
+    """
+
+    @property
+    def takes(self) -> frozenset[int]: ...
+
+    @property
+    def returns(self) -> str: ...
+
+    @property
+    def holds(self) -> bool: ...
+
+    def __call__(self, answer: Answer, /) -> Awaitable[T_co]:
+        """Read the answer."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Reading(Generic[T]):
+    read: Callable[[Answer], Awaitable[T]]
+    returns: str
+    takes: frozenset[int] = frozenset()
+    holds: bool = False
+
+    def __call__(self, answer: Answer, /) -> Awaitable[T]:
+        return self.read(answer)
+
+
+@cache
+def as_model(model: type[M]) -> Receiver[M]:
+    """The answer read whole and decoded.
+
+    Raises:
+        APIStatusError: it is an error all the same.
+        ResponseDecodeError: it is neither the model nor an error.
+    """
+
+    async def read(answer: Answer) -> M:
+        body = await answer.read()
+        return decode_result(model, body, lambda: answer.meta)
+
+    return _Reading(read, model.__name__)
+
+
+@cache
+def as_bytes(*kinds: str) -> Receiver[bytes]:
+    """The answer's bytes, read whole.
+
+    Args:
+        kinds: the beginnings of content types that it may have, such as "audio/"; none: any but a web page or JSON,
+            which is an error.
+    """
+
+    async def read(answer: Answer) -> bytes:
+        await refuse_page(answer, "the answer is not of the kind that was asked for", kinds)
+        return await answer.read()
+
+    return _Reading(read, "bytes")
+
+
+@cache
+def as_text() -> Receiver[str]:
+    """The answer's text: UTF-8, what can't be decoded replaced. Only a web page is refused."""
+
+    async def read(answer: Answer) -> str:
+        await refuse_page(answer, "the answer is no plain text", ("text/plain", "text/vtt", "application/"))
+        return (await answer.read()).decode("utf-8", "replace")
+
+    return _Reading(read, "text")
+
+
+@cache
+def as_stream(open_stream: Callable[[OpenAnswer], T]) -> Receiver[T]:
+    """Server-sent events, read as they come. What is opened on the answer holds its connection until it is closed."""
+
+    async def read(answer: Answer) -> T:
+        await refuse_page(answer, "the answer is not an event stream", ("text/event-stream",))
+        return open_stream(answer.keep())
+
+    return _Reading(read, "stream", holds=True)
+
+
+async def refuse_page(answer: Answer, problem: str, kinds: tuple[str, ...] = ()) -> None:
+    """Let only an answer of these content types pass; without any, all but an error or a web page.
+
+    Raises:
+        APIStatusError: it is an error with a good status.
+        ResponseDecodeError: it is something else.
+    """
+    kind = answer.headers.get("content-type", "").lower()
+    if kind.startswith(kinds) if kinds else not kind.startswith(_PAGES):
+        return
+    raise build_error_in(await answer.read(min(answer.limit, _PAGE_BYTES)), answer.meta, problem)
