@@ -1,0 +1,59 @@
+"""Admission to the API, for one event loop of one process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from ._admission import Ended, Kind
+from ._entrance import Entrance, Place
+from ._key_pace import KeyPace
+from ._shares import Share, Shares
+
+log = logging.getLogger("relaydance_async")
+
+
+class LocalAdmission(Entrance):
+    """Lets attempts in by the pace of the key and by permits, whose number adapts.
+
+    The permits belong to this event loop; see `_shares` for how the kinds share them. The pace belongs to the key, and is
+    shared by all loops of a client.
+
+    Args:
+        maximum: attempts under way at once, of all kinds.
+        pace: of the key.
+        monotonic: the clock, in seconds.
+        sleep: for a number of seconds.
+    """
+
+    def __init__(
+        self,
+        maximum: int,
+        pace: KeyPace,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        super().__init__(Shares(maximum), pace, monotonic, sleep)
+        self._key_pace = pace
+        self._warned = False
+
+    def _learn(self, place: Place, how: Ended, retry_after: float | None) -> None:
+        if how is Ended.ACCEPTED:
+            self._shares.grow()
+        elif how is Ended.REFUSED:
+            self._key_pace.refused(self._monotonic(), retry_after, place.admitted_at)
+        elif how is Ended.OVERLOADED:
+            self._shares.shrink()
+
+    def _must_wait(self, share: Share[Place]) -> None:
+        if share.kind is not Kind.STREAM or share.in_use < share.most:
+            return
+        if share.line.waiting == 1:
+            self._warned = False  # nobody waited before this one
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "%d streams are open, as many as may be at once, so the next stream waits. "
+                "A stream keeps its permit until it is closed: use `async with`, or call `aclose()`.",
+                share.in_use,
+            )
