@@ -8,11 +8,11 @@ from typing import Any, Literal, Unpack, overload
 from pydantic import BaseModel
 
 from .._config import Options
-from .._controller import Exchange
 from .._sansio.request import PreparedRequest
 from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion, ChatParams
 from ._chat_stream import ChatStream
+from ._exchange_answer import receive_chat_stream
 from ._resource import Resource, require_text, split_call_options
 
 
@@ -77,7 +77,7 @@ class Completions(Resource):
         # In a function of its own: what it builds on the way is gone while the call is under way.
         request, options = self._prepare(model, messages, params, stream=stream)
         if stream:
-            return await self._controller.execute(request, _open_stream, options)
+            return await self._controller.execute(request, receive_chat_stream, options)
         return await self._call(request, ChatCompletion, options)
 
     def _prepare(
@@ -101,10 +101,6 @@ class Chat(Resource):
     def completions(self) -> Completions:
         """OpenAI's chat completions."""
         return Completions(self._controller, self._options)
-
-
-async def _open_stream(exchange: Exchange) -> ChatStream:
-    return await ChatStream.open(exchange)
 
 
 def _as_list(messages: Iterable[Mapping[str, Any] | BaseModel]) -> list[Mapping[str, Any] | BaseModel]:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relaydance_async import ChatCompletionChunk
-from relaydance_async.models.chat import ChatCompletion, CompletionBuilder
+from relaydance_async._sansio.completion import CompletionBuilder
+from relaydance_async.models.chat import ChatCompletion
 
 Json = dict[str, Any]
 
