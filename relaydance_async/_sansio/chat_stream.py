@@ -12,7 +12,7 @@ from ..models.meta import ResponseMeta
 from .completion import CompletionBuilder
 from .decode import repair
 from .envelope import BODY_KEPT, Envelope, build_status_error, parse_envelope
-from .sse import ServerSentEvent, SSEParser
+from .sse import SSEParser
 
 _DONE = b"[DONE]"
 # What `model_validate_json` calls; calling it directly saves a sixth of a chunk's decoding.
@@ -48,37 +48,30 @@ class ChatDecoder:
         Raises:
             StreamError: an error event came, or what is no chunk, or more than the limit; `text` has what came before.
         """
-        for event in self._events(data):
-            if event.data == _DONE:
-                self.done = True
-                return
-            yield self._decode(event.data)
-
-    def _events(self, data: bytes) -> list[ServerSentEvent]:
         try:
             events = self._parser.feed(data)
         except StreamError as error:
-            problem = error.message
-        else:
-            if not self._began:
-                self._began = bool(events)
-                self._head = b"" if events else (self._head + data)[:BODY_KEPT]
-            return events
-        raise self._error(problem)
-
-    def _decode(self, data: bytes) -> ChatCompletionChunk:
-        self._room -= len(data)
-        if self._room < 0:
-            raise self._error(f"the stream is larger than max_response_bytes={self._limit}")
-        try:
-            chunk: ChatCompletionChunk = _validate_json(data)
-        except ValidationError as error:
-            chunk = self._second_look(data, error)
-        extra = chunk.__pydantic_extra__
-        if extra and extra.get("error"):
-            raise self._reported(parse_envelope(data) or Envelope("unknown error"))
-        self._builder.add(chunk)
-        return chunk
+            raise self._error(error.message) from None
+        if not self._began:
+            self._began = bool(events)
+            self._head = b"" if events else (self._head + data)[:BODY_KEPT]
+        # In one function, because each call would cost a twentieth of a chunk.
+        for content, _ in events:
+            if content == _DONE:
+                self.done = True
+                return
+            self._room -= len(content)
+            if self._room < 0:
+                raise self._error(f"the stream is larger than max_response_bytes={self._limit}")
+            try:
+                chunk: ChatCompletionChunk = _validate_json(content)
+            except ValidationError as error:
+                chunk = self._second_look(content, error)
+            extra = chunk.__pydantic_extra__
+            if extra and extra.get("error"):
+                raise self._reported(parse_envelope(content) or Envelope("unknown error"))
+            self._builder.add(chunk)
+            yield chunk
 
     def _second_look(self, data: bytes, error: ValidationError) -> ChatCompletionChunk:
         envelope = parse_envelope(data)

@@ -179,12 +179,13 @@ class _Opened:
 
 
 async def _read(opened: _Opened) -> AsyncGenerator[ChatCompletionChunk, None]:
+    decoder = opened.decoder
     failure: RelayDanceError | None = None
     try:
         async for piece in opened.pieces:
-            for chunk in opened.decoder.feed(piece):
+            for chunk in decoder.feed(piece):
                 yield chunk
-            if opened.decoder.done:
+            if decoder.done:
                 await opened.drain()
                 break
     except RelayDanceError as error:
