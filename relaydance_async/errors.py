@@ -328,6 +328,10 @@ class StreamError(RelayDanceError):
         super().__init__(message, **details)
         self.text = text
 
+    def advice(self) -> str:
+        """What to do about it. No retry policy helps: a stream that has begun is never repeated."""
+        return f"{self.hint}. What came may be billed all the same" if self.maybe_accepted else self.hint
+
 
 class IncompleteStreamError(StreamError):
     """The stream ended although a choice never got a `finish_reason`: the answer is cut off."""

@@ -123,7 +123,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "download": {"/task": ..., "/path": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
     Account: {"balance": {}},
-    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "open": {}},
+    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}},
 }
 
 

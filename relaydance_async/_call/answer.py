@@ -110,7 +110,7 @@ class OpenAnswer:
     """An answer that outlives its call. It holds its connection and its permit until `aclose`, or until it is garbage.
 
     Attributes:
-        status, headers, limit, meta: as of `Answer`.
+        status, limit, meta: as of `Answer`.
     """
 
     __slots__ = ("_answer", "_holding")
@@ -119,6 +119,11 @@ class OpenAnswer:
         self._answer = answer
         self._holding = holding
         holding.register()
+
+    @property
+    def status(self) -> int:
+        """Of HTTP."""
+        return self._answer.status
 
     @property
     def meta(self) -> ResponseMeta:

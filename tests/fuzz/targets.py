@@ -13,7 +13,6 @@ import pickle
 import zlib
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
-from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -29,7 +28,7 @@ from relaydance_async import (
     WebhookPayloadError,
     WebhookVerificationError,
 )
-from relaydance_async._controller import Exchange
+from relaydance_async._sansio.chat_stream import ChatDecoder
 from relaydance_async._sansio.decode import decode_result
 from relaydance_async._sansio.envelope import build_decode_error, decode_status_error, parse_envelope
 from relaydance_async._sansio.retry_after import LONGEST, parse_retry_after
@@ -41,7 +40,6 @@ from relaydance_async.models.catalog import ModelList
 from relaydance_async.models.files import UploadedFile
 from relaydance_async.models.images import ImagesResponse
 from relaydance_async.models.meta import ResponseMeta
-from relaydance_async.resources._chat_stream import ChatStream
 from tests.fuzz.shapes import CHUNKS, ERRORS, RESULTS, TASKS, Draw, build_document
 
 Target = Callable[[bytes], None]
@@ -206,26 +204,30 @@ def stream(data: bytes) -> None:
         body += draw.pick(FRAMES) + chunk + draw.pick(FRAME_ENDS)
     body += draw.pick((b"data: [DONE]\n\n", b""))
     pieces = _cut(body, [4 * draw.byte() for _ in range(draw.byte() % 4)])
-    _loop.run_until_complete(_assemble(pieces, draw.pick((1 << 20, 1 << 20, 100))))
+    _assemble(pieces, ChatDecoder(status=200, limit=draw.pick((1 << 20, 1 << 20, 100))))
 
 
-async def _assemble(pieces: list[bytes], limit: int) -> None:
-    chat = ChatStream(cast(Exchange, _Arriving(pieces, limit)))
+def _assemble(pieces: list[bytes], decoder: ChatDecoder) -> None:
     text = ""
     failure: RelayDanceError | None = None
     try:
-        async for chunk in chat:
-            text += chunk.text()
-        completion = await chat.get_final_completion()
-        assert all(choice.finish_reason for choice in completion.choices)
-        completion.model_dump()
+        for piece in pieces:
+            for chunk in decoder.feed(piece):
+                text += chunk.text()
+            if decoder.done:
+                break
+        decoder.close()
     except (StreamError, APIStatusError) as error:
         failure = error
+    completion = decoder.completion()
+    completion.model_dump()
+    assert failure is not None or all(choice.finish_reason for choice in completion.choices)
     # A chunk that reports an error, or is one too many, was not handed on.
-    assert chat.text == text
+    assert decoder.text == text
     if failure is not None:
         check_error(failure)
         assert getattr(failure, "text", text) == text
+        assert failure.maybe_accepted is isinstance(failure, StreamError)
 
 
 def coding(data: bytes) -> None:
@@ -245,31 +247,15 @@ def coding(data: bytes) -> None:
 
 async def _undo(pieces: list[bytes], name: str) -> None:
     try:
-        async for piece in decoded(_Arriving(pieces, 0).chunks(), name):
+        async for piece in decoded(_arriving(pieces), name):
             assert 0 < len(piece) <= 65536
     except ResponseDecodeError as error:
         check_error(error)
 
 
-class _Arriving:
-    """An exchange whose answer is already here."""
-
-    def __init__(self, pieces: list[bytes], limit: int) -> None:
-        self._pieces = pieces
-        self.limit = limit
-        self.kept_open = False
-        self.response: Any = self
-        self.attempt: Any = self
-
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        for piece in self._pieces:
-            yield piece
-
-    def meta(self) -> ResponseMeta:
-        return ResponseMeta(status_code=200)
-
-    async def aclose(self) -> None:
-        """There is no connection."""
+async def _arriving(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
+    for piece in pieces:
+        yield piece
 
 
 _loop = asyncio.new_event_loop()

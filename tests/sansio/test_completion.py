@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relaydance_async import ChatCompletionChunk
-from relaydance_async.models.chat import ChatCompletion, CompletionBuilder
+from relaydance_async._sansio.completion import CompletionBuilder
+from relaydance_async.models.chat import ChatCompletion
 
 Json = dict[str, Any]
 
@@ -133,3 +134,122 @@ def test_any_split_of_the_text_comes_together_the_same(text: str, cuts: list[int
     pieces = [text[a:b] for a, b in pairwise(edges)]
     whole = build(*(chunk(choice(content=piece)) for piece in pieces), chunk(choice(finish_reason="stop")))
     assert (whole.choices[0].message.content or "") == text
+
+
+def message_of(*deltas: Json) -> Json:
+    """The fields of the whole message that the models don't know."""
+    return build(*(chunk(choice(**delta)) for delta in deltas)).choices[0].message.model_extra or {}
+
+
+def test_images_and_annotations_are_kept_in_order() -> None:
+    assert message_of(
+        {"images": [{"type": "image_url", "index": 0, "image_url": {"url": "data:a"}}]},
+        {"annotations": [{"type": "url_citation", "url_citation": {"url": "https://a"}}]},
+        {"images": [{"type": "image_url", "index": 0, "image_url": {"url": "data:b"}}], "annotations": None},
+        {"images": []},
+    ) == {
+        "images": [
+            {"type": "image_url", "index": 0, "image_url": {"url": "data:a"}},
+            {"type": "image_url", "index": 0, "image_url": {"url": "data:b"}},
+        ],
+        "annotations": [{"type": "url_citation", "url_citation": {"url": "https://a"}}],
+    }
+
+
+def test_audio_comes_together_from_its_pieces() -> None:
+    assert message_of(
+        {"audio": {"id": "a1", "transcript": "Hel"}},
+        {"audio": {"data": "AAA", "transcript": "lo"}},
+        {"audio": {"data": "BBB", "expires_at": 5}},
+    ) == {"audio": {"id": "a1", "transcript": "Hello", "data": "AAABBB", "expires_at": 5}}
+
+
+def test_an_old_function_call_comes_together_too() -> None:
+    assert message_of(
+        {"function_call": {"name": "now", "arguments": ""}},
+        {"function_call": {"arguments": '{"x":'}},
+        {"function_call": {"arguments": " 1}"}},
+    ) == {"function_call": {"name": "now", "arguments": '{"x": 1}'}}
+
+
+@pytest.mark.parametrize(
+    ("values", "whole"),
+    [
+        (["a", "b"], "b"),
+        ([1, 2.5], 2.5),
+        (["a", None], "a"),
+        ([None, None], None),
+        ([None, [1]], [1]),
+        ([[1], "a", [2]], [2]),
+        ([{"a": 1, "b": {"c": [1]}}, {"b": {"c": [2], "d": None}}], {"a": 1, "b": {"c": [1, 2], "d": None}}),
+        ([{"text": "a"}, {"text": None}, {"text": "b"}], {"text": "ab"}),
+        ([{"text": 1}, {"text": "b"}], {"text": "b"}),
+    ],
+)
+def test_a_field_that_is_not_known_comes_together_by_its_shape(values: list[Any], whole: Any) -> None:
+    assert message_of(*({"new": value} for value in values)) == {"new": whole}
+
+
+def test_very_deep_objects_are_kept_as_they_are() -> None:
+    deep: Any = 1
+    for _ in range(150):
+        deep = {"a": deep}
+    assert message_of({"new": deep}, {"new": deep}) == {"new": deep}
+
+
+def test_log_probabilities_and_other_fields_of_a_choice_are_kept() -> None:
+    first = {**choice(content="a"), "logprobs": {"content": [{"token": "a"}], "refusal": None}}
+    second = {**choice(content="b", finish_reason="stop"), "logprobs": {"content": [{"token": "b"}]}, "native": "STOP"}
+    assert build(chunk(first), chunk(second)).choices[0].model_extra == {
+        "logprobs": {"content": [{"token": "a"}, {"token": "b"}], "refusal": None},
+        "native": "STOP",
+    }
+
+
+def test_of_a_chunks_own_fields_the_last_value_counts() -> None:
+    whole = build(
+        chunk(choice(content="a"), system_fingerprint="fp_1", citations=["https://a"], service_tier=None),
+        chunk(choice(finish_reason="stop"), system_fingerprint="fp_2", citations=["https://a", "https://b"]),
+        chunk(system_fingerprint=None),
+    )
+    assert whole.model_extra == {
+        "system_fingerprint": "fp_2",
+        "citations": ["https://a", "https://b"],
+        "service_tier": None,
+    }
+
+
+def test_fields_of_a_tool_call_that_are_not_known_are_kept() -> None:
+    whole = build(
+        chunk(choice(tool_calls=[call(0, id="a", function={"name": "f", "strict": True}, extra={"sign": "x"})])),
+        chunk(choice(tool_calls=[call(0, function={"arguments": "{}"}, extra={"more": [1]})])),
+    )
+    calls = whole.choices[0].message.tool_calls
+    assert calls is not None
+    assert calls[0].model_extra == {"extra": {"sign": "x", "more": [1]}}
+    assert calls[0].function is not None
+    assert calls[0].function.model_extra == {"strict": True}
+
+
+def test_another_id_and_name_under_the_same_index_begin_another_call() -> None:
+    whole = build(
+        chunk(choice(tool_calls=[{"id": "a", "function": {"name": "first", "arguments": "{"}}])),
+        chunk(choice(tool_calls=[{"id": "a", "function": {"arguments": "}"}}])),
+        chunk(choice(tool_calls=[{"id": "b", "function": {"name": "second", "arguments": "["}}])),
+        chunk(choice(tool_calls=[{"function": {"arguments": "]"}}])),
+    )
+    calls = whole.choices[0].message.tool_calls
+    assert [(c.id, c.function and c.function.name, c.function and c.function.arguments) for c in calls or ()] == [
+        ("a", "first", "{}"),
+        ("b", "second", "[]"),
+    ]
+
+
+def test_building_leaves_the_chunks_as_they_are() -> None:
+    chunks = [chunk(choice(images=[1], audio={"data": "a"})), chunk(choice(images=[2], audio={"data": "b"}))]
+    before = [item.model_dump() for item in chunks]
+    builder = CompletionBuilder()
+    for item in chunks:
+        builder.add(item)
+    assert builder.build() == builder.build()
+    assert [item.model_dump() for item in chunks] == before
