@@ -112,7 +112,7 @@ class AsyncRelayDance:
         check_transport(transport, http_client)
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
-        pace = KeyPace(_clock.monotonic)
+        pace = KeyPace()
 
         async def build() -> Runtime:
             transports = {
@@ -120,7 +120,7 @@ class AsyncRelayDance:
                 for network in Network
             }
             api = LocalAdmission(permits, pace, _clock.monotonic, _clock.sleep)
-            return Runtime(transports, api, ForeignAdmission(permits, _clock.monotonic))
+            return Runtime(transports, api, ForeignAdmission(permits, _clock.monotonic, _clock.sleep))
 
         self._runtimes = Runtimes(build)
         self._controller = Controller(Shared(endpoint, self._runtimes, _clock))

@@ -71,7 +71,7 @@ class Attempt(Progress):
         self.reached = Reached.PARTLY_SENT
         return None if self._watchers is None else self._watchers.sending(self.number)
 
-    def answered(self, status: int) -> None:
+    def received(self, status: int) -> None:
         """The head of an answer has come."""
         self.phase = Phase.ANSWERED
         self.reached = Reached.ANSWERING

@@ -17,7 +17,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
-from .._sansio.breakage import MAYBE_ACCEPTED
 from .._sansio.envelope import decode_status_error
 from .._sansio.request import LargeJson, PreparedRequest, RetrySafety
 from .._sansio.retry import Decision, GiveUp, Retry, decide
@@ -180,7 +179,7 @@ class Call(Generic[T]):
         )
 
     async def _read(self, attempt: Attempt, response: TransportResponse, holding: Holding) -> T | Failed:
-        attempt.answered(response.status_code)
+        attempt.received(response.status_code)
         answer = Answer(
             *(self._request, attempt, self._history, response),
             holding=holding,
@@ -241,7 +240,7 @@ class Call(Generic[T]):
         under_way = not queued and attempt.phase is not Phase.ENDED
         cause = APITimeoutError(
             f"no result within the deadline of {deadline:g} s{'; the call was waiting for its turn' if queued else ''}",
-            maybe_accepted=under_way and attempt.reached in MAYBE_ACCEPTED,
+            maybe_accepted=under_way and attempt.reached.maybe_accepted,
             retryable=True,
         )
         record = attempt.record(cause, None) if under_way else None

@@ -1,6 +1,8 @@
 """Admission: when an attempt may begin."""
 
-from ._gate import Gate, Line
-from ._permits import Permits
+from ._admission import Admission, Ended, Kind, Lease, Ticket
+from ._foreign import ForeignAdmission
+from ._key_pace import KeyPace
+from ._local import LocalAdmission
 
-__all__ = ["Gate", "Line", "Permits"]
+__all__ = ["Admission", "Ended", "ForeignAdmission", "KeyPace", "Kind", "Lease", "LocalAdmission", "Ticket"]

@@ -72,6 +72,16 @@ class Lease(Protocol):
 class Admission(Protocol):
     """Lets attempts in."""
 
+    @property
+    def in_use(self) -> int:
+        """How many leases are out."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        ...
+
     def enter_now(self, ticket: Ticket) -> Lease | None:
         """Admit it at once, or not: then `enter` waits. An admission that is shared over a network never can."""
         ...

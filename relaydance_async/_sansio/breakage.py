@@ -27,9 +27,10 @@ class Reached(Enum):
     ANSWERING = "answering"
     """The head of an answer has come."""
 
-
-MAYBE_ACCEPTED = frozenset({Reached.SENT, Reached.ANSWERING})
-"""Where a request that failed may have been accepted all the same."""
+    @property
+    def maybe_accepted(self) -> bool:
+        """Whether the other side may have had the whole request."""
+        return self in (Reached.SENT, Reached.ANSWERING)
 
 
 class Progress:

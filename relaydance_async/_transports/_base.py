@@ -9,6 +9,7 @@ from typing import Protocol
 
 import anyio
 
+from .._sansio.breakage import Progress, Reached
 from .._sansio.request import BodyStream, closing_body
 from .._sansio.timeout import Timeout
 from ..errors import InvalidInputError
@@ -23,7 +24,7 @@ class WireRequest:
         sent: set by the transport as soon as a byte of the request may have left; from then on a failure is ambiguous.
     """
 
-    __slots__ = ("_opened", "body", "body_error", "headers", "method", "public_only", "sent", "timeout", "url")
+    __slots__ = ("_opened", "body", "body_error", "headers", "method", "public_only", "progress", "timeout", "url")
 
     def __init__(
         self,
@@ -34,6 +35,8 @@ class WireRequest:
         timeout: Timeout,
         *,
         public_only: bool = False,
+        peer: str = "the gateway",
+        progress: Progress | None = None,
     ) -> None:
         self.method: str = method
         self.url: str = url
@@ -42,8 +45,20 @@ class WireRequest:
         self.body_error: InvalidInputError | None = None
         self.timeout: Timeout = timeout
         self.public_only: bool = public_only
-        self.sent: bool = False
+        self.progress = progress or Progress()
         self._opened: AsyncGenerator[bytes, None] | None = None
+
+    @property
+    def sent(self):
+        return self.progress.reached is not Reached.NOT_SENT
+
+    @sent.setter
+    def sent(self, value):
+        if value:
+            self.progress.sending()
+            self.progress.reached = Reached.SENT
+        else:
+            self.progress.reached = Reached.NOT_SENT
 
     async def close_body(self) -> None:
         """Let go of what a body that was not sent to its end holds, such as a file. Safe to call at any time."""

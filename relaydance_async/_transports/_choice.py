@@ -51,7 +51,7 @@ def check_transport(name: object, http_client: object) -> None:
         raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}")
 
 
-async def build_transport(name: TransportName, http_client: Any, *, max_idle: int) -> Transport:
+async def build_transport(name: TransportName, http_client: Any, *, max_idle: int, network=None) -> Transport:
     """The transport for the running loop. Cancelling it leaves nothing behind."""
     if http_client is None and (name == "aiohttp" or (name == "auto" and _aiohttp_fits())):
         return (await _load("aiohttp", _import_aiohttp))()

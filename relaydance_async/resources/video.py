@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any, Protocol, TypeAlias, TypedDict, Unpack
 
 import anyio
 
+from .._call import as_model
 from .._config import Options
+from .._sansio.extras import CallExtras
 from .._sansio.polling import next_poll
-from .._sansio.request import build_get, build_model, build_post, path_segment
+from .._sansio.request import build_get, build_model, path_segment
 from ..errors import (
     InvalidInputError,
     NotFoundError,
@@ -23,9 +25,11 @@ from ..errors import (
     TaskFailedError,
     TaskTimeoutError,
 )
+from ..models._options import CallOptions
 from ..models.video import Reference, VideoRequest, VideoTask
 from ._download import DEFAULT_MAX_BYTES, download_clip
-from ._resource import Resource
+from ._resource import Resource, made_at_once
+from ._route import billed_post, get
 
 TaskOrId: TypeAlias = VideoTask | str
 Look: TypeAlias = Callable[[], Awaitable[VideoTask | None]]
@@ -47,7 +51,11 @@ class Wakeups(Protocol):
         ...
 
 
-class VideoParams(TypedDict, total=False):
+SUBMIT = billed_post("/video/generations", as_model(VideoTask))
+RETRIEVE = get("/video/generations/{task_id}", as_model(VideoTask))
+
+
+class VideoParams(CallOptions, total=False):
     """What `submit` and `generate` take beside `model` and `prompt`; see `Video.submit`."""
 
     seconds: int | float | str | None
@@ -57,13 +65,13 @@ class VideoParams(TypedDict, total=False):
     callback_url: str | None
     references: Sequence[Reference | str]
     metadata: Mapping[str, Any]
-    extra_body: Mapping[str, Any] | None
 
 
 class Video(Resource):
     """Clips. Each is a task: submitted, waited for, downloaded."""
 
-    async def submit(self, *, model: str, prompt: str, **params: Unpack[VideoParams]) -> VideoTask:
+    @made_at_once
+    def submit(self, *, model: str, prompt: str, **params: Unpack[VideoParams]) -> Coroutine[Any, Any, VideoTask]:
         """Submit a clip. It is billed when it succeeds.
 
         Args:
@@ -82,11 +90,9 @@ class Video(Resource):
 
         Cancelling it after the request was sent may leave a clip that is paid for, without its id.
         """
-        arguments = dict(params)
-        extra_body = arguments.pop("extra_body", None)
+        arguments, extras = CallExtras.take(params)
         video = build_model(VideoRequest, {"model": model, "prompt": prompt, **arguments})
-        request = build_post("/video/generations", video.body(), extra_body=extra_body)  # type: ignore[arg-type]
-        return await self._call(request, VideoTask)
+        return self._post(SUBMIT, video.body(), extras)
 
     async def retrieve(self, task: TaskOrId) -> VideoTask:
         """The task as it is now. Safe to repeat.
@@ -97,8 +103,8 @@ class Video(Resource):
         return await self._retrieve(_id_of(task), self._options)
 
     async def _retrieve(self, task_id: str, options: Options) -> VideoTask:
-        path = f"/video/generations/{path_segment(task_id, name='task_id')}"
-        return await self._call(build_get(path, task_id=task_id), VideoTask, options)
+        request = build_get(RETRIEVE.target(task_id=task_id), task_id=task_id)
+        return await self._controller.execute(request, RETRIEVE.returns, options)
 
     async def wait(
         self,
