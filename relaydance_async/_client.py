@@ -19,7 +19,7 @@ from ._config import (
 from ._controller import Controller
 from ._hooks import RetryHook
 from ._limits import Gate, Permits
-from ._runtime import Runtime, Runtimes
+from ._runtime import Held, Runtime, Runtimes
 from ._sansio.retry import RetryPolicy
 from ._sansio.timeout import Timeout, as_timeout
 from ._transports import TransportName, build_transport, check_transport
@@ -172,6 +172,11 @@ class AsyncRelayDance:
         """
         if self._owner:
             await self._runtimes.aclose()
+
+    def _held(self) -> Held:
+        """What this client holds in the running loop, for tests and benchmarks."""
+        runtime = self._runtimes.find()
+        return runtime.held() if runtime is not None else Held()
 
     async def __aenter__(self) -> Self:
         return self

@@ -22,6 +22,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import anyio
@@ -33,6 +34,22 @@ log = logging.getLogger("relaydance_async")
 
 Loop: TypeAlias = Any
 """One of asyncio's, or trio's token."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a client holds in one event loop; nothing, at rest, but idle connections."""
+
+    permits: int = 0
+    """In use."""
+    queued: int = 0
+    """Calls that wait for a permit."""
+    connections: int = 0
+    """Open, idle ones included; 0 for a caller's client."""
+    streams: int = 0
+    """Answers that are still being read after their call has returned."""
+    tasks: int = 0
+    """That end forgotten streams."""
 
 
 class Runtime:
@@ -47,6 +64,11 @@ class Runtime:
         self.streams: set[TransportResponse] = set()
         """Answers that are still being read after their call has returned."""
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def held(self) -> Held:
+        """What is held now; may be asked after the loop's end, too."""
+        permits, transport = self.permits, self.transport
+        return Held(permits.in_use, permits.waiting, transport.stats().open, len(self.streams), len(self._tasks))
 
     async def watch_loop(self, loop: Loop, by_loop: dict[Loop, Runtime]) -> None:
         """Have the connections closed, and the loop forgotten, when the loop ends without `aclose()`."""
