@@ -106,7 +106,7 @@ class TransportResponse(Protocol):
 
 
 class TransportStats(NamedTuple):
-    """How many connections a transport has. (0, 0) for a caller's client, whose connections are the caller's to count."""
+    """How many connections a transport has; (0, 0) for a caller's client, whose connections are the caller's."""
 
     open: int
     """Idle ones, and those that are being opened, included."""

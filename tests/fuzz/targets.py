@@ -29,7 +29,6 @@ from relaydance_async import (
     WebhookPayloadError,
     WebhookVerificationError,
 )
-from relaydance_async._controller import Exchange
 from relaydance_async._sansio.decode import decode_result
 from relaydance_async._sansio.envelope import build_decode_error, decode_status_error, parse_envelope
 from relaydance_async._sansio.retry_after import LONGEST, parse_retry_after
@@ -210,7 +209,7 @@ def stream(data: bytes) -> None:
 
 
 async def _assemble(pieces: list[bytes], limit: int) -> None:
-    chat = ChatStream(cast(Exchange, _Arriving(pieces, limit)))
+    chat = ChatStream(cast(Any, _Arriving(pieces, limit)))
     text = ""
     failure: RelayDanceError | None = None
     try:

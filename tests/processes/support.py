@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
+"""Where the programs find tests.kit."""
+
 HEAD = """
 import asyncio, concurrent.futures, gc, multiprocessing, os, signal, sys, threading, time
 import anyio
@@ -57,7 +60,8 @@ def connections():
 def environment(base_url: str, key: str, transport: str) -> dict[str, str]:
     if transport == "aiohttp":
         pytest.importorskip("aiohttp")
-    return {**os.environ, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, "TRANSPORT": transport}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, "TRANSPORT": transport}
 
 
 def strict_python(*arguments: str) -> list[str]:

@@ -21,7 +21,8 @@ from relaydance_async import AsyncRelayDance, ChatStream, RateLimitError, RetryP
 from relaydance_async.sandbox import Fault, Sandbox
 from relaydance_async.sandbox._clip import clip_pieces
 from relaydance_async.webhooks import Delivery, WebhookApp, WebhookReceiver
-from tests.client_support import CHAT, MODELS, SUBMIT, permits_of
+from tests.kit.probe import look_at
+from tests.kit.routes import CHAT, MODELS, SUBMIT
 from tests.torture.stepping import Outcome
 
 CLIP_BYTES = 150_000
@@ -322,9 +323,8 @@ async def check_deliver(stage: Stage, outcome: Outcome) -> None:
 
 
 async def occupy(stage: Stage) -> None:
-    permits = await permits_of(stage.client)
     stage.background = [asyncio.create_task(stage.client.models.list()) for _ in range(3)]
-    while permits.waiting < 2:
+    while look_at(stage.client).queued < 2:
         await anyio.lowlevel.checkpoint()
 
 

@@ -17,18 +17,7 @@ from relaydance_async.sandbox import Sandbox
 from relaydance_async.webhooks import Delivery
 
 SECRET = "a secret of thirty-two characters"
-FETCH = "GET /v1/video/generations/{task_id}"
 PATH = "/hooks"
-
-
-class Time:
-    """Unix time that stands still."""
-
-    def __init__(self) -> None:
-        self.at = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.at
 
 
 class Handler:

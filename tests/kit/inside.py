@@ -1,0 +1,88 @@
+"""The inside of a client, for the few tests that need more of it than its counts.
+
+Each private name stands here once; whoever changes one changes it here.
+"""
+
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from relaydance_async import AsyncRelayDance
+from relaydance_async._config import Options
+from relaydance_async._controller import Controller
+from relaydance_async._limits import Gate
+from relaydance_async._runtime import Runtimes
+from relaydance_async._transports import _tls
+
+
+def settings_of(client: AsyncRelayDance) -> Options:
+    """What the client, or a view, was told."""
+    return client._options
+
+
+def runtimes_of(client: AsyncRelayDance) -> Runtimes:
+    """What the client has, by event loop."""
+    return client._runtimes
+
+
+def controller_of(client: AsyncRelayDance) -> Controller:
+    """The attempt loop."""
+    return client._controller
+
+
+def gate_of(client: AsyncRelayDance) -> Gate:
+    """What paces the attempts."""
+    return controller_of(client)._gate
+
+
+def parts_of(client: AsyncRelayDance) -> list[object]:
+    """The client, its dict and what is in it."""
+    return [client, vars(client), *vars(client).values()]
+
+
+def open_gate(client: AsyncRelayDance) -> None:
+    """As it is after the first calls: for tests of many calls on a clock that stands still."""
+    gate = gate_of(client)
+    gate._rate, gate._starting = None, False
+    assert (gate.rate, gate.remaining()) == (None, 0.0)
+
+
+def close_gate(client: AsyncRelayDance, seconds: float) -> None:
+    """As after a 429 that asks for so long a pause."""
+    gate_of(client).refused(seconds, 0.0)
+
+
+def pause_of(client: AsyncRelayDance) -> float:
+    """Seconds that the gate stays closed for."""
+    return gate_of(client).remaining()
+
+
+def limit_of(client: AsyncRelayDance) -> int:
+    """How many permits there are in the running loop."""
+    runtime = runtimes_of(client).find()
+    assert runtime is not None, "no call was made in this loop"
+    return runtime.permits.limit
+
+
+@contextmanager
+def every_lock(client: AsyncRelayDance) -> Generator[None]:
+    """Holds all the locks that a thread may hold while another forks."""
+    with runtimes_of(client)._lock, _tls._lock:
+        yield
+
+
+async def make_tls_context() -> None:
+    """Wait for the context that all connections of our own share, made if need be."""
+    await _tls.tls_context()
+
+
+def keep_idle_connections(transport: str, seconds: float) -> None:
+    """Have the connections of that transport kept for so long."""
+    module = {"httpx": "_pool", "aiohttp": "_aiohttp"}[transport]
+    transports: Any = import_module(f"relaydance_async._transports.{module}")
+    transports.KEEPALIVE_SECONDS = seconds
