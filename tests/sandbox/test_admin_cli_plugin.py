@@ -17,7 +17,7 @@ import relaydance_async.sandbox as package
 from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
 from relaydance_async.sandbox.__main__ import main
 from tests.kit.routes import MODELS, SUBMIT
-from tests.processes.support import complaints, strict_python
+from tests.processes.support import complaints, start_program, strict_python
 from tests.sandbox.support import Starter
 
 pytest_plugins = ["pytester"]
@@ -93,13 +93,7 @@ def test_an_unknown_sandbox_route_lists_the_known(start: Starter) -> None:
 @contextmanager
 def command(*arguments: str) -> Generator[subprocess.Popen[str], None, None]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        strict_python("-m", "relaydance_async.sandbox", "--port", "0", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+    process = start_program(strict_python("-m", "relaydance_async.sandbox", "--port", "0", *arguments), env=environment)
     try:
         yield process
     finally:
