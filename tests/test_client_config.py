@@ -1,7 +1,5 @@
 """What a client is told, and what it refuses to be told."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import logging

@@ -1,7 +1,5 @@
 """The key goes to the API and is to be seen nowhere else."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import asyncio
