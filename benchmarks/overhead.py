@@ -17,7 +17,7 @@ from .report import Report
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from relaydance_async._transports import WireRequest
+    from relaydance_async._transports import TransportStats, WireRequest
 
 _COUNT = 2_000
 
@@ -62,6 +62,12 @@ class MemoryTransport:
 
     async def aclose(self) -> None:
         """See `Transport`."""
+
+    def stats(self) -> TransportStats:
+        """See `Transport`."""
+        from relaydance_async._transports import TransportStats
+
+        return TransportStats(0, 0)
 
     def filenos(self) -> list[int]:
         """See `Transport`."""

@@ -112,7 +112,7 @@ class AsyncRelayDance:
         check_transport(transport, http_client)
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
-        pace = KeyPace()
+        pace = self._pace = KeyPace()
 
         async def build() -> Runtime:
             transports = {
@@ -192,6 +192,7 @@ class AsyncRelayDance:
             await self._runtimes.aclose()
 
     def _held(self) -> Held:
+        """What this client holds in the running loop, for tests and benchmarks."""
         runtime = self._runtimes.find()
         return Held() if runtime is None else runtime.held()
 

@@ -1,7 +1,5 @@
 """What a client is told, and what it refuses to be told."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import logging
@@ -25,19 +23,11 @@ from relaydance_async import (
 from relaydance_async._config import DEFAULT_BASE_URL, USER_AGENT, Secret
 from relaydance_async._sansio.addresses import is_loopback
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
-from tests.client_support import (
-    BILLED,
-    MODELS,
-    QuickClock,
-    ask_chat,
-    client_of,
-    list_models,
-    make_image,
-    open_stream,
-    permits_of,
-    submit_clip,
-    upload_file,
-)
+from tests.kit.calls import BILLED, ask_chat, client_of, list_models, make_image, open_stream, submit_clip, upload_file
+from tests.kit.clocks import QuickClock
+from tests.kit.inside import parts_of, settings_of
+from tests.kit.probe import watch
+from tests.kit.routes import MODELS
 
 pytestmark = pytest.mark.anyio
 
@@ -256,7 +246,7 @@ async def test_a_view_shares_connections_permits_and_the_cool_down(sandbox: Sand
         async with client_of(sandbox, base_url=proxy.base_url) as client:
             view = client.with_options(deadline=5, retry=RetryPolicy(max_attempts=1)).with_options(timeout=5)
             assert type(view) is type(client)
-            assert await permits_of(view) is await permits_of(client)
+            assert await watch(view) == await watch(client)
             for one in (client, view, client.with_options()):
                 await one.models.list()
             assert proxy.connections == 1
@@ -265,10 +255,11 @@ async def test_a_view_shares_connections_permits_and_the_cool_down(sandbox: Sand
 async def test_a_view_changes_what_is_given_and_nothing_else(sandbox: Sandbox) -> None:
     client = client_of(sandbox, deadline=9, retry=RetryPolicy(2), max_response_bytes=1000)
     view = client.with_options(timeout=3)
-    assert view._options.timeout == Timeout(3, 3, 3)
-    assert (view._options.deadline, view._options.retry, view._options.max_response_bytes) == (9, RetryPolicy(2), 1000)
-    assert client._options.timeout == Timeout()
-    assert client.with_options(deadline=1)._options.deadline == 1
+    changed = settings_of(view)
+    assert changed.timeout == Timeout(3, 3, 3)
+    assert (changed.deadline, changed.retry, changed.max_response_bytes) == (9, RetryPolicy(2), 1000)
+    assert settings_of(client).timeout == Timeout()
+    assert settings_of(client.with_options(deadline=1)).deadline == 1
 
 
 async def test_closing_a_view_closes_nothing(sandbox: Sandbox) -> None:
@@ -286,14 +277,8 @@ async def test_closing_a_view_closes_nothing(sandbox: Sandbox) -> None:
 async def test_no_repr_shows_the_key(sandbox: Sandbox) -> None:
     client = AsyncRelayDance(KEY)
     assert repr(client) == "<AsyncRelayDance https://relaydance.com/v1>"
-    parts: list[object] = [
-        client,
-        client.video,
-        client._controller,
-        client._options,
-        vars(client),
-        vars(client._controller),
-    ]
+    parts = [*parts_of(client), client.video]
+    parts += [vars(part) for part in parts if hasattr(part, "__dict__")]
     assert all(KEY not in repr(part) for part in parts)
     assert KEY not in f"{Secret(KEY)} {Secret(KEY)!r}"
 

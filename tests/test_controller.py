@@ -29,28 +29,14 @@ from relaydance_async import (
     ServerError,
     Timeout,
 )
-from relaydance_async._controller import Exchange
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
-from tests.client_support import (
-    BILLED,
-    CHAT,
-    FETCH,
-    FILES,
-    IMAGES,
-    MODELS,
-    SUBMIT,
-    HandClock,
-    QuickClock,
-    ask_chat,
-    client_of,
-    connections_of,
-    list_models,
-    make_image,
-    open_stream,
-    permits_of,
-    submit_clip,
-    wait_until,
-)
+from tests.kit.calls import BILLED, ask_chat, client_of, list_models, make_image, open_stream, submit_clip
+from tests.kit.clocks import HandClock, QuickClock
+from tests.kit.inside import limit_of
+from tests.kit.probe import NOTHING, held, look_at
+from tests.kit.routes import CHAT, FETCH, FILES, IMAGES, MODELS, SUBMIT
+from tests.kit.transports import tap
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -152,7 +138,7 @@ async def test_a_final_error_after_a_transient_one_ends_the_call(sandbox: Sandbo
 @pytest.mark.parametrize("jitter", [0.0, 0.25, 1.0])
 async def test_the_waits_are_full_jitter_up_to_the_cap(sandbox: Sandbox, jitter: float, start: Start) -> None:
     sandbox.faults.add(Fault(MODELS, status=503))
-    clock = QuickClock(jitter)
+    clock = QuickClock(jitter=jitter)
     async with start(sandbox, clock, retry=RetryPolicy(max_attempts=7, base=0.5, cap=4.0)) as client:
         await failure_of(client.models.list())
     assert clock.sleeps == pytest.approx([wait * jitter for wait in (0.5, 1.0, 2.0, 4.0, 4.0, 4.0)])
@@ -162,10 +148,11 @@ async def test_every_wait_draws_its_own_chance(sandbox: Sandbox, start: Start) -
     sandbox.faults.add(Fault(MODELS, status=503))
     clock = QuickClock()
     waits: list[float] = []
+    chances = iter((0.5, 0.25, 0.125))
 
     def redraw(event: RetryEvent) -> None:
         waits.append(event.wait)
-        clock.jitter /= 2
+        clock.jitter = next(chances)
 
     async with start(sandbox, clock, on_retry=redraw) as client:
         await failure_of(client.models.list())
@@ -255,7 +242,7 @@ async def test_a_billed_request_whose_connection_breaks_is_not_repeated(
         timeout = Timeout(read=0.1 if silent else 5.0)
         async with start(sandbox, QuickClock(), base_url=proxy.base_url, timeout=timeout) as client:
             error = await failure_of(BILLED[route](client))
-            assert (await connections_of(client))() == 0
+            assert (await held(client)).connections == 0
             # On a slow machine the timeout may come before the server has read the request.
             await wait_until(lambda: sandbox.ledger.count(route) == (kind != "reset_before_request"))
     assert type(error) is (APITimeoutError if silent else APIConnectionError)
@@ -402,8 +389,7 @@ async def test_the_deadline_ends_an_attempt_that_hangs(sandbox: Sandbox, start: 
         since = time.monotonic()
         error = await failure_of(client.models.list())
         assert took(since) < 1
-        assert (await permits_of(client)).in_use == 0
-        assert (await connections_of(client))() == 0
+        assert await held(client) == NOTHING
         sandbox.faults.clear()
         await client.with_options(deadline=5).models.list()
     assert type(error) is APITimeoutError
@@ -448,12 +434,12 @@ async def test_the_deadline_covers_the_queue_and_a_call_that_was_never_sent_is_n
     sandbox.faults.add(Fault(CHAT, stall=True))
     async with start(sandbox, max_concurrency=1) as client, anyio.create_task_group() as group:
         group.start_soon(ask_chat, client)
-        permits = await permits_of(client)
         await wait_until(lambda: sandbox.ledger.count(CHAT) == 1)
         error = await failure_of(submit_clip(client.with_options(deadline=0.02)))
         assert type(error) is APITimeoutError
         assert not error.maybe_accepted
-        assert (permits.in_use, permits.waiting) == (1, 0)
+        now = await held(client)
+        assert (now.permits, now.queued) == (1, 0)
         group.cancel_scope.cancel()
     assert sandbox.ledger.count(SUBMIT) == 0
 
@@ -510,13 +496,12 @@ async def cancelled(
             outcome.append(error)
             raise
 
-    permits, connections = await permits_of(client), await connections_of(client)
     async with anyio.create_task_group() as group:
         group.start_soon(run)
         await wait_until(reached)
         group.cancel_scope.cancel()
     assert [type(result) for result in outcome] == [anyio.get_cancelled_exc_class()]
-    assert (permits.in_use, permits.waiting, connections()) == (0, 0, 0)
+    assert await held(client) == NOTHING
 
 
 async def test_cancelling_while_connecting_leaves_nothing(
@@ -554,17 +539,10 @@ async def test_cancelling_while_waiting_for_the_answer_leaves_nothing(
 async def test_cancelling_while_the_answer_is_read_leaves_nothing(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, start: Start
 ) -> None:
-    reading: list[bool] = []
-    read = Exchange.read
-
-    async def spied(exchange: Exchange) -> bytes:
-        reading.append(True)
-        return await read(exchange)
-
-    monkeypatch.setattr(Exchange, "read", spied)
+    heard = tap(monkeypatch)
     sandbox.faults.add(Fault(IMAGES, endless_body=True, times=1))
     async with start(sandbox, max_concurrency=1) as client:
-        await cancelled(client, make_image, lambda: bool(reading))
+        await cancelled(client, make_image, lambda: heard.reads == 1)
         await make_image(client)
 
 
@@ -574,11 +552,10 @@ async def test_cancelling_during_the_back_off_leaves_nothing_and_holds_no_permit
     clock = HandClock()
     sandbox.faults.add(Fault(SUBMIT, status=503, times=1))
     async with start(sandbox, clock, max_concurrency=1) as client:
-        permits = await permits_of(client)
 
         def asleep() -> bool:
             if clock.sleeping:
-                assert permits.in_use == 0
+                assert look_at(client).permits == 0
             return clock.sleeping == 1
 
         async with anyio.create_task_group() as group:
@@ -586,7 +563,7 @@ async def test_cancelling_during_the_back_off_leaves_nothing_and_holds_no_permit
             await wait_until(asleep)
             await client.models.list()  # the only permit is free
             group.cancel_scope.cancel()
-        assert (permits.in_use, clock.sleeping) == (0, 0)
+        assert (look_at(client).permits, clock.sleeping) == (0, 0)
         await submit_clip(client)
     assert sandbox.ledger.count(SUBMIT) == 2
 
@@ -594,18 +571,18 @@ async def test_cancelling_during_the_back_off_leaves_nothing_and_holds_no_permit
 async def test_cancelling_in_the_queue_leaves_the_queue(sandbox: Sandbox, start: Start) -> None:
     sandbox.faults.add(Fault(CHAT, stall=True))
     async with start(sandbox, max_concurrency=1) as client:
-        permits, connections = await permits_of(client), await connections_of(client)
         async with anyio.create_task_group() as outer:
             outer.start_soon(ask_chat, client)
             await wait_until(lambda: sandbox.ledger.count(CHAT) == 1)
             async with anyio.create_task_group() as inner:
                 for _ in range(5):
                     inner.start_soon(submit_clip, client)
-                await wait_until(lambda: permits.waiting == 5)
+                await wait_until(lambda: look_at(client).queued == 5)
                 inner.cancel_scope.cancel()
-            assert (permits.in_use, permits.waiting, connections()) == (1, 0, 1)
+            now = await held(client)
+            assert (now.permits, now.queued, now.connections) == (1, 0, 1)
             outer.cancel_scope.cancel()
-        assert (permits.in_use, connections()) == (0, 0)
+        assert await held(client) == NOTHING
         await client.models.list()
     assert sandbox.ledger.count(SUBMIT) == 0
 
@@ -614,13 +591,12 @@ async def test_cancelling_during_the_cool_down_leaves_nothing(sandbox: Sandbox, 
     clock = HandClock()
     sandbox.faults.add(Fault(MODELS, status=429, headers={"retry-after": "9"}, times=1))
     async with start(sandbox, clock, retry=RetryPolicy(max_attempts=1)) as client:
-        permits = await permits_of(client)
         await failure_of(client.models.list())
         async with anyio.create_task_group() as group:
             group.start_soon(submit_clip, client)
             await wait_until(lambda: clock.sleeping == 1)
             group.cancel_scope.cancel()
-        assert (permits.in_use, clock.sleeping) == (0, 0)
+        assert (look_at(client).permits, clock.sleeping) == (0, 0)
         clock.advance(9)
         await submit_clip(client)
     assert sandbox.ledger.count(SUBMIT) == 1
@@ -628,17 +604,17 @@ async def test_cancelling_during_the_cool_down_leaves_nothing(sandbox: Sandbox, 
 
 async def test_a_client_serves_everything_after_a_churn_of_cancellations(sandbox: Sandbox, start: Start) -> None:
     async with start(sandbox, max_concurrency=5) as client:
-        permits, connections = await permits_of(client), await connections_of(client)
         for turn in range(30):
             with anyio.move_on_after(0.0005 * (turn % 7)):
                 async with anyio.create_task_group() as group:
                     for _ in range(10):
                         group.start_soon(list_models, client)
-        assert (permits.in_use, permits.waiting) == (0, 0)
-        assert connections() <= 5
+        now = await held(client)
+        assert (now.permits, now.queued) == (0, 0)
+        assert now.connections <= 5
         for _ in range(20):
             await client.models.list()
-        assert permits.in_use == 0
+        assert (await held(client)).permits == 0
 
 
 # What is reported.
@@ -716,13 +692,12 @@ async def test_after_a_429_the_other_calls_wait_instead_of_collecting_their_own(
     clock = HandClock()
     sandbox.faults.add(Fault(SUBMIT, status=429, headers={"retry-after": "7"}, at=(1,)))
     async with start(sandbox, clock) as client, anyio.create_task_group() as group:
-        permits = await permits_of(client)
         group.start_soon(submit_clip, client)
         await wait_until(lambda: clock.sleeping == 1)
         view = client.with_options(deadline=3600)
         for n in range(10):
             group.start_soon(list_models, view if n % 2 else client)
-        await wait_until(lambda: permits.in_use == 10)
+        await wait_until(lambda: look_at(client).permits == 10)
         clock.advance(6.9)
         await anyio.sleep(0.005)
         assert sandbox.ledger.count() == 1
@@ -768,9 +743,8 @@ async def test_a_cool_down_does_not_end_a_wait_for_a_task(sandbox: Sandbox, star
 async def test_a_429_slows_the_calls_down_but_lets_as_many_be_under_way(sandbox: Sandbox, start: Start) -> None:
     sandbox.faults.add(Fault(MODELS, status=429, times=1))
     async with start(sandbox, QuickClock(), max_concurrency=8, retry=RetryPolicy(max_attempts=1)) as client:
-        permits = await permits_of(client)
         await failure_of(client.models.list())
-        assert permits.limit == 8
+        assert limit_of(client) == 8
 
 
 async def test_an_overloaded_gateway_halves_the_limit_and_successes_raise_it_again(
@@ -778,25 +752,24 @@ async def test_an_overloaded_gateway_halves_the_limit_and_successes_raise_it_aga
 ) -> None:
     sandbox.faults.add(Fault(MODELS, status=503, code="system_cpu_overloaded", times=1))
     async with start(sandbox, QuickClock(), max_concurrency=8, retry=RetryPolicy(max_attempts=1)) as client:
-        permits = await permits_of(client)
         await failure_of(client.models.list())
-        assert permits.limit == 4
+        assert limit_of(client) == 4
         for _ in range(5):
             await client.models.list()
-        assert permits.limit == 5
+        assert limit_of(client) == 5
         for _ in range(60):
             await client.models.list()
-        assert permits.limit == 8
+        assert limit_of(client) == 8
 
 
 async def test_other_errors_leave_the_limit_as_it_is(sandbox: Sandbox, start: Start) -> None:
     sandbox.faults.add(Fault(MODELS, status=503, at=(1,)))
     sandbox.faults.add(Fault(MODELS, status=400, at=(2,)))
     async with start(sandbox, QuickClock(), max_concurrency=8, retry=RetryPolicy(max_attempts=1)) as client:
-        permits, limits = await permits_of(client), list[int]()
+        limits: list[int] = []
         for _ in range(2):
             await failure_of(client.models.list())
-            limits.append(permits.limit)
+            limits.append(limit_of(client))
     assert limits == [8, 8]
 
 
@@ -813,13 +786,12 @@ async def test_no_more_than_max_concurrency_attempts_are_under_way(sandbox: Sand
 
 async def test_a_stream_holds_its_permit_until_it_is_closed(sandbox: Sandbox, start: Start) -> None:
     async with start(sandbox, max_concurrency=2) as client:
-        permits = await permits_of(client)
         stream = await client.chat.completions.create(
             model="grok-4.3", messages=[{"role": "user", "content": "Hi"}], stream=True
         )
-        assert permits.in_use == 1
+        assert (await held(client)).permits == 1
         await stream.aclose()
-        assert permits.in_use == 0
+        assert (await held(client)).permits == 0
 
 
 async def test_an_answer_above_the_limit_is_refused_without_being_read(sandbox: Sandbox, start: Start) -> None:
@@ -828,7 +800,7 @@ async def test_an_answer_above_the_limit_is_refused_without_being_read(sandbox: 
         error = await failure_of(client.models.list())
         assert type(error) is ResponseTooLargeError
         assert error.message == "the answer is larger than 10000 bytes"
-        assert (await connections_of(client))() == 0
+        assert await held(client) == NOTHING
         await client.models.list()
 
 

@@ -24,16 +24,10 @@ from relaydance_async import (
     ServerError,
 )
 from relaydance_async.sandbox import Account, Fault, Sandbox
-from tests.client_support import (
+from tests.kit.calls import (
     BILLED,
     CALLS,
-    CHAT,
-    FETCH,
-    IMAGES,
-    MODELS,
-    SUBMIT,
     Call,
-    QuickClock,
     client_of,
     fetch_task,
     list_models,
@@ -42,6 +36,8 @@ from tests.client_support import (
     submit_clip,
     upload_file,
 )
+from tests.kit.clocks import QuickClock
+from tests.kit.routes import CHAT, FETCH, IMAGES, MODELS, SUBMIT
 
 pytestmark = pytest.mark.anyio
 

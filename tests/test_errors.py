@@ -50,21 +50,9 @@ from relaydance_async import (
     errors,
 )
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
-from tests.client_support import (
-    BILLED,
-    CHAT,
-    FETCH,
-    FILES,
-    MODELS,
-    Call,
-    QuickClock,
-    ask_chat,
-    client_of,
-    fetch_task,
-    list_models,
-    open_stream,
-    submit_clip,
-)
+from tests.kit.calls import BILLED, Call, ask_chat, client_of, fetch_task, list_models, open_stream, submit_clip
+from tests.kit.clocks import QuickClock
+from tests.kit.routes import CHAT, FETCH, FILES, MODELS
 
 AT = datetime(2026, 8, 7, 12, 0, 0, 250_000, tzinfo=UTC)
 META = ResponseMeta(

@@ -24,7 +24,8 @@ from relaydance_async import (
     StreamError,
 )
 from relaydance_async._transports._coding import decoded
-from tests.client_support import HELLO, TRANSPORTS, open_stream, transport_options
+from tests.kit.calls import HELLO, open_stream
+from tests.kit.transports import TRANSPORTS, transport_options
 
 pytestmark = pytest.mark.anyio
 

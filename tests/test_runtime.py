@@ -1,15 +1,12 @@
 """A client outlives an event loop: loops one after another, side by side, of another kind, or none yet."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import anyio
 import anyio.lowlevel
@@ -20,15 +17,10 @@ from relaydance_async._limits import Permits
 from relaydance_async._runtime import Runtime, Runtimes
 from relaydance_async._transports import build_transport
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.client_support import (
-    MODELS,
-    client_of,
-    connections_of,
-    list_models,
-    permits_of,
-    submit_clip,
-    wait_until,
-)
+from tests.kit.calls import client_of, list_models, submit_clip
+from tests.kit.probe import NOTHING, Held, held, look_at, loops_of, watch
+from tests.kit.routes import MODELS
+from tests.kit.waiting import wait_until
 
 
 @pytest.fixture
@@ -90,29 +82,27 @@ def test_one_client_serves_a_loop_in_each_of_several_threads(client: AsyncRelayD
 
 
 def test_loops_share_neither_connections_nor_permits_and_the_closed_ones_are_forgotten(client: AsyncRelayDance) -> None:
-    seen: list[Any] = []
+    looks: list[Callable[[], Held]] = []
 
     async def look() -> None:
         await list_models(client)
-        seen.append(await permits_of(client))
-        assert len(client._runtimes._by_loop) == 1
+        looks.append(await watch(client))
+        assert loops_of(client) == 1
 
     for _ in range(3):
         asyncio.run(look())
-    assert len({id(permits) for permits in seen}) == 3
-    assert all(permits.in_use == 0 for permits in seen)
+    assert len(set(looks)) == 3
+    assert [look() for look in looks] == [NOTHING] * 3
 
 
 def test_the_end_of_a_loop_closes_its_connections(client: AsyncRelayDance) -> None:
-    counts: list[Any] = []
-
-    async def use() -> None:
+    async def use() -> Callable[[], Held]:
         await list_models(client)
-        counts.append(await connections_of(client))
-        assert counts[-1]() == 1
+        look = await watch(client)
+        assert look().connections == 1
+        return look
 
-    asyncio.run(use())
-    assert counts[0]() == 0
+    assert asyncio.run(use())() == NOTHING
 
 
 def test_a_loop_that_ends_under_a_running_call_cancels_it_and_leaves_nothing(
@@ -120,14 +110,14 @@ def test_a_loop_that_ends_under_a_running_call_cancels_it_and_leaves_nothing(
 ) -> None:
     sandbox.faults.add(Fault(MODELS, stall=True, times=1))
 
-    async def leave() -> tuple[Any, Any]:
+    async def leave() -> Callable[[], Held]:
         task = asyncio.ensure_future(list_models(client))
         await wait_until(lambda: sandbox.ledger.count() == 1)
         assert not task.done()
-        return await permits_of(client), await connections_of(client)
+        assert look_at(client).permits == 1
+        return await watch(client)
 
-    permits, connections = asyncio.run(leave())
-    assert (permits.in_use, connections()) == (0, 0)
+    assert asyncio.run(leave())() == NOTHING
     assert asyncio.run(list_models(client)).data
 
 
@@ -136,15 +126,15 @@ async def both_kinds_of_calls(sandbox: Sandbox) -> None:
     async with client:
         await list_models(client)
         await submit_clip(client)
-        counted = await connections_of(client)
-        assert counted() == 1
-    assert counted() == 0
+        look = await watch(client)
+        assert look().connections == 1
+    assert look() == NOTHING
     assert (await list_models(client)).data
     async with await client.chat.completions.create(
         model="grok-4.3", messages=[{"role": "user", "content": "Hi"}], stream=True
     ) as stream:
         assert (await stream.get_final_completion()).choices[0].message.content
-    assert (await permits_of(client)).in_use == 0
+    assert (await held(client)).permits == 0
     await client.aclose()
 
 
@@ -164,12 +154,11 @@ def test_cancellation_under_trio_leaves_nothing(sandbox: Sandbox) -> None:
 
     async def run() -> None:
         client = client_of(sandbox)
-        counted = await connections_of(client)
         async with anyio.create_task_group() as group:
             group.start_soon(list_models, client)
             await wait_until(lambda: sandbox.ledger.count() == 1)
             group.cancel_scope.cancel()
-        assert ((await permits_of(client)).in_use, counted()) == (0, 0)
+        assert await held(client) == NOTHING
         await list_models(client)
         await client.aclose()
 

@@ -1,7 +1,5 @@
 """The key goes to the API and is to be seen nowhere else."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import asyncio
@@ -37,23 +35,14 @@ from relaydance_async import (
     Timeout,
     WebhookVerificationError,
 )
-from relaydance_async._transports import _tls
 from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox
 from relaydance_async.webhooks import WebhookReceiver
-from tests.client_support import (
-    CHAT,
-    MODELS,
-    TRANSPORTS,
-    Call,
-    QuickClock,
-    ask_chat,
-    client_of,
-    list_models,
-    open_stream,
-    submit_clip,
-    transport_options,
-    upload_file,
-)
+from tests.kit.calls import Call, ask_chat, client_of, list_models, open_stream, submit_clip, upload_file
+from tests.kit.clocks import QuickClock
+from tests.kit.inside import parts_of
+from tests.kit.routes import CHAT, MODELS
+from tests.kit.tls import trust
+from tests.kit.transports import TRANSPORTS, transport_options
 
 pytestmark = pytest.mark.anyio
 
@@ -251,7 +240,7 @@ def test_a_password_in_any_url_is_refused_without_being_shown(url: str) -> None:
 
 def test_the_headers_of_a_client_are_in_no_repr() -> None:
     client = AsyncRelayDance(KEY, default_headers={"x-team-token": "hunter2"})
-    assert "hunter2" not in repr(client._options)
+    assert all("hunter2" not in repr(part) for part in parts_of(client))
 
 
 def test_a_client_can_be_neither_pickled_nor_copied() -> None:
@@ -343,7 +332,7 @@ async def test_a_proxy_of_the_environment_sees_a_tunnel_and_no_key(
     authority.issue_cert("api.example").configure_cert(context)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    monkeypatch.setattr(_tls, "_context", trusting)
+    trust(monkeypatch, trusting)
     async with AsyncExitStack() as stack:
         tunnel = Tunnel(await stack.enter_async_context(listening(answer_models, context)))
         proxy = await stack.enter_async_context(listening(tunnel))

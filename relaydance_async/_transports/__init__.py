@@ -1,6 +1,6 @@
 """What sends one attempt. Nothing of the HTTP library's leaves this room: neither its responses nor its exceptions."""
 
-from ._base import Transport, TransportResponse, WireRequest
+from ._base import Transport, TransportResponse, TransportStats, WireRequest
 from ._choice import TransportName, build_transport, check_transport
 from ._descriptors import leave_to_parent
 
@@ -8,6 +8,7 @@ __all__ = [
     "Transport",
     "TransportName",
     "TransportResponse",
+    "TransportStats",
     "WireRequest",
     "build_transport",
     "check_transport",

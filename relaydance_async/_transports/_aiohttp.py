@@ -20,7 +20,7 @@ from .._sansio.addresses import check_public
 from .._sansio.request import BodyStream
 from .._sansio.timeout import Timeout
 from ..errors import RelayDanceError, ResponseTooLargeError
-from ._base import WireRequest
+from ._base import TransportStats, WireRequest
 from ._coding import decoded
 from ._descriptors import break_off, fileno_of
 from ._failures import build_failure, without_frames
@@ -245,6 +245,12 @@ class AiohttpTransport:
         for session in self._take_sessions():
             await session.close()
 
+    def stats(self) -> TransportStats:
+        """See `Transport`."""
+        connectors = self._connectors()
+        idle = sum(len(kept) for connector in connectors for kept in connector._conns.values())
+        return TransportStats(idle + sum(len(connector._acquired) for connector in connectors), idle)
+
     def filenos(self) -> list[int]:
         """See `Transport`."""
         found = [fileno_of(transport.get_extra_info("socket")) for transport in self._connections()]
@@ -270,13 +276,15 @@ class AiohttpTransport:
         self._session = self._guarded = None
         return taken
 
+    def _connectors(self) -> list[Any]:
+        sessions = [session for session in (self._session, self._guarded) if session is not None]
+        return [session.connector for session in sessions if session.connector is not None]
+
     def _connections(self) -> list[asyncio.Transport]:
-        connectors: list[Any] = [session.connector for session in (self._session, self._guarded) if session is not None]
         protocols: list[Any] = []
-        for connector in connectors:
-            if connector is not None:
-                protocols += connector._acquired
-                protocols += [protocol for idle in connector._conns.values() for protocol, _ in idle]
+        for connector in self._connectors():
+            protocols += connector._acquired
+            protocols += [protocol for idle in connector._conns.values() for protocol, _ in idle]
         transports = [getattr(protocol, "transport", None) for protocol in protocols]
         return [transport for transport in transports if transport is not None]
 

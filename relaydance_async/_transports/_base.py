@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 
@@ -120,6 +120,14 @@ class TransportResponse(Protocol):
         ...
 
 
+class TransportStats(NamedTuple):
+    """How many connections a transport has; (0, 0) for a caller's client, whose connections are the caller's."""
+
+    open: int
+    """Idle ones, and those that are being opened, included."""
+    idle: int
+
+
 class Transport(Protocol):
     """Sends attempts.
 
@@ -141,6 +149,10 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close all connections."""
+        ...
+
+    def stats(self) -> TransportStats:
+        """How many connections there are."""
         ...
 
     def filenos(self) -> list[int]:

@@ -11,7 +11,7 @@ import httpx
 
 from .._sansio.request import BodyStream
 from ..errors import ConfigurationError, RelayDanceError, ResponseTooLargeError
-from ._base import WireRequest
+from ._base import TransportStats, WireRequest
 from ._coding import ACCEPTED, decoded
 from ._failures import build_failure, without_frames
 from ._pool import SENT_MARK, SlotPool
@@ -154,6 +154,10 @@ class HttpxTransport:
         """Close the connections of a client of ours."""
         if self._owned:
             await self._client.aclose()
+
+    def stats(self) -> TransportStats:
+        """See `Transport`."""
+        return self._pool.stats() if self._pool is not None else TransportStats(0, 0)
 
     def filenos(self) -> list[int]:
         """See `Transport`. The connections of a caller's client are the caller's, across a fork too."""

@@ -20,7 +20,7 @@ import httpcore
 import httpx
 
 from .._sansio.addresses import check_public
-from ._base import WireRequest
+from ._base import TransportStats, WireRequest
 from ._descriptors import break_off, fileno_of
 from ._proxy import proxy_for
 from ._sockets import AsyncioBackend, AsyncioStream
@@ -133,11 +133,6 @@ class SlotPool(httpx.AsyncBaseTransport):
         self._open: set[_Slot] = set()
         self._backend: httpcore.AsyncNetworkBackend | None = None
 
-    @property
-    def open_connections(self) -> int:
-        """How many connections are open, idle ones included."""
-        return len(self._open)
-
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; the answer's stream gives the connection back."""
         url = request.url
@@ -211,6 +206,10 @@ class SlotPool(httpx.AsyncBaseTransport):
     async def _drop(self, slot: _Slot) -> None:
         self._open.discard(slot)
         await slot.close()
+
+    def stats(self) -> TransportStats:
+        """How many connections there are."""
+        return TransportStats(len(self._open), sum(map(len, self._idle.values())))
 
     def filenos(self) -> list[int]:
         """The descriptors of the open connections."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import selectors
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,27 +11,7 @@ from typing import Any
 import pytest
 
 from relaydance_async._limits import Gate, Line, Permits
-
-
-class JumpingSelector(selectors.SelectSelector):
-    """Waits for nothing: what would be waited is added to the time."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now += max(timeout or 0.0, 0.0)
-        return []
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """A loop without sockets, for programs of timers."""
-
-    def __init__(self) -> None:
-        self._clock = JumpingSelector()
-        super().__init__(self._clock)
-
-    def time(self) -> float:
-        return self._clock.now
+from tests.kit.clocks import JumpingLoop
 
 
 @dataclass
@@ -75,7 +54,7 @@ class FanOut:
     attempts: list[int] = field(default_factory=list[int])
 
     def run(self) -> Mapping[str, float]:
-        loop = JumpingLoop()
+        loop = JumpingLoop(alone=True)
         bucket = Bucket(self.rate, self.burst)
         try:
             loop.run_until_complete(self._all(loop, bucket))

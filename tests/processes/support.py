@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
+"""Where the programs find tests.kit."""
 
 HEAD = """
 import asyncio, concurrent.futures, gc, multiprocessing, os, signal, sys, threading, time
@@ -57,7 +62,8 @@ def connections():
 def environment(base_url: str, key: str, transport: str) -> dict[str, str]:
     if transport == "aiohttp":
         pytest.importorskip("aiohttp")
-    return {**os.environ, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, "TRANSPORT": transport}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, "TRANSPORT": transport}
 
 
 def strict_python(*arguments: str) -> list[str]:
@@ -70,6 +76,26 @@ def complaints(stderr: str) -> str:
 
 
 @contextmanager
+def heeding_interrupts() -> Generator[None]:
+    """What is started meanwhile is ended by SIGINT.
+
+    A shell starts what it runs in the background with SIGINT ignored, and every program inherits that from the one that
+    starts it: so it would from a pytest in the background. A handler is not inherited.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def start_program(command: list[str], **options: Any) -> subprocess.Popen[str]:
+    """Start it with its output to be read as text."""
+    with heeding_interrupts():
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@contextmanager
 def started(
     program: str, base_url: str, transport: str, *arguments: str, key: str = "sk-sandbox-0001"
 ) -> Generator[subprocess.Popen[str]]:
@@ -77,13 +103,8 @@ def started(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "program.py"
         path.write_text(HEAD + program)
-        with subprocess.Popen(
-            strict_python(str(path), *arguments),
-            env=environment(base_url, key, transport),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        with start_program(
+            strict_python(str(path), *arguments), env=environment(base_url, key, transport), stdin=subprocess.PIPE
         ) as process:
             try:
                 yield process

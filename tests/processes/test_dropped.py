@@ -1,7 +1,5 @@
 """What nobody closes, in a loop that goes on: clients and streams that become garbage give back what they hold."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import asyncio
@@ -14,7 +12,9 @@ import pytest
 
 from relaydance_async import AsyncRelayDance, ChatStream
 from relaydance_async.sandbox import FaultyProxy, Sandbox
-from tests.client_support import HELLO, client_of, connections_of, list_models, permits_of, wait_until
+from tests.kit.calls import HELLO, client_of, list_models
+from tests.kit.probe import look_at
+from tests.kit.waiting import wait_until
 
 
 async def open_endless(client: AsyncRelayDance) -> ChatStream:
@@ -64,7 +64,6 @@ async def test_a_stream_outlives_the_variable_of_its_client(sandbox: Sandbox, tr
 async def forget_streams(sandbox: Sandbox, transport: Any, *, read: bool) -> None:
     with FaultyProxy(sandbox.root_url) as proxy:
         client = client_of(sandbox, base_url=proxy.base_url, transport=transport, max_concurrency=2)
-        permits, connections = await permits_of(client), await connections_of(client)
         for _ in range(5):
             streams = [await open_endless(client) for _ in range(2)]
             if read:
@@ -73,7 +72,7 @@ async def forget_streams(sandbox: Sandbox, transport: Any, *, read: bool) -> Non
             gc.collect()
             with anyio.fail_after(5):
                 assert (await client.models.list()).data  # there is a permit again
-            await wait_until(lambda: permits.in_use == 0 and connections() <= 1)
+            await wait_until(lambda: look_at(client).permits == 0 and look_at(client).connections <= 1)
         await wait_until(lambda: proxy.open_connections <= 1)
         await client.aclose()
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.client_support import MODELS, SUBMIT
+from tests.kit.routes import MODELS, SUBMIT
 from tests.processes.support import run_program
 
 LOOPS = {
@@ -85,10 +85,12 @@ def test_a_client_made_at_import_serves_loops_of_every_kind(sandbox: Sandbox, tr
 
 def test_a_client_made_at_import_serves_trio_and_asyncio_in_turn(sandbox: Sandbox) -> None:
     program = """
+from tests.kit.probe import loops_of
+
 for backend in ("trio", "asyncio", "trio"):
     anyio.run(once, backend=backend)
     gc.collect()
-assert len(client._runtimes._by_loop) <= 1
+assert loops_of(client) <= 1
 """
     done = run_program(program, sandbox.base_url, "httpx")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -128,9 +130,11 @@ def test_a_program_ends_at_once_and_quietly_with_everything_open(
 
 
 MANY_LOOPS = """
+from tests.kit.probe import loops_of
+
 def held():
     gc.collect()
-    return len(client._runtimes._by_loop), len(os.listdir("/proc/self/fd"))
+    return loops_of(client), len(os.listdir("/proc/self/fd"))
 
 def old_style():
     loop = asyncio.new_event_loop()

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from relaydance_async.sandbox import FaultyProxy, Sandbox
-from tests.client_support import MODELS
+from tests.kit.routes import MODELS
 from tests.processes.support import environment
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

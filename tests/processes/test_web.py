@@ -1,7 +1,5 @@
 """The client in a FastAPI app under a real uvicorn: many requests, readers that leave, and the server's end."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import asyncio
@@ -19,7 +17,10 @@ from starlette.responses import StreamingResponse
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Fault, FaultyProxy, Sandbox
-from tests.client_support import HELLO, MODELS, client_of, permits_of, wait_until
+from tests.kit.calls import HELLO, client_of
+from tests.kit.probe import held, look_at
+from tests.kit.routes import MODELS
+from tests.kit.waiting import wait_until
 from tests.processes.support import complaints, next_line, started
 
 ENDLESS = {"sandbox_chunks": 10_000, "sandbox_chunk_delay": 0.005}
@@ -104,8 +105,8 @@ async def test_hundreds_of_requests_share_a_client_of_the_import_and_one_of_the_
         async with serving(build_app(clients[0], clients[1:])) as port:
             answers = await asyncio.gather(*(fetch(port, f"/models?which={number % 2}") for number in range(300)))
             assert {answer.partition(b" ")[2][:3] for answer in answers} == {b"200"}
-            permits = [await permits_of(client) for client in clients]
-            assert [(each.in_use, each.waiting) for each in permits] == [(0, 0), (0, 0)]
+            for now in [await held(client) for client in clients]:
+                assert (now.permits, now.queued) == (0, 0)
         assert proxy.connections <= 20
         await wait_until(lambda: proxy.open_connections == 0)
     assert sandbox.ledger.accepted(MODELS) == 300
@@ -119,15 +120,14 @@ async def test_a_reader_that_leaves_frees_the_stream_its_permit_and_its_connecti
     with FaultyProxy(sandbox.root_url) as proxy:
         client = client_of(sandbox, base_url=proxy.base_url, transport=transport, max_concurrency=5)
         async with serving(build_app(client, [client_of(sandbox)])) as port:
-            permits = await permits_of(client)
             readers = [await ask(port, path) for _ in range(5)]
             for reader, _ in readers:
                 await reader.readuntil(b"chunk ")
-            assert (permits.in_use, proxy.open_connections) == (5, 5)
+            assert (look_at(client).permits, proxy.open_connections) == (5, 5)
             for _, writer in readers:
                 writer.close()
             left = time.monotonic()
-            await wait_until(lambda: permits.in_use == 0 and proxy.open_connections == 0)
+            await wait_until(lambda: look_at(client).permits == 0 and proxy.open_connections == 0)
             assert time.monotonic() - left < 2
             assert b"200 OK" in await fetch(port, "/models")
 
@@ -136,16 +136,17 @@ SERVER = """
 import contextlib
 import fastapi, uvicorn
 from starlette.responses import StreamingResponse
+from tests.kit.probe import watch
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
-    permits = (await client._runtimes.current()).permits
+    look = await watch(client)
     async with client:
         yield
     with anyio.move_on_after(5):
-        while permits.in_use:
+        while look().permits:
             await asyncio.sleep(0.001)
-    print(f"permits in use: {permits.in_use}", flush=True)
+    print(f"permits in use: {look().permits}", flush=True)
 
 app = fastapi.FastAPI(lifespan=lifespan)
 

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from relaydance_async.sandbox import Sandbox
-from tests.client_support import SUBMIT
+from tests.kit.routes import SUBMIT
 from tests.processes.support import complaints, next_line, started, tell
 
 WORKER = """

@@ -8,7 +8,8 @@ import pytest
 
 from relaydance_async import AsyncRelayDance, AuthenticationError, NotFoundError, RateLimitError, ServerError
 from relaydance_async.sandbox import Account, Fault, Sandbox
-from tests.resources.support import SUBSCRIPTION, TOKEN_USAGE, USAGE, Bench
+from tests.kit.routes import SUBSCRIPTION, TOKEN_USAGE, USAGE
+from tests.resources.support import Bench
 
 pytestmark = pytest.mark.anyio
 

@@ -20,11 +20,12 @@ from relaydance_async import (
     ResponseDecodeError,
     ServerError,
 )
-from relaydance_async._controller import Controller
 from relaydance_async._sansio import request
 from relaydance_async.models.chat import ChatParams
 from relaydance_async.sandbox import Account, Fault, Sandbox
-from tests.resources.support import CHAT, Bench
+from tests.kit.routes import CHAT
+from tests.kit.transports import tap
+from tests.resources.support import Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -144,18 +145,11 @@ async def test_extra_body_is_merged_in_and_wins(client: AsyncRelayDance, recorde
 async def test_extra_headers_extra_query_and_timeout_are_of_one_call_only(
     client: AsyncRelayDance, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wires: list[Any] = []
-    build = Controller._build_wire  # pyright: ignore[reportPrivateUsage]
-
-    def build_and_record(self: Controller, call: Any) -> Any:
-        wires.append(build(self, call))
-        return wires[-1]
-
-    monkeypatch.setattr(Controller, "_build_wire", build_and_record)
+    heard = tap(monkeypatch)
     options: dict[str, Any] = {"extra_headers": {"X-Trace": "t1"}, "extra_query": {"a": "1 2"}, "timeout": 7.5}
     await client.chat.completions.create(model="grok-4.3", messages=MESSAGES, **options)
     await client.chat.completions.create(model="grok-4.3", messages=MESSAGES)
-    with_options, without = wires
+    with_options, without = heard.requests
     headers = {name.lower(): value for name, value in with_options.headers.items()}
     assert headers["x-trace"] == "t1"
     assert headers["authorization"] == f"Bearer {sandbox.api_key}"

@@ -21,7 +21,9 @@ from relaydance_async import (
     StreamError,
 )
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
-from tests.resources.support import CHAT, Bench, open_connections, permits_in_use
+from tests.kit.probe import NOTHING, held
+from tests.kit.routes import CHAT
+from tests.resources.support import Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -42,8 +44,7 @@ async def open_stream(client: AsyncRelayDance, **params: Any) -> ChatStream:
 
 
 async def assert_nothing_is_held(client: AsyncRelayDance) -> None:
-    assert await permits_in_use(client) == 0
-    assert await open_connections(client) == 0
+    assert await held(client) == NOTHING
 
 
 async def test_chunks_come_as_they_are_sent_and_end_whole(client: AsyncRelayDance) -> None:
@@ -124,8 +125,8 @@ async def test_a_stream_read_to_its_end_gives_its_connection_to_the_next_call(be
             stream = await open_stream(client)
             async for _chunk in stream:
                 pass
-            assert await permits_in_use(client) == 0
-            assert await open_connections(client) == 1
+            assert (await held(client)).permits == 0
+            assert (await held(client)).connections == 1
         await client.models.list()
         assert proxy.connections == 1
 
@@ -135,7 +136,7 @@ async def test_a_stream_holds_its_permit_until_it_is_closed(bench: Bench) -> Non
     client = bench.client(sandbox, max_concurrency=1)
     async with await open_stream(client, extra_body=LONG) as stream:
         await anext(stream)
-        assert await permits_in_use(client) == 1
+        assert (await held(client)).permits == 1
         with anyio.move_on_after(0.01) as waited:
             await client.models.list()
         assert waited.cancelled_caught
@@ -187,7 +188,7 @@ async def test_cancellation_while_waiting_for_a_chunk_gives_permit_and_connectio
     reader = asyncio.create_task(read())
     await started.wait()
     await asyncio.sleep(0.002)
-    assert await permits_in_use(client) == 1
+    assert (await held(client)).permits == 1
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
@@ -200,7 +201,7 @@ async def test_closing_twice_and_closing_an_unread_stream_is_harmless(bench: Ben
     stream = await open_stream(client)
     await stream.aclose()
     await stream.aclose()
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
 
 
 @pytest.mark.parametrize("after", [2, 4])
@@ -212,7 +213,7 @@ async def test_done_without_a_finish_reason_is_an_incomplete_stream_with_its_tex
     assert TEXT.startswith(caught.value.text)
     assert caught.value.request_id
     assert (caught.value.method, caught.value.path) == ("POST", "/chat/completions")
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
     assert sandbox.ledger.count(CHAT) == 1
 
 
@@ -244,7 +245,7 @@ async def test_an_error_event_in_mid_stream_is_a_stream_error_with_the_text_so_f
     assert caught.value.text == "You said:"
     assert (caught.value.code, caught.value.type) == ("bad_response", "upstream_error")
     assert caught.value.status_code == 200
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
     assert sandbox.ledger.count(CHAT) == 1
 
 
@@ -338,7 +339,7 @@ async def test_json_with_an_error_and_http_200_instead_of_a_stream_is_that_error
     sandbox, client = bench.start(faults=[Fault(CHAT, status=200, body=ERROR)])
     with pytest.raises(NotFoundError, match="no such upstream"):
         await open_stream(client)
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
     assert sandbox.ledger.count(CHAT) == 1
 
 
@@ -348,7 +349,7 @@ async def test_json_with_an_error_that_claims_to_be_an_event_stream_is_that_erro
         async for _ in await open_stream(client):
             pass
     assert caught.value.code == "model_not_found"
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
 
 
 @pytest.mark.parametrize("body", ["html", "empty", "text", '{"choices": []}'])
@@ -358,7 +359,7 @@ async def test_what_is_no_stream_is_a_decode_error_that_says_so(bench: Bench, bo
         await open_stream(client)
     assert caught.value.maybe_accepted
     assert ("web page" in str(caught.value)) is (body == "html")
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
 
 
 async def test_an_error_status_of_a_stream_request_is_read_like_any_other(bench: Bench) -> None:
@@ -404,7 +405,7 @@ async def test_many_streams_at_once_are_kept_apart(client: AsyncRelayDance) -> N
         for number in range(40):
             group.start_soon(ask, number)
     assert texts == {number: f"You said: number {number}" for number in range(40)}
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
 
 
 async def test_a_stream_is_an_async_iterator(client: AsyncRelayDance) -> None:
@@ -441,4 +442,4 @@ async def test_a_stream_larger_than_allowed_is_stopped_with_what_had_come(bench:
         with pytest.raises(StreamError, match="larger than max_response_bytes=") as caught:
             await stream.get_final_completion()
     assert caught.value.text == stream.text == "word " * 11
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0

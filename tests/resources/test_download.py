@@ -21,10 +21,12 @@ from relaydance_async import (
     RetryPolicy,
     VideoTask,
 )
-from relaydance_async.resources._download import _Transfer  # pyright: ignore[reportPrivateUsage]
 from relaydance_async.sandbox import Fault, Sandbox, TaskPlan, TaskScript
 from relaydance_async.sandbox._clip import clip_pieces
-from tests.resources.support import CLIP, CLIPS, CONTENT, FETCH, Bench, permits_in_use
+from tests.kit.probe import held
+from tests.kit.routes import CLIPS, CONTENT, FETCH
+from tests.kit.transports import tap
+from tests.resources.support import CLIP, Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +90,7 @@ async def test_the_clip_arrives_byte_for_byte_and_the_key_stays_here(studio: Stu
     assert path.read_bytes()[4:8] == b"ftyp"
     assert studio.fetches == [200]
     assert studio.sandbox.ledger.cdn_authorizations == 0
-    assert await permits_in_use(studio.client) == 0
+    assert (await held(studio.client)).permits == 0
 
 
 async def test_no_header_of_the_api_goes_to_the_result_host(bench: Bench, tmp_path: Path) -> None:
@@ -330,7 +332,7 @@ async def test_an_endless_clip_is_stopped_at_the_limit(bench: Bench, tmp_path: P
         await studio.client.video.download(studio.task, target, max_bytes=200_000)
     assert_nothing_final(tmp_path)
     assert sum(item.stat().st_size for item in tmp_path.iterdir()) <= 200_000
-    assert await permits_in_use(studio.client) == 0
+    assert (await held(studio.client)).permits == 0
 
 
 async def test_an_empty_clip_is_an_error(bench: Bench, tmp_path: Path) -> None:
@@ -501,19 +503,14 @@ async def test_cancelling_leaves_the_part_and_a_later_download_goes_on(
     studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "clip.mp4"
-    check = _Transfer._check  # pyright: ignore[reportPrivateUsage]
+    heard = tap(monkeypatch)
+    await studio.client.aclose()  # to go on over the tapped transport
     with anyio.CancelScope() as scope:
-
-        def cancel_on_the_first_piece(self: _Transfer, size: int) -> None:
-            check(self, size)
-            if size < SIZE:  # the whole is announced first
-                scope.cancel()
-
-        with monkeypatch.context() as patch:
-            patch.setattr(_Transfer, "_check", cancel_on_the_first_piece)
-            await studio.client.video.download(studio.task, target)
+        heard.on_piece = lambda _: scope.cancel()
+        await studio.client.video.download(studio.task, target)
+    heard.on_piece = lambda _: None
     assert scope.cancelled_caught
-    assert await permits_in_use(studio.client) == 0
+    assert (await held(studio.client)).permits == 0
     assert_nothing_final(tmp_path)
     assert 0 < studio.part(target).stat().st_size < SIZE
     assert clip_of(studio).startswith(studio.part(target).read_bytes())

@@ -16,7 +16,7 @@ from anyio.abc import SocketAttribute, SocketStream
 
 from relaydance_async import AsyncRelayDance, DownloadError, RelayDanceError, RetryPolicy, VideoTask
 from relaydance_async.resources._part_file import PartFile
-from tests.resources.support import Pace
+from tests.kit.clocks import QuickClock
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,7 @@ def rest(body: bytes, start: int, total: int, *headers: str) -> bytes:
 async def client(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
     """Of an API on loopback, which is never called."""
     base_url = "http://127.0.0.1:9/v1"
-    async with AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=Pace().clock()) as client:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=QuickClock().clock) as client:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         yield client
 
 
@@ -76,7 +76,7 @@ async def client(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
 async def outsider(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
     """Of an API elsewhere, so that loopback is as private as any other network."""
     base_url = "https://relaydance.example/v1"
-    async with AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=Pace().clock()) as client:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=QuickClock().clock) as client:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         yield client
 
 
@@ -224,7 +224,7 @@ async def test_a_client_that_is_dropped_after_a_refused_download_leaves_nothing(
 ) -> None:
     seem_public()
     base_url = "https://relaydance.example/v1"
-    client = AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=Pace().clock())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client = AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=QuickClock().clock)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     host = Host()
     async with host.running():
         with pytest.raises(DownloadError, match="private address"):

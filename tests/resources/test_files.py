@@ -20,7 +20,9 @@ from relaydance_async import (
     ServerError,
 )
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.resources.support import FILES, Bench, permits_in_use
+from tests.kit.probe import held
+from tests.kit.routes import FILES
+from tests.resources.support import Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -230,7 +232,7 @@ async def test_an_iterator_that_raises_ends_the_upload_in_an_error_of_ours(
         await client.files.upload(broken())
     assert not caught.value.maybe_accepted
     assert not caught.value.retryable
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
     assert sandbox.ledger.accepted(FILES) == 0
     assert (await client.models.list()).data
 
@@ -242,7 +244,7 @@ async def test_a_binary_file_that_gives_text_is_an_input_error(client: AsyncRela
 
     with pytest.raises(InvalidInputError, match="'rb'"):
         await client.files.upload(cast(BinaryIO, Liar()))
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
     assert sandbox.ledger.accepted(FILES) == 0
 
 

@@ -19,7 +19,8 @@ from relaydance_async import (
     ResponseDecodeError,
 )
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.resources.support import EDITS, IMAGES, Bench
+from tests.kit.routes import EDITS, IMAGES
+from tests.resources.support import Bench
 
 pytestmark = pytest.mark.anyio
 

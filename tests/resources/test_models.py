@@ -8,7 +8,8 @@ import pytest
 
 from relaydance_async import AsyncRelayDance, InvalidInputError, Model, NotFoundError, ResponseDecodeError
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.resources.support import MODELS, Bench
+from tests.kit.routes import MODELS
+from tests.resources.support import Bench
 
 pytestmark = pytest.mark.anyio
 

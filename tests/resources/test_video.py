@@ -24,8 +24,10 @@ from relaydance_async import (
 )
 from relaydance_async._config import Clock
 from relaydance_async.sandbox import Account, Fault, Sandbox, TaskPlan, TaskScript
-from tests.client_support import wait_until
-from tests.resources.support import CLIP, FETCH, SUBMIT, Bench, permits_in_use
+from tests.kit.probe import held
+from tests.kit.routes import FETCH, SUBMIT
+from tests.kit.waiting import wait_until
+from tests.resources.support import CLIP, Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -198,7 +200,7 @@ async def test_cancelling_generate_after_the_submit_tells_the_task_id(bench: Ben
     assert seen[0].task_id == entry.task_id
     (note,) = caught.value.__notes__
     assert f"client.video.wait({entry.task_id!r})" in note
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
 
     sandbox.clock.advance(10)
     assert (await client.video.wait(entry.task_id)).status == "succeeded"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from itertools import accumulate, islice, pairwise
@@ -26,10 +24,14 @@ from relaydance_async import (
 )
 from relaydance_async._config import Clock
 from relaydance_async._sansio.polling import windows
-from relaydance_async._transports import WireRequest
+from relaydance_async._transports import TransportStats, WireRequest
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, TaskPlan, TaskScript
-from tests.client_support import open_gate
-from tests.resources.support import CLIP, FETCH, SUBMIT, Bench, Pace, permits_in_use, runtime_of
+from tests.kit.clocks import HandClock, QuickClock
+from tests.kit.inside import open_pace
+from tests.kit.probe import NOTHING, held, waits_of
+from tests.kit.routes import FETCH, SUBMIT
+from tests.kit.transports import change_transport
+from tests.resources.support import CLIP, Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +67,7 @@ async def test_the_id_alone_is_enough_after_a_restart(bench: Bench) -> None:
     sandbox, client, _ = bench.filming()
     task_id = (await client.video.submit(**CLIP)).task_id
     await client.aclose()
-    another = bench.client(sandbox, pace=Pace(sandbox.clock.advance))
+    another = bench.client(sandbox, pace=QuickClock(sandbox.clock.advance, jitter=None))
     finished = await another.video.wait(task_id)
     assert (finished.task_id, finished.status) == (task_id, "succeeded")
     assert sandbox.ledger.billed(SUBMIT) == 1
@@ -93,7 +95,7 @@ async def test_every_transient_status_is_tolerated(bench: Bench, status: int) ->
 async def test_broken_connections_are_tolerated(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0, tasks=slow(60))
     with FaultyProxy(sandbox.root_url) as proxy:
-        client = bench.client(sandbox, base_url=proxy.base_url, pace=Pace(sandbox.clock.advance))
+        client = bench.client(sandbox, base_url=proxy.base_url, pace=QuickClock(sandbox.clock.advance, jitter=None))
         task = await client.video.submit(**CLIP)
         proxy.add(ConnectionFault("reset_after_request", per="request", times=6))
         assert (await client.video.wait(task)).status == "succeeded"
@@ -102,7 +104,7 @@ async def test_broken_connections_are_tolerated(bench: Bench) -> None:
 
 async def test_a_poll_that_hangs_is_asked_again(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0, tasks=slow(30), faults=[Fault(FETCH, stall=True, times=2)])
-    client = bench.client(sandbox, pace=Pace(sandbox.clock.advance))
+    client = bench.client(sandbox, pace=QuickClock(sandbox.clock.advance, jitter=None))
     task = await client.video.submit(**CLIP)
     assert (await client.with_options(timeout=0.02).video.wait(task)).status == "succeeded"
 
@@ -203,7 +205,7 @@ async def test_the_deadline_ends_it_with_the_id_and_how_to_resume(bench: Bench) 
     assert error.task is not None
     assert error.task.status == "submitted"
     assert f"resume with `await client.video.wait({task.task_id!r})`" in str(error)
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
     sandbox.clock.advance(10)
     assert (await client.video.wait(error.task_id or "")).status == "succeeded"
 
@@ -215,7 +217,7 @@ async def test_the_deadline_also_ends_a_poll_under_way(bench: Bench) -> None:
     with pytest.raises(TaskTimeoutError) as caught:
         await client.video.wait(task.task_id, deadline=0.03)
     assert caught.value.task is None
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
 
 
 async def test_a_deadline_that_passes_while_polls_fail_names_what_they_failed_of(bench: Bench) -> None:
@@ -270,7 +272,7 @@ async def test_what_an_update_hook_raises_ends_the_wait(bench: Bench) -> None:
 
     with pytest.raises(LookupError):
         await client.video.wait(task, on_update=refuse)
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
 
 
 async def test_a_failed_task_is_told_before_the_error_is_raised(bench: Bench) -> None:
@@ -288,23 +290,23 @@ async def test_cancelling_a_wait_leaves_the_task_and_nothing_else(bench: Bench) 
     with anyio.move_on_after(0.02) as scope:
         await client.video.wait(task)
     assert scope.cancelled_caught
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
     sandbox.clock.advance(10)
     assert (await client.video.wait(task.task_id)).status == "succeeded"
 
 
 async def test_asleep_it_holds_no_permit(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0, tasks=slow(60))
-    held: list[int] = []
+    asleep: list[int] = []
 
     async def look(seconds: float) -> None:
-        held.append(await permits_in_use(client))
+        asleep.append((await held(client)).permits)
         sandbox.clock.advance(seconds)
 
-    client = bench.client(sandbox, pace=Pace(look), max_concurrency=1)
+    client = bench.client(sandbox, pace=QuickClock(look, jitter=None), max_concurrency=1)
     await client.video.wait(await client.video.submit(**CLIP))
-    assert held
-    assert set(held) == {0}
+    assert asleep
+    assert set(asleep) == {0}
 
 
 async def test_the_retry_policy_of_the_client_holds_for_each_poll(bench: Bench) -> None:
@@ -319,29 +321,6 @@ async def test_the_retry_policy_of_the_client_holds_for_each_poll(bench: Bench) 
 # 2,000 waits, with time that moves from one sleeper to the next.
 
 ENDS = 60.0
-
-
-class Dawn:
-    """A clock that moves to the next sleeper once everybody sleeps."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self._sleepers: list[tuple[float, int, anyio.Event]] = []
-        self._numbers = 0
-
-    async def sleep(self, seconds: float) -> None:
-        self._numbers += 1
-        woken = anyio.Event()
-        heapq.heappush(self._sleepers, (self.time + seconds, self._numbers, woken))
-        await woken.wait()
-
-    @property
-    def sleeping(self) -> int:
-        return len(self._sleepers)
-
-    def wake_next(self) -> None:
-        self.time, _, woken = heapq.heappop(self._sleepers)
-        woken.set()
 
 
 class InstantAnswer:
@@ -368,14 +347,14 @@ class InstantGateway:
 
     name = "instant"
 
-    def __init__(self, dawn: Dawn, ending: float = 0.0) -> None:
-        self._dawn = dawn
+    def __init__(self, clock: HandClock, ending: float = 0.0) -> None:
+        self._clock = clock
         self._ending = ending
         self.asked_at: list[float] = []
         self.under_way = self.most_under_way = 0
 
     async def send(self, request: WireRequest) -> InstantAnswer:
-        at = self._dawn.time - 1000.0
+        at = self._clock.at - 1000.0
         self.asked_at.append(at)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -386,22 +365,21 @@ class InstantGateway:
         status = b"succeeded" if at >= ENDS + self._ending * share else b"running"
         return InstantAnswer(b'{"task_id": "%s", "status": "%s", "url": "https://cdn.example/a"}' % (task_id, status))
 
+    def stats(self) -> TransportStats:
+        return TransportStats(0, 0)
+
     async def aclose(self) -> None:
         pass
 
 
-async def wait_for_all(waits: int, dawn: Dawn, gateway: InstantGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def wait_for_all(waits: int, clock: HandClock, gateway: InstantGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for that many tasks of the gateway's, all at once."""
-
-    async def build_transport(*_: object, **__: object) -> InstantGateway:
-        return gateway
-
-    monkeypatch.setattr("relaydance_async._client.build_transport", build_transport)
-    clock = Clock(monotonic=lambda: dawn.time, sleep=dawn.sleep, random=random.Random(1).random)
+    change_transport(monkeypatch, lambda _: gateway)
     finished: list[str] = []
-    async with AsyncRelayDance("sk-1", base_url="http://127.0.0.1:1/v1", _clock=clock, max_concurrency=50) as client:
-        permits = (await runtime_of(client)).permits
-        open_gate(client)
+    async with AsyncRelayDance(
+        "sk-1", base_url="http://127.0.0.1:1/v1", _clock=clock.clock, max_concurrency=50
+    ) as client:
+        open_pace(client)
 
         async def wait(number: int) -> None:
             finished.append((await client.video.wait(f"task_{number}")).task_id)
@@ -410,11 +388,11 @@ async def wait_for_all(waits: int, dawn: Dawn, gateway: InstantGateway, monkeypa
             for number in range(waits):
                 group.start_soon(wait, number)
             while len(finished) < waits:
-                if dawn.sleeping + len(finished) < waits:
+                if clock.sleeping + len(finished) < waits:
                     await anyio.lowlevel.checkpoint()
                 else:
-                    assert (permits.in_use, permits.waiting) == (0, 0)
-                    dawn.wake_next()
+                    assert await held(client) == NOTHING
+                    clock.wake_next()
     assert len(set(finished)) == waits
 
 
@@ -422,9 +400,9 @@ async def wait_for_all(waits: int, dawn: Dawn, gateway: InstantGateway, monkeypa
 async def test_waits_begun_at_once_are_spread_evenly_and_hold_no_permit_asleep(
     waits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dawn = Dawn()
-    gateway = InstantGateway(dawn)
-    await wait_for_all(waits, dawn, gateway, monkeypatch)
+    clock = HandClock(jitter=None)
+    gateway = InstantGateway(clock)
+    await wait_for_all(waits, clock, gateway, monkeypatch)
     assert gateway.most_under_way <= 50
 
     asked = gateway.asked_at
@@ -439,19 +417,18 @@ async def test_waits_begun_at_once_are_spread_evenly_and_hold_no_permit_asleep(
 
 async def test_many_waits_stay_spread_while_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relaydance_async._sansio.polling.MOST_PER_SECOND", 100)
-    dawn = Dawn()
-    gateway = InstantGateway(dawn, ending=60.0)
-    await wait_for_all(2_000, dawn, gateway, monkeypatch)
+    clock = HandClock(jitter=None)
+    gateway = InstantGateway(clock, ending=60.0)
+    await wait_for_all(2_000, clock, gateway, monkeypatch)
     seconds = Counter(map(int, gateway.asked_at))
     assert max(seconds[second] for second in range(20, int(ENDS) + 80)) < 140
 
 
 async def test_every_end_of_a_wait_is_counted(bench: Bench) -> None:
     sandbox, client, _ = bench.filming(tasks=slow(200))
-    waits = client._controller.waits  # pyright: ignore[reportPrivateUsage]
     task = await client.video.submit(**CLIP)
     seen: list[int] = []
-    await client.video.wait(task, on_update=lambda _: seen.append(len(waits)))
+    await client.video.wait(task, on_update=lambda _: seen.append(waits_of(client)))
     assert set(seen) == {1}
     with pytest.raises(NotFoundError):
         await client.video.wait("task_unknown")
@@ -461,7 +438,7 @@ async def test_every_end_of_a_wait_is_counted(bench: Bench) -> None:
     with anyio.CancelScope() as scope:
         scope.cancel()
         await client.video.wait(task)
-    assert not waits
+    assert waits_of(client) == 0
 
 
 async def test_many_waits_over_a_real_server_all_end(bench: Bench) -> None:
@@ -478,4 +455,4 @@ async def test_many_waits_over_a_real_server_all_end(bench: Bench) -> None:
             group.start_soon(make, number)
     assert {task.status for task in finished} == {"succeeded"}
     assert len({task.task_id for task in finished}) == 50
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0

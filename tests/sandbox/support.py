@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import httpx
 
 from relaydance_async.sandbox import Sandbox
-
-VIDEO = "POST /v1/video/generations"
-FETCH = "GET /v1/video/generations/{task_id}"
-CHAT = "POST /v1/chat/completions"
-MODELS = "GET /v1/models"
-IMAGES = "POST /v1/images/generations"
-FILES = "POST /v1/files"
 
 CLIP_REQUEST = {"model": "doubao-seedance-2-0-720p", "prompt": "a cat turns", "seconds": "5"}
 CHAT_REQUEST = {"model": "grok-4.3", "messages": [{"role": "user", "content": "one two three"}]}
@@ -99,11 +91,3 @@ def deltas_of(text: str) -> Iterator[Json]:
     for chunk in chunks_of(text):
         for choice in chunk["choices"]:
             yield choice["delta"]
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """For what another thread does: looked at every millisecond."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it did not happen in time"
-        time.sleep(0.001)

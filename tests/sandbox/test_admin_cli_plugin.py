@@ -16,8 +16,9 @@ import pytest
 import relaydance_async.sandbox as package
 from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
 from relaydance_async.sandbox.__main__ import main
-from tests.processes.support import complaints, strict_python
-from tests.sandbox.support import MODELS, VIDEO, Starter
+from tests.kit.routes import MODELS, SUBMIT
+from tests.processes.support import complaints, start_program, strict_python
+from tests.sandbox.support import Starter
 
 pytest_plugins = ["pytester"]
 
@@ -29,9 +30,9 @@ def test_the_ledger_is_readable_over_http(start: Starter) -> None:
     caller.submit()
     caller.sandbox.clock.advance(1)
     body = caller.http.get(f"{caller.sandbox.root_url}/_sandbox/ledger").json()
-    assert body["routes"][VIDEO] == {"count": 1, "accepted": 1, "billed": 1, "duplicates": 0}
+    assert body["routes"][SUBMIT] == {"count": 1, "accepted": 1, "billed": 1, "duplicates": 0}
     assert (body["charged_usd"], body["refunded_usd"], body["cdn_authorizations"]) == (0.5, 0.5, 0)
-    assert body["entries"][0]["route"] == VIDEO
+    assert body["entries"][0]["route"] == SUBMIT
     assert body["charges"][1]["reason"] == "refund"
 
 
@@ -92,13 +93,7 @@ def test_an_unknown_sandbox_route_lists_the_known(start: Starter) -> None:
 @contextmanager
 def command(*arguments: str) -> Generator[subprocess.Popen[str], None, None]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        strict_python("-m", "relaydance_async.sandbox", "--port", "0", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+    process = start_program(strict_python("-m", "relaydance_async.sandbox", "--port", "0", *arguments), env=environment)
     try:
         yield process
     finally:

@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from relaydance_async.sandbox import Fault, FaultPlan, TaskPlan, TaskScript
-from tests.sandbox.support import CHAT, CHAT_REQUEST, MODELS, VIDEO, Caller, Starter, chunks_of, events_of, wait_until
+from tests.kit.routes import CHAT, MODELS, SUBMIT
+from tests.kit.waiting import block_until
+from tests.sandbox.support import CHAT_REQUEST, Caller, Starter, chunks_of, events_of
 
 JSON_TYPE = "application/json"
 
@@ -19,7 +21,7 @@ JSON_TYPE = "application/json"
 def fault_once(start: Starter, dialect: str = "gateway", route: str = MODELS, **options: Any) -> httpx.Response:
     """The answer of a sandbox whose first call meets the fault."""
     caller = start(dialect=dialect, faults=[Fault(route, **options)])
-    return caller.submit() if route == VIDEO else caller.models()
+    return caller.submit() if route == SUBMIT else caller.models()
 
 
 BODIES: list[tuple[str, bytes, str | None]] = [
@@ -70,7 +72,7 @@ def test_truncated_json_does_not_parse(start: Starter) -> None:
 
 def test_the_body_fits_route_and_dialect_unless_chosen(start: Starter) -> None:
     assert fault_once(start, status=500, code="x").json()["error"]["type"] == "new_api_error"
-    assert fault_once(start, route=VIDEO, status=500, code="x").json().keys() == {"code", "message", "data"}
+    assert fault_once(start, route=SUBMIT, status=500, code="x").json().keys() == {"code", "message", "data"}
     documented = fault_once(start, "documented", status=403).json()
     assert documented["error"]["type"] == "permission_error"
 
@@ -101,7 +103,7 @@ def test_headers_are_added_to_a_fault_and_to_the_real_answer(start: Starter) -> 
 
 
 def test_a_refusing_fault_neither_accepts_nor_bills(start: Starter) -> None:
-    caller = start(faults=[Fault(VIDEO, status=503, at=(1,))])
+    caller = start(faults=[Fault(SUBMIT, status=503, at=(1,))])
     assert [caller.submit().status_code for _ in range(2)] == [503, 200]
     ledger = caller.sandbox.ledger
     assert [(entry.accepted, entry.fault, entry.charge_usd) for entry in ledger.entries] == [
@@ -111,7 +113,7 @@ def test_a_refusing_fault_neither_accepts_nor_bills(start: Starter) -> None:
 
 
 def test_after_accept_bills_first_and_answers_with_the_fault(start: Starter) -> None:
-    caller = start(faults=[Fault(VIDEO, status=502, body="html", after_accept=True)])
+    caller = start(faults=[Fault(SUBMIT, status=502, body="html", after_accept=True)])
     assert caller.submit().status_code == 502
     (entry,) = caller.sandbox.ledger.entries
     assert (entry.status, entry.accepted, entry.charge_usd) == (502, True, 0.5)
@@ -120,30 +122,30 @@ def test_after_accept_bills_first_and_answers_with_the_fault(start: Starter) -> 
 
 
 def test_after_accept_alone_resets_instead_of_answering(start: Starter) -> None:
-    caller = start(faults=[Fault(VIDEO, after_accept=True, at=(1,))])
+    caller = start(faults=[Fault(SUBMIT, after_accept=True, at=(1,))])
     with pytest.raises(httpx.ReadError):
         caller.submit()
     assert caller.submit().status_code == 200
     ledger = caller.sandbox.ledger
-    assert (ledger.accepted(VIDEO), ledger.billed(VIDEO), ledger.duplicates(VIDEO)) == (2, 2, 1)
+    assert (ledger.accepted(SUBMIT), ledger.billed(SUBMIT), ledger.duplicates(SUBMIT)) == (2, 2, 1)
     assert [entry.status for entry in ledger.entries] == [0, 200]
 
 
 def test_after_accept_of_a_refused_request_is_the_refusal(start: Starter) -> None:
-    caller = start(faults=[Fault(VIDEO, status=502, after_accept=True)])
+    caller = start(faults=[Fault(SUBMIT, status=502, after_accept=True)])
     assert caller.submit(prompt="").status_code == 400
     assert caller.sandbox.ledger.accepted() == 0
 
 
 def test_after_accept_with_a_stall_is_accepted_and_silent(start: Starter) -> None:
-    caller = start(faults=[Fault(VIDEO, stall=True, after_accept=True)])
+    caller = start(faults=[Fault(SUBMIT, stall=True, after_accept=True)])
     with pytest.raises(httpx.ReadTimeout):
         caller.call("POST", "/v1/video/generations", json={"model": "grok-imagine-video", "prompt": "x"}, timeout=0.05)
-    assert caller.sandbox.ledger.billed(VIDEO) == 1
+    assert caller.sandbox.ledger.billed(SUBMIT) == 1
 
 
 def test_a_stall_is_silent_and_accepts_nothing(start: Starter) -> None:
-    caller = start(faults=[Fault(VIDEO, stall=True)])
+    caller = start(faults=[Fault(SUBMIT, stall=True)])
     with pytest.raises(httpx.ReadTimeout):
         caller.call("POST", "/v1/video/generations", json={}, timeout=0.05)
     (entry,) = caller.sandbox.ledger.entries
@@ -162,10 +164,10 @@ def test_a_stall_does_not_keep_the_sandbox_from_stopping(start: Starter) -> None
 
 
 def test_a_delay_accepts_at_once_and_answers_late(start: Starter) -> None:
-    caller = start(faults=[Fault(VIDEO, delay=30)])
+    caller = start(faults=[Fault(SUBMIT, delay=30)])
     with pytest.raises(httpx.ReadTimeout):
         caller.call("POST", "/v1/video/generations", json={"model": "grok-imagine-video", "prompt": "x"}, timeout=0.05)
-    assert caller.sandbox.ledger.billed(VIDEO) == 1
+    assert caller.sandbox.ledger.billed(SUBMIT) == 1
 
 
 def test_a_short_delay_gives_the_real_answer(start: Starter) -> None:
@@ -303,10 +305,10 @@ def test_probability_repeats_with_its_seed(start: Starter) -> None:
 
 def test_probability_on_one_route_is_not_shifted_by_another() -> None:
     def draw(noise: int) -> list[bool]:
-        plan = FaultPlan([Fault(VIDEO, status=500, probability=0.5)], seed=3)
+        plan = FaultPlan([Fault(SUBMIT, status=500, probability=0.5)], seed=3)
         drawn: list[bool] = []
         for _ in range(20):
-            drawn.append(plan.choose(VIDEO) is not None)
+            drawn.append(plan.choose(SUBMIT) is not None)
             for _ in range(noise):
                 plan.choose(MODELS)
         return drawn
@@ -347,5 +349,5 @@ def test_a_cut_stream_leaves_no_connection_behind(start: Starter) -> None:
     caller = start(faults=[Fault(CHAT, cut_stream_after=1)])
     for _ in range(3):
         stream_text(caller)
-    wait_until(lambda: caller.sandbox.ledger.count(CHAT) == 3)
+    block_until(lambda: caller.sandbox.ledger.count(CHAT) == 3)
     assert caller.models().status_code == 200

@@ -10,7 +10,8 @@ import zlib
 import pytest
 
 from relaydance_async.sandbox import Account, TaskPlan, TaskScript
-from tests.sandbox.support import FILES, IMAGES, Starter
+from tests.kit.routes import FILES, IMAGES
+from tests.sandbox.support import Starter
 
 BOTH = pytest.mark.parametrize("dialect", ["gateway", "documented"])
 

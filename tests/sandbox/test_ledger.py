@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from relaydance_async.sandbox import Fault, LedgerEntry, TaskPlan, TaskScript
-from tests.sandbox.support import CHAT, MODELS, VIDEO, Starter
+from tests.kit.routes import CHAT, MODELS, SUBMIT
+from tests.sandbox.support import Starter
 
 
 def test_an_accepted_submit_is_one_entry_with_its_charge(start: Starter) -> None:
@@ -11,7 +12,7 @@ def test_an_accepted_submit_is_one_entry_with_its_charge(start: Starter) -> None
     task_id = caller.submitted()
     (entry,) = caller.sandbox.ledger.entries
     assert isinstance(entry, LedgerEntry)
-    assert (entry.n, entry.method, entry.route, entry.path) == (1, "POST", VIDEO, "/v1/video/generations")
+    assert (entry.n, entry.method, entry.route, entry.path) == (1, "POST", SUBMIT, "/v1/video/generations")
     assert (entry.status, entry.accepted, entry.fault, entry.task_id) == (200, True, None, task_id)
     assert entry.charge_usd == 0.5
     assert entry.body_sha256 is not None
@@ -24,17 +25,17 @@ def test_counts_filter_by_route_status_and_acceptance(start: Starter) -> None:
     caller.models()
     ledger = caller.sandbox.ledger
     assert ledger.count() == 3
-    assert (ledger.count(VIDEO), ledger.count(VIDEO, status=400), ledger.count(VIDEO, accepted=False)) == (2, 1, 1)
-    assert (ledger.accepted(VIDEO), ledger.accepted(), ledger.billed(VIDEO), ledger.billed()) == (1, 2, 1, 1)
+    assert (ledger.count(SUBMIT), ledger.count(SUBMIT, status=400), ledger.count(SUBMIT, accepted=False)) == (2, 1, 1)
+    assert (ledger.accepted(SUBMIT), ledger.accepted(), ledger.billed(SUBMIT), ledger.billed()) == (1, 2, 1, 1)
     assert ledger.billed(MODELS) == 0
 
 
 def test_only_accepted_bodies_that_come_again_are_duplicates(start: Starter) -> None:
-    caller = start(faults=[Fault(VIDEO, status=503, at=(1,))])
+    caller = start(faults=[Fault(SUBMIT, status=503, at=(1,))])
     for prompt in ("a", "a", "b", "a", "a"):
         caller.submit(prompt=prompt)
-    assert caller.sandbox.ledger.accepted(VIDEO) == 4
-    assert caller.sandbox.ledger.duplicates(VIDEO) == 2
+    assert caller.sandbox.ledger.accepted(SUBMIT) == 4
+    assert caller.sandbox.ledger.duplicates(SUBMIT) == 2
     assert caller.sandbox.ledger.duplicates() == 2
 
 
@@ -66,7 +67,7 @@ def test_failed_tasks_are_refunded_when_they_fail(start: Starter) -> None:
         ("charge", 0.5, task_ids[1]),
         ("refund", -0.5, task_ids[1]),
     ]
-    assert ledger.billed(VIDEO) == 2
+    assert ledger.billed(SUBMIT) == 2
 
 
 def test_chat_is_charged_by_token(start: Starter) -> None:
@@ -82,7 +83,7 @@ def test_a_limited_ledger_forgets_entries_and_keeps_counts(start: Starter) -> No
         caller.submit()
     ledger = caller.sandbox.ledger
     assert [entry.n for entry in ledger.entries] == [8, 9, 10]
-    assert (ledger.count(VIDEO), ledger.billed(VIDEO), ledger.duplicates(VIDEO)) == (10, 10, 9)
+    assert (ledger.count(SUBMIT), ledger.billed(SUBMIT), ledger.duplicates(SUBMIT)) == (10, 10, 9)
     assert ledger.charged_usd == 5.0
 
 

@@ -12,7 +12,8 @@ import pytest
 from relaydance_async.sandbox import Account, RateLimit, TaskPlan, TaskScript
 from relaydance_async.sandbox._clock import Clock
 from relaydance_async.sandbox._limits import Limiter
-from tests.sandbox.support import MODELS, Starter
+from tests.kit.routes import MODELS
+from tests.sandbox.support import Starter
 
 # So slow that nothing is refilled while a test runs.
 TIGHT = RateLimit(rate=0.001, burst=2)

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from relaydance_async.sandbox import ConnectionFault, FaultyProxy, Sandbox
-from tests.client_support import build_tls
-from tests.sandbox.support import MODELS, VIDEO, wait_until
+from tests.kit.routes import MODELS, SUBMIT
+from tests.kit.tls import build_tls
+from tests.kit.waiting import block_until
 
 HEADERS = {"authorization": f"Bearer {Sandbox.DEFAULT_KEY}"}
 
@@ -78,7 +79,7 @@ def test_reset_after_request_loses_an_answer_that_was_given(sandbox: Sandbox, ht
     with FaultyProxy(sandbox.root_url, [ConnectionFault("reset_after_request")]) as proxy:
         with pytest.raises(httpx.NetworkError):
             http.post(f"{proxy.base_url}/video/generations", json=body)
-        assert sandbox.ledger.billed(VIDEO) == 1
+        assert sandbox.ledger.billed(SUBMIT) == 1
 
 
 def raw_answer(proxy: FaultyProxy) -> tuple[bytes, bool]:
@@ -256,12 +257,12 @@ def test_faults_can_be_added_and_cleared_while_running(sandbox: Sandbox, http: h
 def test_reset_all_breaks_every_open_connection(sandbox: Sandbox) -> None:
     with FaultyProxy(sandbox.root_url) as proxy:
         socks = [socket.create_connection(("127.0.0.1", proxy.port), timeout=5) for _ in range(3)]
-        wait_until(lambda: proxy.open_connections == 3)
+        block_until(lambda: proxy.open_connections == 3)
         proxy.reset_all()
         for sock in socks:
             with sock, pytest.raises(ConnectionResetError):
                 sock.recv(1)
-        wait_until(lambda: proxy.open_connections == 0)
+        block_until(lambda: proxy.open_connections == 0)
 
 
 def test_a_paused_proxy_holds_bytes_back_until_resumed(sandbox: Sandbox, http: httpx.Client) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relaydance_async.sandbox import Account, Sandbox
-from tests.sandbox.support import MODELS, Starter
+from tests.kit.routes import MODELS
+from tests.sandbox.support import Starter
 
 BOTH = pytest.mark.parametrize("dialect", ["gateway", "documented"])
 

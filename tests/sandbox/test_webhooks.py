@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from relaydance_async.sandbox import TaskPlan, TaskScript
-from tests.sandbox.support import Starter, wait_until
+from tests.kit.waiting import block_until
+from tests.sandbox.support import Starter
 
 
 class Receiver:
@@ -62,7 +63,7 @@ def test_the_final_task_is_posted_once(start: Starter, receiver: Receiver, shape
     caller.sandbox.clock.advance(4.9)
     assert caller.sandbox.ledger.webhooks == []
     caller.sandbox.clock.advance(0.2)
-    wait_until(lambda: bool(caller.sandbox.ledger.webhooks))
+    block_until(lambda: bool(caller.sandbox.ledger.webhooks))
     (body,) = receiver.bodies
     if shape == "upstream":
         assert body["id"].startswith("cgt-")
@@ -81,7 +82,7 @@ def test_the_gateway_posts_its_own_shape(start: Starter, receiver: Receiver) -> 
     caller = start(tasks=TaskPlan(TaskScript(0, 1)), time_scale=0)
     caller.submitted(metadata={"callback_url": receiver.url})
     caller.sandbox.clock.advance(1)
-    wait_until(lambda: len(caller.sandbox.ledger.webhooks) == 1)
+    block_until(lambda: len(caller.sandbox.ledger.webhooks) == 1)
     assert receiver.bodies[0]["code"] == "success"
 
 
@@ -91,7 +92,7 @@ def test_a_failed_delivery_is_retried_on_the_sandbox_clock(start: Starter, recei
     caller.submitted(metadata={"callback_url": receiver.url})
     caller.sandbox.clock.advance(1)
     for n, wait in ((1, 1), (2, 2), (3, 0)):
-        wait_until(lambda n=n: len(caller.sandbox.ledger.webhooks) == n)  # type: ignore[misc]
+        block_until(lambda n=n: len(caller.sandbox.ledger.webhooks) == n)  # type: ignore[misc]
         caller.sandbox.clock.advance(wait)
     deliveries = caller.sandbox.ledger.webhooks
     assert [(delivery.attempt, delivery.status) for delivery in deliveries] == [(1, 500), (2, 503), (3, 200)]
@@ -100,7 +101,7 @@ def test_a_failed_delivery_is_retried_on_the_sandbox_clock(start: Starter, recei
 def test_delivery_is_given_up_after_five_attempts(start: Starter) -> None:
     caller = start(tasks=TaskPlan(TaskScript(0, 1)), time_scale=100_000)
     caller.submitted(metadata={"callback_url": "http://127.0.0.1:1/nobody"})
-    wait_until(lambda: len(caller.sandbox.ledger.webhooks) == 5)
+    block_until(lambda: len(caller.sandbox.ledger.webhooks) == 5)
     assert {delivery.status for delivery in caller.sandbox.ledger.webhooks} == {0}
     assert "Connect" in caller.sandbox.ledger.webhooks[0].error
 
@@ -110,7 +111,7 @@ def test_nothing_is_sent_off_this_machine(start: Starter, url: str) -> None:
     caller = start(tasks=TaskPlan(TaskScript(0, 1)), time_scale=0)
     caller.submitted(metadata={"callback_url": url})
     caller.sandbox.clock.advance(1)
-    wait_until(lambda: bool(caller.sandbox.ledger.webhooks))
+    block_until(lambda: bool(caller.sandbox.ledger.webhooks))
     (delivery,) = caller.sandbox.ledger.webhooks
     assert delivery.status == 0
     assert "this machine" in delivery.error
@@ -119,13 +120,13 @@ def test_nothing_is_sent_off_this_machine(start: Starter, url: str) -> None:
 def test_a_task_ends_by_itself_when_nobody_asks(start: Starter, receiver: Receiver) -> None:
     caller = start(tasks=TaskPlan(TaskScript(10, 10)), time_scale=2000)
     caller.submitted(metadata={"callback_url": receiver.url})
-    wait_until(lambda: len(receiver.bodies) == 1)
+    block_until(lambda: len(receiver.bodies) == 1)
 
 
 def test_a_delivery_in_progress_does_not_keep_the_sandbox_from_stopping(start: Starter) -> None:
     caller = start(tasks=TaskPlan(TaskScript(0, 1)), time_scale=0)
     caller.submitted(metadata={"callback_url": "http://127.0.0.1:1/nobody"})
     caller.sandbox.clock.advance(1)
-    wait_until(lambda: bool(caller.sandbox.ledger.webhooks))
+    block_until(lambda: bool(caller.sandbox.ledger.webhooks))
     caller.sandbox.stop()
     assert len(caller.sandbox.ledger.webhooks) == 1

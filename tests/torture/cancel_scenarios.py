@@ -21,7 +21,8 @@ from relaydance_async import AsyncRelayDance, ChatStream, RateLimitError, RetryP
 from relaydance_async.sandbox import Fault, Sandbox
 from relaydance_async.sandbox._clip import clip_pieces
 from relaydance_async.webhooks import Delivery, WebhookApp, WebhookReceiver
-from tests.client_support import CHAT, MODELS, SUBMIT, permits_of
+from tests.kit.probe import look_at
+from tests.kit.routes import CHAT, MODELS, SUBMIT
 from tests.torture.stepping import Outcome
 
 CLIP_BYTES = 150_000
@@ -322,13 +323,12 @@ async def check_deliver(stage: Stage, outcome: Outcome) -> None:
 
 
 async def occupy(stage: Stage) -> None:
-    permits = await permits_of(stage.client)
     stage.background = [asyncio.create_task(stage.client.models.list()) for _ in range(3)]
-    while permits.waiting < 2:
+    while look_at(stage.client).queued < 2:
         await anyio.lowlevel.checkpoint()
 
 
-async def close_gate(stage: Stage) -> None:
+async def close_pace(stage: Stage) -> None:
     stage.sandbox.faults.add(Fault(MODELS, status=429, retry_after="9", at=(1,)))
     with suppress(RateLimitError):
         await stage.client.with_options(retry=RetryPolicy(max_attempts=1)).models.list()
@@ -371,7 +371,7 @@ SCENARIOS: dict[str, Scenario] = {
     "chat with a deadline": Scenario(ask, options={"deadline": 3600}),
     "chat after a 503": Scenario(ask, fail_first_chat),
     "chat in the queue": Scenario(ask, occupy, options={"max_concurrency": 1}),
-    "chat at the gate": Scenario(ask, close_gate),
+    "chat at the gate": Scenario(ask, close_pace),
     "stream": Scenario(read_stream),
     "images.generate": Scenario(make_image),
     "images.edit": Scenario(edit_image),

@@ -1,7 +1,5 @@
 """Where the fault matrix is played: a gateway and a result host behind faulty proxies, and time that can be skipped."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import asyncio
@@ -13,40 +11,37 @@ import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-import anyio.lowlevel
 import pytest
 
 from relaydance_async import AsyncRelayDance, RelayDanceError, RetryEvent, RetryPolicy, Timeout, VideoTask
-from relaydance_async._config import Clock
-from relaydance_async._transports import TransportName, _tls
+from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox
-from tests.client_support import (
+from tests.kit.calls import ask_chat, fetch_model, list_models, make_image, open_stream, submit_clip
+from tests.kit.clocks import JumpingLoop
+from tests.kit.probe import NOTHING, held
+from tests.kit.routes import (
     CHAT,
+    CLIPS,
+    EDITS,
     FETCH,
     FILES,
     IMAGES,
     MODEL,
     MODELS,
     SUBMIT,
-    ask_chat,
-    build_tls,
-    fetch_model,
-    list_models,
-    make_image,
-    open_stream,
-    permits_of,
-    submit_clip,
+    SUBSCRIPTION,
+    TOKEN_USAGE,
+    USAGE,
 )
+from tests.kit.tls import build_tls, trust
 from tests.torture.fault_rows import MAX_ATTEMPTS, READ_TIMEOUT, RETRY_AFTER, Kind, Moment, Outcome, Row, Setting
 
-EDITS = "POST /v1/images/edits"
-CLIPS = "CDN /clips/{name}"
-BALANCES = ("GET /api/usage/token/", "GET /v1/dashboard/billing/subscription", "GET /v1/dashboard/billing/usage")
+BALANCES = (TOKEN_USAGE, SUBSCRIPTION, USAGE)
 
 DEADLINE = 200.0
 WAIT_DEADLINE = 60.0
@@ -115,59 +110,15 @@ ENDPOINTS = (
 )
 
 
-class Skipping:
-    """The running loop's time, which can be put forward: timeouts and deadlines then pass without being waited for.
-
-    The client's own clock follows it, and a sleep on that puts it forward.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, patch: pytest.MonkeyPatch) -> None:
-        self._real = loop.time
-        self._skipped = 0.0
-        self._began = (self._real(), datetime.now(UTC))
-        self.sleeps: list[float] = []
-        self.on_sleep: list[Callable[[float], object]] = []
-        patch.setattr(loop, "time", self.time)
-
-    def time(self) -> float:
-        return self._real() + self._skipped
-
-    def now(self) -> datetime:
-        return self._began[1] + timedelta(seconds=self.time() - self._began[0])
-
-    def skip(self, seconds: float) -> None:
-        self._skipped += seconds
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        left = seconds
-        while left > 0:
-            self.skip(min(left, STEP))
-            left -= STEP
-            await self._pass()
-        for hook in self.on_sleep:
-            hook(seconds)
-
-    async def _pass(self) -> None:
-        """For the timers that are due now, and for who waits for them."""
-        for _ in range(3):
-            await anyio.lowlevel.checkpoint()
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(self.time, self.sleep, lambda: 1.0, self.now)
-
-    async def skip_silences(self, count: Callable[[], int]) -> None:
-        """Whenever another silence has begun, let the read timeout pass."""
+async def skip_silences(loop: JumpingLoop, count: Callable[[], int]) -> None:
+    """Whenever another silence has begun, let the read timeout pass."""
+    heard = count()
+    while True:
+        while count() == heard:  # noqa: ASYNC110  (another thread counts)
+            await asyncio.sleep(0.001)
         heard = count()
-        while True:
-            while count() == heard:  # noqa: ASYNC110  (another thread counts)
-                await asyncio.sleep(0.001)
-            heard = count()
-            await asyncio.sleep(0.002)  # for the client to fall silent as well
-            for _ in range(round(READ_TIMEOUT / STEP) + 1):
-                self.skip(STEP)
-                await self._pass()
+        await asyncio.sleep(0.002)  # for the client to fall silent as well
+        await loop.skip_in_steps(READ_TIMEOUT + STEP)
 
 
 @dataclass
@@ -229,7 +180,7 @@ class Stage:
             sum(ledger.accepted(route) for route in endpoint.routes),
         )
 
-    def begin(self, endpoint: Endpoint, row: Row, moment: Moment, clock: Skipping) -> None:
+    def begin(self, endpoint: Endpoint, row: Row, moment: Moment, loop: JumpingLoop) -> None:
         """Put the fault in force."""
         proxy = self.proxy(endpoint, row)
         times = 1 if moment == "first" else None
@@ -241,7 +192,7 @@ class Stage:
                     route=endpoint.faulted,
                     times=times,
                     at=later,
-                    headers={name: _dated(value, clock) for name, value in row.fault.headers.items()},
+                    headers={name: _dated(value, loop) for name, value in row.fault.headers.items()},
                     redirect_to=row.fault.redirect_to and f"{self.sandbox.cdn_url}/clips/{self._task_id}.mp4",
                 )
             )
@@ -250,7 +201,7 @@ class Stage:
         else:
             self._set(row.fault, proxy)
             if moment == "first":
-                clock.on_sleep.append(lambda seconds: self.heal())
+                loop.after_sleep.append(lambda seconds: self.heal())
 
     def _set(self, setting: Setting, proxy: FaultyProxy) -> None:
         if setting is Setting.NO_NAME:
@@ -274,14 +225,14 @@ class Stage:
 
     @asynccontextmanager
     async def scene(
-        self, row: Row, transport: TransportName, clock: Skipping, retries: list[RetryEvent]
+        self, row: Row, transport: TransportName, loop: JumpingLoop, retries: list[RetryEvent]
     ) -> AsyncGenerator[Scene, None]:
         """A new client, behind the proxies."""
         with pytest.MonkeyPatch.context() as patch:
             self._trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             if row.fault is not Setting.UNTRUSTED:
                 self._trust.load_verify_locations(cadata=self._authority)
-            patch.setattr(_tls, "_context", self._trust)
+            trust(patch, self._trust)
             patch.setattr(socket, "getaddrinfo", self._names.getaddrinfo)
             url = f"{self._origin('cdn', row)}/clips/{self._task_id}.mp4"
             path = self._directory / "clip.mp4"
@@ -294,7 +245,7 @@ class Stage:
                 retry=RetryPolicy(max_attempts=MAX_ATTEMPTS),
                 on_retry=retries.append,
                 max_response_bytes=100_000,
-                _clock=clock.clock,
+                _clock=loop.clock,
             ) as client:
                 clip = VideoTask.model_validate({"task_id": self._task_id, "status": "succeeded", "url": url})
                 yield Scene(client, clip, self._submit(), path)
@@ -306,8 +257,8 @@ def _needs_tls(row: Row) -> bool:
     return row.fault in (Setting.NO_TLS, Setting.UNTRUSTED)
 
 
-def _dated(value: str, clock: Skipping) -> str:
-    return value.replace("DATE", format_datetime(clock.now() + timedelta(seconds=RETRY_AFTER), usegmt=True))
+def _dated(value: str, loop: JumpingLoop) -> str:
+    return value.replace("DATE", format_datetime(loop.now() + timedelta(seconds=RETRY_AFTER), usegmt=True))
 
 
 @dataclass(frozen=True)
@@ -323,48 +274,54 @@ class Played:
 
 async def play(stage: Stage, endpoint: Endpoint, row: Row, moment: Moment, transport: TransportName) -> Played:
     """Make the call with the fault in force, and then, by the same client, without it."""
-    with pytest.MonkeyPatch.context() as patch:
-        clock = Skipping(asyncio.get_running_loop(), patch)
-        clock.on_sleep.append(stage.sandbox.clock.advance)
-        retries: list[RetryEvent] = []
-        async with stage.scene(row, transport, clock, retries) as scene:
-            before = stage.count(endpoint)
-            stage.begin(endpoint, row, moment, clock)
-            proxy = stage.proxy(endpoint, row)
-            began = clock.time()
-            watcher = asyncio.create_task(clock.skip_silences(lambda: proxy.silences if row.silent else 0))
-            error: RelayDanceError | None = None
-            try:
-                await endpoint.call(scene)
-            except RelayDanceError as caught:
-                error = caught
-            finally:
-                watcher.cancel()
-                with suppress(asyncio.CancelledError):
-                    await watcher
-                stage.heal()
-            seen, accepted = (after - earlier for after, earlier in zip(stage.count(endpoint), before, strict=True))
-            outcome = Outcome(
-                type(error) if error is not None else None,
-                error is not None and error.maybe_accepted,
-                len(retries) + 1,
-                seen,
-                accepted,
-            )
-            played = Played(outcome, error, clock.time() - began, list(clock.sleeps))
-            await _use_again(stage, endpoint, row, scene, clock)
-        return played
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, JumpingLoop)
+    loop.step = STEP
+    loop.sleeps.clear()
+    loop.after_sleep[:] = [stage.sandbox.clock.advance]
+    retries: list[RetryEvent] = []
+    async with stage.scene(row, transport, loop, retries) as scene:
+        before = stage.count(endpoint)
+        stage.begin(endpoint, row, moment, loop)
+        proxy = stage.proxy(endpoint, row)
+        began = loop.time()
+        watcher = asyncio.create_task(skip_silences(loop, lambda: proxy.silences if row.silent else 0))
+        error: RelayDanceError | None = None
+        try:
+            await endpoint.call(scene)
+        except RelayDanceError as caught:
+            error = caught
+        finally:
+            watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await watcher
+            stage.heal()
+        seen, accepted = (after - earlier for after, earlier in zip(stage.count(endpoint), before, strict=True))
+        outcome = Outcome(
+            type(error) if error is not None else None,
+            error is not None and error.maybe_accepted,
+            len(retries) + 1,
+            seen,
+            accepted,
+        )
+        played = Played(outcome, error, loop.time() - began, list(loop.sleeps))
+        await _use_again(stage, endpoint, row, scene, loop)
+    return played
 
 
-async def _use_again(stage: Stage, endpoint: Endpoint, row: Row, scene: Scene, clock: Skipping) -> None:
+async def _check_at_rest(client: AsyncRelayDance) -> None:
+    now = await held(client)
+    assert replace(now, connections=0) == NOTHING
+
+
+async def _use_again(stage: Stage, endpoint: Endpoint, row: Row, scene: Scene, loop: JumpingLoop) -> None:
     """The fault is over: the same client serves, and holds nothing."""
-    permits = await permits_of(scene.client)
-    assert (permits.in_use, permits.waiting) == (0, 0)
+    await _check_at_rest(scene.client)
     if row.deadline is not None:
-        clock.skip(1000)  # the cool-down that a 429 has asked for
+        loop.skip(1000)  # the cool-down that a 429 has asked for
     _, before = stage.count(endpoint)
     await endpoint.call(scene)
     _, after = stage.count(endpoint)
     assert after == before + 1 or endpoint.kind == "wait"
-    assert (permits.in_use, permits.waiting) == (0, 0)
+    await _check_at_rest(scene.client)
     assert stage.sandbox.ledger.cdn_authorizations == 0

@@ -20,11 +20,13 @@ import anyio.lowlevel
 import pytest
 
 from relaydance_async import AsyncRelayDance
-from relaydance_async._config import Clock
 from relaydance_async._sansio.decode import decode_result
 from relaydance_async.resources import _download, _resource, _upload
 from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
-from tests.client_support import connections_of, open_files, permits_of
+from tests.kit.clocks import QuickClock
+from tests.kit.probe import held
+from tests.kit.routes import EDITS
+from tests.kit.waiting import open_files
 from tests.torture.cancel_scenarios import CLIP_BYTES, SCENARIOS, Scenario, Stage
 from tests.torture.stepping import (
     Manner,
@@ -41,8 +43,6 @@ from tests.torture.stepping import (
 )
 
 pytestmark = pytest.mark.anyio
-
-EDITS = "POST /v1/images/edits"
 
 MANNERS: dict[str, tuple[Manner, Any]] = {
     "task": (by_task_cancel, once),
@@ -61,6 +61,11 @@ async def eventually(look: Callable[[], object], wanted: object, label: str) -> 
     while (found := look()) != wanted:
         assert time.monotonic() < ends, f"{label}: {found} instead of {wanted}"
         await anyio.sleep(0.001)
+
+
+async def check_at_rest(client: AsyncRelayDance, label: str) -> None:
+    now = await held(client)
+    assert (now.permits, now.queued, now.tasks) == (0, 0, 0), label
 
 
 COLD = ("task", "late", "twice", "again and again", "move_on_after", "asyncio.timeout")
@@ -114,15 +119,12 @@ class Sweep:
             outcome = await manner(self._called(stage), selects)
             stage.finished = True
             await asyncio.gather(*stage.background)
-            permits = await permits_of(client)
-            assert (permits.in_use, permits.waiting) == (0, 0), label
+            await check_at_rest(client, label)
             await eventually(asyncio.all_tasks, self._tasks, label)
             await self._scenario.check(stage, outcome)
             await client.models.list()
-            connections = await connections_of(client)
-            assert connections() <= self._scenario.origins + len(stage.background), label
-            assert (permits.in_use, permits.waiting) == (0, 0), label
-        assert connections() == 0, label
+            await check_at_rest(client, label)
+            assert (await held(client)).connections <= self._scenario.origins + len(stage.background), label
         await eventually(open_files, self._files, label)
         return outcome
 
@@ -130,20 +132,16 @@ class Sweep:
         return await self._scenario.call(stage)
 
     def _client(self) -> AsyncRelayDance:
-        now = 1000.0
-
-        async def sleep(seconds: float) -> None:
-            nonlocal now
-            for _ in range(3):  # so that others come in between
+        async def advance(seconds: float) -> None:
+            for _ in range(2):  # so that others come in between
                 await anyio.lowlevel.checkpoint()
             self._sandbox.clock.advance(seconds)
-            now += seconds
 
         return AsyncRelayDance(
             self._sandbox.api_key,
             base_url=self._sandbox.base_url,
             transport=self._transport,  # type: ignore[arg-type]
-            _clock=Clock(monotonic=lambda: now, sleep=sleep, random=lambda: 0.5),
+            _clock=QuickClock(advance, jitter=0.5).clock,
             **self._scenario.options,
         )
 

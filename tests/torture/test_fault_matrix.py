@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relaydance_async import APIConnectionError
 from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import ConnectionFault
+from tests.kit.clocks import JumpingLoop
 from tests.torture.fault_rows import (
     ALL_ROWS,
     BILLED,
@@ -34,6 +36,12 @@ pytestmark = pytest.mark.anyio
 
 
 TRANSPORTS: tuple[TransportName, ...] = ("httpx", "aiohttp")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Its time can be put forward."""
+    return "asyncio", {"loop_factory": JumpingLoop}
 
 
 @pytest.fixture(scope="module")

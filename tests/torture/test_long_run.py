@@ -24,7 +24,9 @@ import pytest
 from relaydance_async import AsyncRelayDance
 from relaydance_async._config import Clock
 from relaydance_async.sandbox import Sandbox
-from tests.client_support import ask_chat, connections_of, fetch_model, make_image, open_files, open_stream, permits_of
+from tests.kit.calls import ask_chat, fetch_model, make_image, open_stream
+from tests.kit.probe import held
+from tests.kit.waiting import open_files
 
 pytestmark = pytest.mark.anyio
 
@@ -128,9 +130,9 @@ async def work(client: AsyncRelayDance, requests: int, waits: int) -> None:
     """Make the requests and the waits, and end without a connection."""
     await run_all(requests, CONCURRENCY, lambda n: MIX[n % len(MIX)](client))
     await run_all(waits, WAITS_AT_ONCE, lambda n: wait_for_clip(client))
-    permits, connections = await permits_of(client), await connections_of(client)
-    assert (permits.in_use, permits.waiting) == (0, 0)
-    assert connections() <= CONCURRENCY
+    now = await held(client)
+    assert (now.permits, now.queued, now.streams, now.tasks) == (0, 0, 0, 0)
+    assert now.connections <= CONCURRENCY
     await client.aclose()
 
 

@@ -20,12 +20,12 @@ from relaydance_async import AsyncRelayDance, RelayDanceError, RetryPolicy
 from relaydance_async._config import Clock
 from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
-from tests.client_support import open_files, permits_of
+from tests.kit.probe import held
+from tests.kit.routes import CHAT, SUBMIT
+from tests.kit.waiting import open_files
 
 pytestmark = pytest.mark.anyio
 
-CHAT = "POST /v1/chat/completions"
-VIDEO = "POST /v1/video/generations"
 CONNECTIONS = 10
 SPEED = 20
 """How much faster the client's clock runs in a storm: the pauses after a 429 are most of its time."""
@@ -84,8 +84,8 @@ async def check_cancel_churn(sandbox: Sandbox, way: dict[str, Any], seconds: flo
         files = open_files()
         assert await churn(client, seconds, seed=1) > 10
         await asyncio.gather(*(ask(client, f"after {n}") for n in range(100)))
-        permits = await permits_of(client)
-        assert (permits.in_use, permits.waiting) == (0, 0)
+        now = await held(client)
+        assert (now.permits, now.queued) == (0, 0)
         gc.collect()
         assert open_files() <= files + 2 * CONNECTIONS  # both ends of the connections are in this process
     await asyncio.sleep(0.005)
@@ -112,8 +112,8 @@ def storm_faults() -> list[Fault]:
         Fault("*", status=502, body="html", probability=0.03),
         Fault("*", status=429, retry_after="0", body="empty", probability=0.02),
         Fault(CHAT, after_accept=True, probability=0.03),
-        Fault(VIDEO, after_accept=True, probability=0.03),
-        Fault(VIDEO, after_accept=True, body="truncated", probability=0.02),
+        Fault(SUBMIT, after_accept=True, probability=0.03),
+        Fault(SUBMIT, after_accept=True, body="truncated", probability=0.02),
         Fault("*", body="html", probability=0.01),
     ]
 
@@ -161,14 +161,14 @@ async def check_storm(sandbox: Sandbox, transport: TransportName, calls: int, se
             sandbox.faults.clear()
             proxy.clear()
             await asyncio.gather(*(ask(client, f"after {n}") for n in range(100)))
-            permits = await permits_of(client)
-            assert (permits.in_use, permits.waiting) == (0, 0)
+            now = await held(client)
+            assert (now.permits, now.queued) == (0, 0)
     assert sum(outcomes.values()) == calls
     assert outcomes["ok"] > calls * 0.7, outcomes
     # Every call has a text of its own: a text accepted twice was paid for twice.
     assert sandbox.ledger.duplicates(CHAT) == 0, outcomes
-    assert sandbox.ledger.duplicates(VIDEO) == 0, outcomes
-    assert sandbox.ledger.accepted(CHAT) + sandbox.ledger.accepted(VIDEO) >= outcomes["ok"] + 100
+    assert sandbox.ledger.duplicates(SUBMIT) == 0, outcomes
+    assert sandbox.ledger.accepted(CHAT) + sandbox.ledger.accepted(SUBMIT) >= outcomes["ok"] + 100
 
 
 async def test_in_a_storm_of_faults_nothing_is_paid_twice(sandbox: Sandbox, transport: TransportName) -> None:

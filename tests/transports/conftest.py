@@ -13,8 +13,9 @@ import pytest
 import trustme
 
 from relaydance_async import AsyncRelayDance
-from relaydance_async._transports import Transport, _tls, build_transport
-from tests.client_support import QuickClock
+from relaydance_async._transports import Transport, build_transport
+from tests.kit.clocks import QuickClock
+from tests.kit.tls import trust
 from tests.transports.support import KEY, server_context
 
 OURS = ("httpx", "httpx on trio", "aiohttp")
@@ -53,7 +54,7 @@ def authority_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFacto
 def trusted(authority_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own transports trust the authority too: as in a process that began with this environment."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
-    monkeypatch.setattr(_tls, "_context", None)
+    trust(monkeypatch, None)
 
 
 @dataclass

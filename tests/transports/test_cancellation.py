@@ -10,7 +10,7 @@ import pytest
 
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._transports import Transport
-from tests.client_support import wait_until
+from tests.kit.waiting import open_files, wait_until
 from tests.transports.conftest import Maker
 from tests.transports.support import (
     LIMIT,
@@ -18,7 +18,6 @@ from tests.transports.support import (
     Peer,
     Server,
     fetch,
-    open_files,
     over_every_transport,
     serve,
     silent_port,

@@ -11,7 +11,7 @@ import pytest
 
 from relaydance_async import ConfigurationError
 from relaydance_async._transports._choice import OLDEST_AIOHTTP, has_aiohttp
-from tests.client_support import list_models, submit_clip
+from tests.kit.calls import list_models, submit_clip
 from tests.transports.conftest import CALLERS, Maker
 from tests.transports.support import as_json, over_every_transport, serve
 

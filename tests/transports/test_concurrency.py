@@ -10,7 +10,8 @@ import anyio.abc
 import anyio.lowlevel
 
 from relaydance_async import AsyncRelayDance
-from tests.client_support import permits_of, wait_until
+from tests.kit.probe import look_at
+from tests.kit.waiting import wait_until
 from tests.transports.conftest import Maker
 from tests.transports.support import Peer, Script, Server, as_json, over_every_transport, serve
 
@@ -40,10 +41,9 @@ async def begin_in_order(
     group: anyio.abc.TaskGroup, client: AsyncRelayDance, call: Callable[[int], Coroutine[Any, Any, object]], count: int
 ) -> None:
     """Begin calls, each once the one before has a permit or waits for one (trio begins tasks in any order)."""
-    permits = await permits_of(client)
     for number in range(count):
         group.start_soon(call, number)
-        while permits.in_use + permits.waiting <= number:
+        while look_at(client).permits + look_at(client).queued <= number:
             await anyio.lowlevel.checkpoint()
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from relaydance_async import APIConnectionError
 from relaydance_async._transports import Transport
-from tests.client_support import ask_chat, wait_until
+from tests.kit.calls import ask_chat
+from tests.kit.waiting import open_files, wait_until
 from tests.transports.conftest import OURS, Maker
 from tests.transports.support import (
     OK,
@@ -16,7 +17,6 @@ from tests.transports.support import (
     as_json,
     fetch,
     first_piece,
-    open_files,
     over_every_transport,
     serve,
     wire,

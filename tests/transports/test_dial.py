@@ -11,7 +11,7 @@ import pytest
 
 from relaydance_async._transports import _dial
 from relaydance_async._transports._dial import dial
-from tests.client_support import open_files, wait_until
+from tests.kit.waiting import open_files, wait_until
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from relaydance_async import APIConnectionError, APITimeoutError, RelayDanceErro
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport
-from tests.client_support import ask_chat, submit_clip
+from tests.kit.calls import ask_chat, submit_clip
 from tests.transports.conftest import Maker
 from tests.transports.support import (
     OK,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from relaydance_async import NotFoundError
-from tests.client_support import list_models
+from tests.kit.calls import list_models
 from tests.transports.conftest import Maker
 from tests.transports.support import as_json, over_every_transport, serve
 

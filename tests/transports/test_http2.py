@@ -17,7 +17,7 @@ from h2.events import DataReceived, RequestReceived, StreamEnded
 from relaydance_async import APIConnectionError
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._transports import build_transport
-from tests.client_support import ask_chat
+from tests.kit.calls import ask_chat
 from tests.transports.conftest import Maker
 from tests.transports.support import Peer, Server, fetch, over_every_transport, serve, server_context
 

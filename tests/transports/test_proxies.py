@@ -18,7 +18,7 @@ import trustme
 
 from relaydance_async import APIConnectionError, APIStatusError, ConfigurationError, RelayDanceError
 from relaydance_async._transports import Transport, build_transport
-from tests.client_support import ask_chat
+from tests.kit.calls import ask_chat
 from tests.transports.conftest import OURS, Maker
 from tests.transports.support import (
     KEY,

@@ -14,7 +14,7 @@ import pytest
 from relaydance_async import RequestTooLargeError
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._transports import Transport
-from tests.client_support import wait_until
+from tests.kit.waiting import wait_until
 from tests.transports.conftest import CALLERS, Maker
 from tests.transports.support import OK, Peer, Server, as_json, fetch, over_every_transport, serve
 

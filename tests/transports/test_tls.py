@@ -17,8 +17,10 @@ from cryptography import x509
 
 from relaydance_async import APIConnectionError, APITimeoutError
 from relaydance_async._sansio.timeout import Timeout
-from relaydance_async._transports import Transport, _tls
-from tests.client_support import ask_chat, wait_until
+from relaydance_async._transports import Transport
+from tests.kit.calls import ask_chat
+from tests.kit.tls import trust
+from tests.kit.waiting import wait_until
 from tests.transports.conftest import OURS, Maker
 from tests.transports.support import Peer, fetch, over_every_transport, serve, server_context
 
@@ -47,7 +49,7 @@ async def test_the_certificates_may_lie_in_a_directory(
 ) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / f"{subject_hash(authority)}.0"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
-    monkeypatch.setattr(_tls, "_context", None)
+    trust(monkeypatch, None)
     async with serve(tls=tls_server) as server:
         assert await fetch(transport, server.url) == (200, b"ok")
         await transport.aclose()
@@ -174,8 +176,8 @@ async def test_the_context_is_made_once_off_the_event_loop(
 @only_ours
 async def test_plain_http_needs_no_context(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-    monkeypatch.setattr(_tls, "_context", None)
-    monkeypatch.setattr(_tls, "_make", lambda: asked.append(True))
+    trust(monkeypatch, None)
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda: asked.append(True))
     async with serve() as server:
         assert await fetch(transport, server.url) == (200, b"ok")
     assert not asked

@@ -9,7 +9,8 @@ import pytest
 from relaydance_async import AsyncRelayDance, RetryPolicy
 from relaydance_async.sandbox import Sandbox
 from relaydance_async.webhooks import WebhookApp, WebhookReceiver
-from tests.webhooks.support import SECRET, Handler, Time, serving
+from tests.kit.clocks import HandClock
+from tests.webhooks.support import SECRET, Handler, serving
 
 
 @pytest.fixture
@@ -27,13 +28,13 @@ async def client(sandbox: Sandbox, anyio_backend: str) -> AsyncIterator[AsyncRel
 
 
 @pytest.fixture
-def clock() -> Time:
-    return Time()
+def clock() -> HandClock:
+    return HandClock()
 
 
 @pytest.fixture
-def receiver(client: AsyncRelayDance, clock: Time) -> WebhookReceiver:
-    return WebhookReceiver(client, secret=SECRET, now=clock)
+def receiver(client: AsyncRelayDance, clock: HandClock) -> WebhookReceiver:
+    return WebhookReceiver(client, secret=SECRET, now=clock.monotonic)
 
 
 @pytest.fixture

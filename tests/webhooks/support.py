@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -15,20 +15,10 @@ import uvicorn
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Sandbox
 from relaydance_async.webhooks import Delivery
+from tests.kit.waiting import wait_until
 
 SECRET = "a secret of thirty-two characters"
-FETCH = "GET /v1/video/generations/{task_id}"
 PATH = "/hooks"
-
-
-class Time:
-    """Unix time that stands still."""
-
-    def __init__(self) -> None:
-        self.at = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.at
 
 
 class Handler:
@@ -56,26 +46,25 @@ class Handler:
             self.at_work -= 1
 
 
-@contextmanager
-def listening() -> Generator[tuple[socket.socket, str], None, None]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server, f"http://127.0.0.1:{server.getsockname()[1]}{PATH}"
-
-
 @asynccontextmanager
 async def serving(app: Any, *, lifespan: Any = "off") -> AsyncGenerator[str]:
     """The URL at which an ASGI app is served, in this loop."""
-    with listening() as (listener, url):
-        config = uvicorn.Config(app, log_level="error", lifespan=lifespan, ws="none")
-        server = uvicorn.Server(config)
-        async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
-            while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
-                await anyio.sleep(0.001)
-            try:
-                yield url
-            finally:
-                server.should_exit = True
+    config = uvicorn.Config(app, log_level="error", lifespan=lifespan, ws="none")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # `server.serve()` would look only every 0.1 s whether it is to end, and then sleep for as long again.
+        await server.startup([listener])
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}"
+        finally:
+            for listening in server.servers:
+                listening.close()
+            for connection in list(server.server_state.connections):
+                connection.shutdown()
+            await wait_until(lambda: not (server.server_state.connections or server.server_state.tasks))
+            await server.lifespan.shutdown()
 
 
 async def submitted(client: AsyncRelayDance, **params: Any) -> str:

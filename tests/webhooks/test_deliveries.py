@@ -14,8 +14,10 @@ import pytest
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Fault, Sandbox, TaskPlan, TaskScript
 from relaydance_async.webhooks import Delivery, WebhookApp, WebhookReceiver
-from tests.client_support import wait_until
-from tests.webhooks.support import FETCH, SECRET, Handler, Time, body_of, finished, post, query_of, serving, submitted
+from tests.kit.clocks import HandClock
+from tests.kit.routes import FETCH
+from tests.kit.waiting import wait_until
+from tests.webhooks.support import SECRET, Handler, body_of, finished, post, query_of, serving, submitted
 
 pytestmark = pytest.mark.anyio
 
@@ -116,13 +118,13 @@ async def test_a_token_for_another_reference_does_not_open_a_bound_task(
 
 
 async def test_an_expired_url_is_refused(
-    client: AsyncRelayDance, sandbox: Sandbox, receiver: WebhookReceiver, hooks: str, clock: Time
+    client: AsyncRelayDance, sandbox: Sandbox, receiver: WebhookReceiver, hooks: str, clock: HandClock
 ) -> None:
     task_id = await finished(client, sandbox)
     url = receiver.callback_url(hooks, "r", expires_in=60)
-    clock.at += 60
+    clock.advance(60)
     assert await post(url, body_of(task_id)) == 204
-    clock.at += 1
+    clock.advance(1)
     assert await post(url, body_of(task_id)) == 403
 
 

@@ -14,7 +14,8 @@ import pytest
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Sandbox
 from relaydance_async.webhooks import WebhookApp, WebhookReceiver
-from tests.webhooks.support import FETCH, Handler, body_of, finished, post, query_of, serving
+from tests.kit.routes import FETCH
+from tests.webhooks.support import Handler, body_of, finished, post, query_of, serving
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,10 @@ from relaydance_async import AsyncRelayDance, ConfigurationError, TaskFailedErro
 from relaydance_async.errors import InvalidInputError
 from relaydance_async.sandbox import Fault, Sandbox, TaskPlan, TaskScript
 from relaydance_async.webhooks import WebhookApp, WebhookReceiver
-from tests.client_support import HandClock, wait_until
-from tests.webhooks.support import FETCH, SECRET, body_of, query_of, serving, submitted
+from tests.kit.clocks import HandClock
+from tests.kit.routes import FETCH
+from tests.kit.waiting import wait_until
+from tests.webhooks.support import SECRET, body_of, query_of, serving, submitted
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,67 @@
+"""A client of a sandbox, and calls of each of its routes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from relaydance_async import AsyncRelayDance
+from relaydance_async.sandbox import Sandbox
+from tests.kit.clocks import HandClock, QuickClock
+from tests.kit.routes import CHAT, FETCH, FILES, IMAGES, MODEL, MODELS, SUBMIT
+
+Call = Callable[[AsyncRelayDance], Awaitable[Any]]
+
+HELLO = [{"role": "user", "content": "one two three"}]
+
+
+def client_of(sandbox: Sandbox, clock: QuickClock | HandClock | None = None, **options: Any) -> AsyncRelayDance:
+    """A client of the sandbox, or, with `base_url`, of something in front of it."""
+    if clock is not None:
+        options["_clock"] = clock.clock
+    options.setdefault("base_url", sandbox.base_url)
+    return AsyncRelayDance(sandbox.api_key, **options)
+
+
+async def ask_chat(client: AsyncRelayDance) -> Any:
+    return await client.chat.completions.create(model="grok-4.3", messages=HELLO)
+
+
+async def open_stream(client: AsyncRelayDance) -> Any:
+    async with await client.chat.completions.create(model="grok-4.3", messages=HELLO, stream=True) as stream:
+        return await stream.get_final_completion()
+
+
+async def make_image(client: AsyncRelayDance) -> Any:
+    return await client.images.generate(model="grok-imagine-image", prompt="a cat")
+
+
+async def submit_clip(client: AsyncRelayDance) -> Any:
+    return await client.video.submit(model="doubao-seedance-2-0-720p", prompt="a cat turns", seconds=5)
+
+
+async def upload_file(client: AsyncRelayDance) -> Any:
+    return await client.files.upload(b"not a picture", filename="cat.jpg")
+
+
+async def list_models(client: AsyncRelayDance) -> Any:
+    return await client.models.list()
+
+
+async def fetch_model(client: AsyncRelayDance) -> Any:
+    return await client.models.retrieve("grok-4.3")
+
+
+async def fetch_task(client: AsyncRelayDance) -> Any:
+    return await client.video.retrieve("task_1")
+
+
+BILLED: dict[str, Call] = {
+    CHAT: ask_chat,
+    IMAGES: make_image,
+    SUBMIT: submit_clip,
+    FILES: upload_file,
+}
+"""Every billed route, with a call of it."""
+
+CALLS: dict[str, Call] = {**BILLED, MODELS: list_models, MODEL: fetch_model, FETCH: fetch_task}

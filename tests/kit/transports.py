@@ -1,0 +1,85 @@
+"""The ways to send, and a place between a client and its transport."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from relaydance_async import _client
+from relaydance_async._transports import WireRequest, build_transport
+
+TRANSPORTS = ("httpx", "aiohttp", "caller")
+
+
+@asynccontextmanager
+async def transport_options(name: str) -> AsyncGenerator[dict[str, Any], None]:
+    """What to make a client with, to have it send in one of these ways."""
+    if name != "caller":
+        yield {"transport": name}
+        return
+    async with httpx.AsyncClient(verify=False) as http:
+        yield {"http_client": http}
+
+
+def change_transport(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
+    """Have the clients that first send from now on send with `change(their transport)`."""
+
+    async def build_changed(*args: Any, **options: Any) -> Any:
+        return change(await build_transport(*args, **options))
+
+    patch.setattr(_client, "build_transport", build_changed)
+
+
+class Tap:
+    """What passes between a client and its transport."""
+
+    def __init__(self) -> None:
+        self.requests: list[WireRequest] = []
+        self.reads = 0
+        """How often the reading of a whole answer was begun."""
+        self.on_piece: Callable[[bytes], None] = lambda _: None
+        """Called with each piece of an answer that is read in pieces."""
+
+
+def tap(patch: pytest.MonkeyPatch) -> Tap:
+    """Listen to the clients that first send, or send again after `aclose`, from now on."""
+    heard = Tap()
+    change_transport(patch, lambda transport: _TappedTransport(transport, heard))
+    return heard
+
+
+class _TappedTransport:
+    def __init__(self, transport: Any, heard: Tap) -> None:
+        self._transport = transport
+        self._heard = heard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    async def send(self, request: WireRequest) -> Any:
+        self._heard.requests.append(request)
+        return _TappedResponse(await self._transport.send(request), self._heard)
+
+
+class _TappedResponse:
+    def __init__(self, response: Any, heard: Tap) -> None:
+        self._response = response
+        self._heard = heard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
+
+    async def read(self, limit: int) -> bytes:
+        self._heard.reads += 1
+        body: bytes = await self._response.read(limit)
+        return body
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._response.chunks()) as pieces:
+            async for piece in pieces:
+                self._heard.on_piece(piece)
+                yield piece
