@@ -106,23 +106,27 @@ async def _measure(repeats: int) -> dict[str, float]:
 
 def _ways() -> dict[str, Callable[[], Awaitable[Any]]]:
     from relaydance_async import AsyncRelayDance
-    from relaydance_async._limits import Permits
-    from relaydance_async._runtime import Runtime, Runtimes
+    from relaydance_async._limits import ForeignAdmission, KeyPace, LocalAdmission
+    from relaydance_async._runtime import Runtime
     from relaydance_async._sansio.decode import decode_result
     from relaydance_async._sansio.request import build_post
+    from relaydance_async._sansio.target import Network
     from relaydance_async._sansio.timeout import Timeout
     from relaydance_async._transports import WireRequest
     from relaydance_async.models.chat import ChatCompletion
-    from relaydance_async.resources._resource import receive_model
+    from relaydance_async.resources.chat import CREATE
 
     transport = MemoryTransport()
     client = AsyncRelayDance(payloads.API_KEY, base_url="http://127.0.0.1/v1")
     controller, options = client._controller, client._options
-    controller._runtimes = Runtimes(_ready(Runtime(transport, Permits(100))))
+    transports: Any = dict.fromkeys(Network, transport)
+    api = LocalAdmission(100, KeyPace(), time.monotonic, anyio.sleep)
+    foreign = ForeignAdmission(100, time.monotonic, anyio.sleep)
+    client._runtimes._build = _ready(Runtime(transports, api, foreign))
     with_deadline = client.with_options(deadline=60)._options
-    request = build_post("/chat/completions", payloads.REQUEST)
+    request = build_post(CREATE.target(), payloads.REQUEST)
     wire = WireRequest("POST", "http://127.0.0.1/v1/chat/completions", {}, None, Timeout())
-    receive = receive_model(ChatCompletion)
+    receive = CREATE.returns
 
     async def decode() -> object:
         body = await (await transport.send(wire)).read(1 << 20)

@@ -181,7 +181,8 @@ class RelayDanceError(Exception):
 
     def _finished(self, **facts: Any) -> Self:
         """The same error with what only its call knows. This one stays as it is."""
-        finished = type(self).__new__(type(self), *self.args)
+        finished = type(self).__new__(type(self))
+        finished.args = self.args
         finished.__dict__.update(self.__dict__)
         finished.__dict__.update(facts)
         return finished

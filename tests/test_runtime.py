@@ -7,14 +7,15 @@ import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from relaydance_async import AsyncRelayDance
-from relaydance_async._limits import Permits
 from relaydance_async._runtime import Runtime, Runtimes
+from relaydance_async._sansio.target import Network
 from relaydance_async._transports import build_transport
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.kit.calls import client_of, list_models, submit_clip
@@ -182,7 +183,9 @@ def test_a_client_that_was_never_used_leaves_nothing() -> None:
 async def test_calls_that_begin_together_make_one_runtime_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
     async def build() -> Runtime:
         await anyio.lowlevel.checkpoint()  # as while a library is imported
-        return Runtime(await build_transport("httpx", None, max_idle=1), Permits(1))
+        transport = await build_transport("httpx", None, max_idle=1, network=Network.ANY)
+        nobody: Any = None
+        return Runtime({Network.ANY: transport}, nobody, nobody)
 
     async def use() -> None:
         made.add(await runtimes.current())
