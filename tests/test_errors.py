@@ -282,6 +282,10 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
     ),
     (ContentRefusedError("提示词被拒绝。"), "提示词被拒绝。 Change the prompt; the same one will be refused again."),
     (StreamError("the stream broke!"), "the stream broke! Ask again; what had arrived is in `text`."),
+    (
+        StreamError("the stream broke", maybe_accepted=True),
+        "the stream broke. Ask again; what had arrived is in `text`. What came may be billed all the same.",
+    ),
 ]
 
 

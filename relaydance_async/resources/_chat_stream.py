@@ -112,8 +112,8 @@ class _Opened:
             try:
                 async for _ in self.pieces:
                     pass
-            except RelayDanceError:
-                return  # the stream is whole
+            except RelayDanceError as error:
+                error.with_traceback(None)  # see `_read`; the stream is whole
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
         """The error of the stream, with what is known of the call."""
@@ -147,7 +147,8 @@ async def _read(opened: _Opened) -> AsyncGenerator[ChatCompletionChunk, None]:
                 await opened.drain()
                 break
     except RelayDanceError as error:
-        failure = opened.failure(error)
+        # Without its frames: the one that raised it may still know it, and would keep this one.
+        failure = opened.failure(error.with_traceback(None))
     except GeneratorExit:
         raise  # `aclose` sees to the rest; and a loop that ends closes both generators at the same time
     except BaseException as error:

@@ -443,3 +443,46 @@ async def test_a_stream_larger_than_allowed_is_stopped_with_what_had_come(bench:
             await stream.get_final_completion()
     assert caught.value.text == stream.text == "word " * 11
     assert (await held(client)).permits == 0
+
+
+BREAKS: dict[str, Fault] = {
+    "an error event": Fault(CHAT, stream_error_after=2),
+    "a cut connection": Fault(CHAT, cut_stream_after=4),
+    "no finish_reason": Fault(CHAT, truncate_stream_after=2),
+    "nothing at all": Fault(CHAT, truncate_stream_after=0),
+    "no chunk": Fault(CHAT, body="data: {\n\n", content_type="text/event-stream"),
+}
+
+
+@pytest.mark.parametrize("case", BREAKS)
+async def test_however_a_stream_ends_badly_its_error_tells_of_the_call(bench: Bench, case: str) -> None:
+    _, client = bench.start(faults=[Fault(CHAT, status=503, body="sse", times=1), BREAKS[case]])
+    with pytest.raises(StreamError) as caught:
+        async for _ in await open_stream(client):
+            pass
+    error = caught.value
+    assert [(record.number, record.error, record.status_code) for record in error.attempts] == [
+        (1, "ServerError", 503),
+        (2, type(error).__name__, 200),
+    ]
+    assert error.sent_at == error.attempts[-1].started_at
+    assert error.maybe_accepted
+    assert "retry_ambiguous" not in str(error)
+    assert "\n" not in str(error)
+    assert str(error).count("broke") <= 1
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+
+async def test_fields_that_are_not_known_are_in_the_final_completion(bench: Bench) -> None:
+    chunks: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": "Hi", "images": [IMAGE]}}], "system_fingerprint": "fp"},
+        {"choices": [{"index": 0, "delta": {"images": [IMAGE]}, "finish_reason": "stop"}]},
+    ]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    _, client = bench.start(faults=[Fault(CHAT, body=body, content_type="text/event-stream")])
+    async with await open_stream(client) as stream:
+        completion = await stream.get_final_completion()
+    assert completion.choices[0].message.model_extra == {"images": [IMAGE, IMAGE]}
+    assert completion.model_extra == {"system_fingerprint": "fp"}
