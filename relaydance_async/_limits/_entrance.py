@@ -111,6 +111,8 @@ class Entrance:
         self._monotonic = monotonic
         self._sleep = sleep
         self._leader: Place | None = None
+        self.waiting: int = 0
+        """How many wait to be admitted."""
 
     @property
     def in_use(self) -> int:
@@ -122,28 +124,28 @@ class Entrance:
         """How many permits there are now."""
         return self._shares.limit
 
-    @property
-    def waiting(self) -> int:
-        """How many wait to be admitted."""
-        return self._shares.waiting
-
     def enter_now(self, ticket: Ticket) -> Lease | None:
         """See `Admission`."""
         shares = self._shares
         share = shares.of[ticket.kind]
         # Who waits goes first: those of its kind, and all of them when the pace holds them back.
-        if self._leader is not None or share.line.waiting or not shares.is_free(share):
+        if self.waiting and (self._leader is not None or share.line.waiting):
+            return None
+        if shares.in_use >= shares.limit or share.in_use >= share.most:
             return None
         now = self._monotonic()
         if self._pace.admit(now):
             return None
-        shares.take(share)
+        shares.in_use += 1
+        share.in_use += 1
         return Place(self, share, ticket, now, _ADMITTED)
 
     async def enter(self, ticket: Ticket) -> Lease:
         """See `Admission`."""
         place = self._join(ticket)
         try:
+            if place.phase is _WAITING:
+                self._must_wait(place.share)
             while place.phase is _WAITING:
                 if self._leader is place:
                     await self._lead(place)
@@ -160,8 +162,10 @@ class Entrance:
     def give_back(self, place: Place, how: Ended, retry_after: float | None) -> None:
         """A lease has ended."""
         self._learn(place, how, retry_after)
-        self._shares.give_back(place.share)
-        self._admit()
+        self._shares.in_use -= 1
+        place.share.in_use -= 1
+        if self.waiting:
+            self._admit()
 
     def _learn(self, place: Place, how: Ended, retry_after: float | None) -> None:
         """For whoever learns something from how attempts end."""
@@ -176,9 +180,8 @@ class Entrance:
             raise _cooling_down(pause)
         place = Place(self, share, ticket, now, _WAITING)
         share.line.join(place, ticket.priority)
+        self.waiting += 1
         self._admit()
-        if place.phase is _WAITING:
-            self._must_wait(share)
         return place
 
     def _leave(self, place: Place) -> None:
@@ -187,8 +190,7 @@ class Entrance:
         if place.phase is _ADMITTED:
             place.ended(Ended.OTHER)
         elif place.phase is _WAITING:
-            place.phase = Phase.LEFT
-            place.share.line.left()
+            self._take_out(place, Phase.LEFT)
         if self._leader is place:
             self._leader = None
             self._admit()
@@ -203,8 +205,8 @@ class Entrance:
                 self._leader.wake()
             else:
                 place = share.line.pop()
-                shares.take(share)
-                shares.served(share)
+                self.waiting -= 1
+                shares.serve(share)
                 place.phase, place.admitted_at = _ADMITTED, now
                 place.wake()
 
@@ -221,12 +223,16 @@ class Entrance:
 
     def _turn_away(self, opens_at: float) -> None:
         """Those whose deadline is before the end of the cool-down need not wait for it."""
-        for share in self._shares.of.values():
+        for share in self._shares.all:
             for place in share.line.all():
                 if _is_late(place.ticket, opens_at):
-                    place.phase = Phase.LATE
-                    share.line.left()
+                    self._take_out(place, Phase.LATE)
                     place.wake()
+
+    def _take_out(self, place: Place, phase: Phase) -> None:
+        place.phase = phase
+        place.share.line.left()
+        self.waiting -= 1
 
 
 def _new_turn() -> Turn:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ._entrance import Entrance
-from ._shares import Shares, all_of
+from ._entrance import Entrance, Place
+from ._shares import Shares
 
 
 class _NoPace:
@@ -30,7 +30,5 @@ class ForeignAdmission(Entrance):
         sleep: for a number of seconds.
     """
 
-    def __init__(
-        self, maximum: int, monotonic: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
-    ) -> None:
-        super().__init__(Shares(maximum, all_of), _NoPace(), monotonic, sleep)
+    def __init__(self, maximum: int, monotonic: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
+        super().__init__(Shares[Place].undivided(maximum), _NoPace(), monotonic, sleep)

@@ -12,12 +12,14 @@ from ._shares import Share, Shares
 
 log = logging.getLogger("relaydance_async")
 
+_ACCEPTED = Ended.ACCEPTED  # looking up a member of an enum takes as long as all else here
+
 
 class LocalAdmission(Entrance):
     """Lets attempts in by the pace of the key and by permits, whose number adapts.
 
-    The permits belong to this event loop; see `_shares` for how the kinds share them. The pace belongs to the key, and is
-    shared by all loops of a client.
+    The permits belong to this event loop; `_shares` says how the kinds divide them. The pace belongs to the key: all
+    loops of a client share it.
 
     Args:
         maximum: attempts under way at once, of all kinds.
@@ -33,24 +35,25 @@ class LocalAdmission(Entrance):
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        super().__init__(Shares(maximum), pace, monotonic, sleep)
+        super().__init__(Shares[Place].divided(maximum), pace, monotonic, sleep)
         self._key_pace = pace
         self._warned = False
 
     def _learn(self, place: Place, how: Ended, retry_after: float | None) -> None:
-        if how is Ended.ACCEPTED:
-            self._shares.grow()
+        if how is _ACCEPTED:
+            if self._shares.limit < self._shares.maximum:
+                self._shares.grow()
         elif how is Ended.REFUSED:
             self._key_pace.refused(self._monotonic(), retry_after, place.admitted_at)
         elif how is Ended.OVERLOADED:
             self._shares.shrink()
 
     def _must_wait(self, share: Share[Place]) -> None:
-        if share.kind is not Kind.STREAM or share.in_use < share.most:
+        if share is not self._shares.of[Kind.STREAM]:
             return
         if share.line.waiting == 1:
             self._warned = False  # nobody waited before this one
-        if not self._warned:
+        if share.in_use >= share.most and not self._warned:
             self._warned = True
             log.warning(
                 "%d streams are open, as many as may be at once, so the next stream waits. "

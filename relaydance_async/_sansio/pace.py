@@ -44,8 +44,8 @@ class PaceLimits:
     Attributes:
         start: calls a second that a client begins with.
         start_burst: calls that may begin together at the start.
-        start_doubling: calls in which the first pace doubles (slow start, RFC 5681). So the 100th call waits 0.12 s, and
-            none waits longer than 0.13 s.
+        start_doubling: calls in which the first pace doubles (slow start, RFC 5681). So the 100th call waits 0.12 s,
+            and none waits longer than 0.13 s.
         open_above: calls a second. A faster pace holds nobody back: one core sends a few thousand.
         trial: seconds of a trial, and of the count that says what was accepted before a pause.
         ramp: factor by which the pace grows in a second while the limit is looked for.
