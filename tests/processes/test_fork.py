@@ -90,22 +90,24 @@ def test_a_fork_leaves_the_calls_of_the_parent_under_way(sandbox: Sandbox, trans
 
 
 WAITING = """
+from relaydance_async._polling import ACTIVE_WAITS
+
 async def main():
     tasks = [await client.video.submit(model="grok-imagine-video", prompt=f"cat {n}") for n in range(3)]
     seen = asyncio.Semaphore(0)
     waits = [asyncio.ensure_future(client.video.wait(task, on_update=lambda _: seen.release())) for task in tasks]
     for _ in waits:
         await seen.acquire()
-    assert len(client._controller.waits) == 3
+    assert len(ACTIVE_WAITS) == 3
     pid = os.fork()
     if not pid:
-        os._exit(len(client._controller.waits))
+        os._exit(len(ACTIVE_WAITS))
     assert os.waitpid(pid, 0)[1] == 0, "the child counts its parent's waits, for ever"
-    assert len(client._controller.waits) == 3
+    assert len(ACTIVE_WAITS) == 3
     for wait in waits:
         wait.cancel()
     await asyncio.wait(waits)
-    assert not client._controller.waits
+    assert not len(ACTIVE_WAITS)
     await client.aclose()
 
 asyncio.run(main())
