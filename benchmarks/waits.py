@@ -62,7 +62,7 @@ def _burst(polls: Sequence[int], tasks: int) -> float:
     from relaydance_async._sansio.polling import windows
 
     worst = 0.0
-    for begin, width in windows(tasks):
+    for begin, width in windows():
         seconds = polls[ceil(begin) : floor(begin + width)]
         if floor(begin + width) > len(polls):
             return worst
@@ -73,15 +73,15 @@ def _burst(polls: Sequence[int], tasks: int) -> float:
 
 def _play_schedule(tasks: int, seconds: int, *, seed: int) -> list[int]:
     """How many polls the schedule has in each second, when the polls themselves take no time."""
-    from relaydance_async._sansio.polling import next_poll
+    from relaydance_async._sansio.polling import Place, next_poll
 
     dice = random.Random(seed)
     polls = [0] * seconds
     for _ in range(tasks):
-        at, phase = 0.0, dice.random()
+        at, place = 0.0, Place.draw(dice.random)
         while at < seconds:
             polls[int(at)] += 1
-            at += next_poll(at, phase, tasks)
+            at += next_poll(at, place, tasks)
     return polls
 
 
@@ -140,20 +140,20 @@ async def _with_aiohttp(origin: str, tasks: int) -> AsyncIterator[Wait]:
     import aiohttp
 
     from relaydance_async import VideoTask
-    from relaydance_async._sansio.polling import next_poll
+    from relaydance_async._sansio.polling import Place, next_poll
 
     connector = aiohttp.TCPConnector(limit=_IN_FLIGHT)
     async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
 
         async def wait(task_id: str, seconds: int) -> None:
-            begun, phase = time.monotonic(), random.random()
+            begun, place = time.monotonic(), Place.draw(random.random)
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     while True:
                         async with session.get(f"{origin}/v1/video/generations/{task_id}") as answer:
                             task = VideoTask.model_validate_json(await answer.read())
                         assert not task.is_terminal
-                        await asyncio.sleep(next_poll(time.monotonic() - begun, phase, tasks))
+                        await asyncio.sleep(next_poll(time.monotonic() - begun, place, tasks))
 
         async with session.get(f"{origin}/v1/models") as answer:
             await answer.read()

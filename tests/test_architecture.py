@@ -28,6 +28,7 @@ LAYERS: dict[str, int] = {
     "_transports": 3,
     "_limits": 3,
     "_hooks": 3,
+    "_polling": 3,
     "_runtime": 4,
     "_call": 5,
     "resources": 6,

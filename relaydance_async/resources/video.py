@@ -5,50 +5,33 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypedDict, Unpack
+from typing import Any, TypeAlias, Unpack
 
 import anyio
 
 from .._call import as_model
 from .._config import Options
+from .._polling import ACTIVE_WAITS
 from .._sansio.extras import CallExtras
-from .._sansio.polling import next_poll
-from .._sansio.request import build_get, build_model, path_segment
-from ..errors import (
-    InvalidInputError,
-    NotFoundError,
-    RelayDanceError,
-    ResponseDecodeError,
-    TaskFailedError,
-    TaskTimeoutError,
-)
+from .._sansio.polling import Place
+from .._sansio.request import PreparedRequest, build_get, build_model
+from .._sansio.watch import Watch, check_success
+from ..errors import InvalidInputError, RelayDanceError, TaskFailedError, TaskTimeoutError
 from ..models._options import CallOptions
 from ..models.video import Reference, VideoRequest, VideoTask
 from ._download import DEFAULT_MAX_BYTES, download_clip
 from ._resource import Resource, made_at_once
 from ._route import billed_post, get
+from ._task_events import EndEvent, TaskEvents
 
 TaskOrId: TypeAlias = VideoTask | str
-Look: TypeAlias = Callable[[], Awaitable[VideoTask | None]]
-Race: TypeAlias = Callable[[Look], Awaitable[VideoTask | None]]
 UpdateHook: TypeAlias = Callable[[VideoTask], Awaitable[None] | None]
 
 _POLL_SECONDS = 30.0
-"""The longest that one phase of a poll may take: a poll that hangs is asked again, and answers at once as a rule."""
-
-_BELIEVED = 3
-"""Answers in a row after which a task that was there is believed to be gone, or to be unreadable."""
-
-
-class Wakeups(Protocol):
-    """Hears of the end of a task: a `WebhookReceiver`."""
-
-    def listen(self, task_id: str, /) -> AbstractContextManager[Race]:
-        """What runs a look at the task and gives what it found, or else, as soon as it has heard, the ended task."""
-        ...
+"""The longest that one phase of a poll may take. The gateway answers a poll at once as a rule, so one that hangs is
+better asked again."""
 
 
 SUBMIT = billed_post("/video/generations", as_model(VideoTask))
@@ -80,7 +63,8 @@ class Video(Resource):
             params: `seconds` (length of the clip, by model up to 15), `ratio` ("16:9", …), `resolution` ("1080p", …),
                 `generate_audio`, `callback_url` (the webhook), `references` (URLs, by their ending an image, a video or
                 a sound, or `ImageReference`, `VideoReference`, `AudioReference`, `FirstFrame`, `LastFrame`), `metadata`
-                (any other key, such as `seed`), `extra_body` (top-level fields that this version doesn't know).
+                (any other key, such as `seed`), `extra_body` (top-level fields that this version doesn't know),
+                `extra_headers`, `extra_query`, `timeout`.
 
         Raises:
             InvalidInputError: before anything is sent: a wrong reference, more of them than the API takes (9 images, 3
@@ -100,11 +84,7 @@ class Video(Resource):
         Raises:
             NotFoundError: there is no such task.
         """
-        return await self._retrieve(_id_of(task), self._options)
-
-    async def _retrieve(self, task_id: str, options: Options) -> VideoTask:
-        request = build_get(RETRIEVE.target(task_id=task_id), task_id=task_id)
-        return await self._controller.execute(request, RETRIEVE.returns, options)
+        return await self._poll(_build_poll(_id_of(task)), self._options)
 
     async def wait(
         self,
@@ -112,77 +92,80 @@ class Video(Resource):
         *,
         deadline: float | None = None,
         on_update: UpdateHook | None = None,
-        receiver: Wakeups | None = None,
+        receiver: TaskEvents | None = None,
     ) -> VideoTask:
-        """Wait for a task, of this process or of an earlier one: the id is all it takes.
+        """Wait until a task has ended. Its id is enough, also when another process submitted it.
 
-        It asks at once, then after about 2 s, growing to 15 s (the gateway refreshes a task every 15 s), each wait at
-        times of its own, so that thousands that begin together are spread evenly; the pauses of more than 2,000 are
-        longer, so that from their second poll on they make about 1,000 a second at most. Asleep, it holds no permit,
-        connection or thread.
+        The first poll is at once, the second after about 2 s. The pauses grow to 15 s, because the gateway refreshes a
+        task every 15 s. Each wait polls at times of its own, so thousands that begin together are spread evenly. When
+        more than 2,000 waits are under way in the process, each polls less often: after the first polls they make
+        about 1,000 polls a second at most. When others have ended, the wait polls more often again. Between two polls
+        it holds no permit, no connection and no thread.
 
-        Polls that fail in a way that may pass (no connection, 429, 5xx) are repeated until the deadline, however often
-        they fail. An answer that can't be true of a task that the gateway has shown before (the task is given as a
-        `VideoTask`, or was seen by this wait), not found or not readable, is doubted: a replica may lag, a proxy may be
-        in between. The third of them in a row ends the wait.
+        A poll that fails in a way that may pass (no connection, 429, 5xx) does not end the wait, however often that
+        happens. Sometimes the gateway answers "not found", or something unreadable, for a task that exists. If the
+        client knows that the task exists (it got a `VideoTask`, or an earlier poll has seen the task), it ignores the
+        first two such answers in a row and raises on the third.
 
         Args:
             task: a task or its id.
-            deadline: seconds to wait; None waits as long as it takes (the gateway gives up after 24 h).
-            on_update: called, and awaited if it can be, with the task at first and at each change. What it raises ends
-                the wait, as it is; the task goes on.
-            receiver: a `WebhookReceiver` of the same event loop; a delivery of the task's end ends the wait, too.
+            deadline: seconds to wait. None waits as long as it takes; the gateway gives a task up after 24 h.
+            on_update: called with the task at first and at each change; awaited if it returns an awaitable. An
+                exception that it raises ends the wait unchanged. The task goes on.
+            receiver: a `WebhookReceiver` of the same event loop. A delivery of the task's end also ends the wait.
 
         Raises:
-            TaskFailedError: with the task and the upstream's reason.
-            TaskTimeoutError: the deadline passed. The task goes on. Its `__cause__` is the error of the last poll,
-                if that one failed.
-            RelayDanceError: a poll failed for good: the key is refused, the task unknown.
+            TaskFailedError: the task failed. It has the task and the upstream's reason.
+            TaskTimeoutError: the deadline passed. The task goes on. If the last poll failed, its error is the
+                `__cause__`.
+            InvalidInputError: before anything is sent: the deadline is not above 0, or the id can't be one.
+            RelayDanceError: polling can't succeed: the key is refused, or the task unknown.
 
-        Cancelling it leaves the task running; wait for its id again.
+        Cancelling it leaves the task running. Call `wait` with its id again.
         """
-        if deadline is not None and not deadline > 0:
-            raise InvalidInputError(f"deadline must be more than 0 seconds, not {deadline!r}")
-        watch = _Watch(_id_of(task), on_update, known=isinstance(task, VideoTask))
-        mark = object()
-        self._controller.waits.add(mark)
-        try:
-            with anyio.move_on_after(deadline):
-                with receiver.listen(watch.task_id) if receiver else nullcontext(_just_look) as race:
-                    return await self._watch(watch, race)
-        finally:
-            self._controller.waits.discard(mark)
-        raise TaskTimeoutError(
-            f"task {watch.task_id} was not ready within {deadline:g} s", task=watch.last, task_id=watch.task_id
-        ) from watch.trouble
+        _check_deadline(deadline)
+        watch = self._begin_watch(_id_of(task), known=isinstance(task, VideoTask))
+        return await self._wait(watch, deadline, on_update, receiver)
 
-    async def _watch(self, watch: _Watch, race: Race) -> VideoTask:
+    def _begin_watch(self, task_id: str, *, known: bool, last_seen: VideoTask | None = None) -> Watch:
         clock = self._controller.clock
-        begun, phase = clock.monotonic(), clock.random()
-        options = replace(self._options, timeout=self._options.timeout.at_most(_POLL_SECONDS))
-        pause, most = 0.0, 0
+        place = Place.draw(clock.random)
+        return Watch(task_id, known=known, begun=clock.monotonic(), place=place, last_seen=last_seen)
 
-        async def look() -> VideoTask | None:
-            if pause:
-                await clock.sleep(pause)
-            try:
-                return await self._retrieve(watch.task_id, options)
-            except RelayDanceError as error:
-                if not watch.bears(error):
-                    raise
-                watch.trouble = error.with_traceback(None)  # whose frames would keep it alive
-                return None
+    async def _wait(
+        self, watch: Watch, deadline: float | None, on_update: UpdateHook | None, receiver: TaskEvents | None
+    ) -> VideoTask:
+        event = EndEvent()
+        subscribed = receiver.subscribe(watch.task_id, event.set) if receiver else nullcontext()
+        with ACTIVE_WAITS.one_more(), anyio.move_on_after(deadline), subscribed:
+            return await self._poll_until_end(watch, event, on_update)
+        raise TaskTimeoutError(
+            f"task {watch.task_id} was not ready within {deadline:g} s", task=watch.last_seen, task_id=watch.task_id
+        ) from watch.last_error
 
+    async def _poll_until_end(self, watch: Watch, event: EndEvent, on_update: UpdateHook | None) -> VideoTask:
+        request, options = _build_poll(watch.task_id), _limit_timeout(self._options)
+        pause = 0.0
         while True:
-            task = await race(look)
-            if task is not None:
-                await watch.saw(task)
+            try:
+                task = await event.first_of(self._poll_after(pause, request, options))
+            except RelayDanceError as error:
+                if not watch.record_error(error):
+                    raise
+            else:
+                if watch.record(task):
+                    await _call_hook(on_update, task)
                 if task.is_terminal:
-                    return _succeeded(task)
-            # Not as many as there are now: when many end, the schedules of the others would all move at once, to the
-            # same moment.
-            most = max(most, len(self._controller.waits))
-            pause = next_poll(clock.monotonic() - begun, phase, most)
+                    return check_success(task)
+            pause = watch.next_poll(self._controller.clock.monotonic(), len(ACTIVE_WAITS))
+
+    async def _poll_after(self, pause: float, request: PreparedRequest, options: Options) -> VideoTask:
+        if pause:
+            await self._controller.clock.sleep(pause)
+        return await self._poll(request, options)
+
+    def _poll(self, request: PreparedRequest, options: Options) -> Coroutine[Any, Any, VideoTask]:
+        return self._controller.execute(request, RETRIEVE.returns, options)
 
     async def generate(
         self,
@@ -191,19 +174,22 @@ class Video(Resource):
         prompt: str,
         deadline: float | None = None,
         on_update: UpdateHook | None = None,
-        receiver: Wakeups | None = None,
+        receiver: TaskEvents | None = None,
         **params: Unpack[VideoParams],
     ) -> VideoTask:
         """Submit a clip and wait for it: `submit`, then `wait`, with the arguments and errors of both.
 
-        `on_update` gets the submitted task, with its id, before the wait begins. Cancelling it after that leaves the
-        task running; its id is also in a note on the cancellation (`__notes__`).
+        `on_update` gets the submitted task, with its id, before the wait begins. `deadline` counts from then on.
+
+        Cancelling it after the submit leaves the task running. A note on the cancellation has its id (`__notes__`), as
+        has a note on every other error but `TaskFailedError`.
         """
+        _check_deadline(deadline)
         task = await self.submit(model=model, prompt=prompt, **params)
         try:
-            await _tell(on_update, task)
-            told = _unless_same(on_update, task)
-            return await self.wait(task, deadline=deadline, on_update=told, receiver=receiver)
+            await _call_hook(on_update, task)
+            watch = self._begin_watch(task.task_id, known=True, last_seen=task)
+            return await self._wait(watch, deadline, on_update, receiver)
         except TaskFailedError:
             raise  # it has ended: there is nothing to resume
         except BaseException as error:
@@ -251,72 +237,25 @@ class Video(Resource):
         )
 
 
-def _just_look(look: Look) -> Awaitable[VideoTask | None]:
-    return look()
+def _check_deadline(deadline: float | None) -> None:
+    if deadline is not None and not deadline > 0:
+        raise InvalidInputError(f"deadline must be more than 0 seconds, not {deadline!r}")
 
 
-class _Watch:
-    """What a wait has seen so far."""
-
-    def __init__(self, task_id: str, on_update: UpdateHook | None, *, known: bool) -> None:
-        self.task_id = task_id
-        self.last: VideoTask | None = None
-        self.trouble: RelayDanceError | None = None
-        self._on_update = on_update
-        self._known = known
-        self._doubts = 0
-
-    def bears(self, error: RelayDanceError) -> bool:
-        """Whether the wait goes on after a poll that failed so."""
-        if error.retryable:
-            return True
-        if not (self._known and isinstance(error, NotFoundError | ResponseDecodeError)):
-            return False
-        self._doubts += 1
-        return self._doubts < _BELIEVED
-
-    async def saw(self, task: VideoTask) -> None:
-        """Report it if it changed."""
-        self._known, self._doubts, self.trouble = True, 0, None
-        changed = self.last is None or _changes(self.last, task)
-        self.last = task
-        if changed:
-            await _tell(self._on_update, task)
+def _id_of(task: TaskOrId) -> str:
+    return task.task_id if isinstance(task, VideoTask) else task
 
 
-async def _tell(hook: UpdateHook | None, task: VideoTask) -> None:
+def _build_poll(task_id: str) -> PreparedRequest:
+    return build_get(RETRIEVE.target(task_id=task_id), task_id=task_id)
+
+
+def _limit_timeout(options: Options) -> Options:
+    return options.changed(timeout=options.timeout.at_most(_POLL_SECONDS))
+
+
+async def _call_hook(hook: UpdateHook | None, task: VideoTask) -> None:
     if hook is not None:
         answer = hook(task)
         if inspect.isawaitable(answer):
             await answer
-
-
-def _unless_same(hook: UpdateHook | None, told: VideoTask) -> UpdateHook | None:
-    if hook is None:
-        return None
-
-    async def tell(task: VideoTask) -> None:
-        nonlocal told
-        if _changes(told, task):
-            await _tell(hook, task)
-        told = task
-
-    return tell
-
-
-def _changes(before: VideoTask, after: VideoTask) -> bool:
-    return (before.raw_status, before.progress) != (after.raw_status, after.progress)
-
-
-def _id_of(task: TaskOrId) -> str:
-    task_id = task.task_id if isinstance(task, VideoTask) else task
-    path_segment(task_id, name="task_id")
-    return task_id
-
-
-def _succeeded(task: VideoTask) -> VideoTask:
-    if task.status == "succeeded":
-        return task
-    reason = task.error.message if task.error else "no reason given, as after a timeout of the upstream"
-    code = task.error.code if task.error else None
-    raise TaskFailedError(f"task {task.task_id} failed: {reason}", task=task, task_id=task.task_id, code=code)

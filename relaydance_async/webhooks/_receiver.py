@@ -7,8 +7,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import anyio
-
 from .._client import AsyncRelayDance
 from .._sansio.webhook import SigningSecret, build_callback_url, parse_delivery, verify_callback
 from ..errors import (
@@ -19,7 +17,7 @@ from ..errors import (
     WebhookVerificationError,
 )
 from ..models.video import VideoTask
-from ..resources.video import Look, Race
+from ..resources._task_events import OnEnd
 from ._memory import Bindings, Recent
 
 EXPIRES_IN = 48 * 3600.0
@@ -87,7 +85,7 @@ class WebhookReceiver:
         self._now = now
         self._ended: Recent[VideoTask] = Recent(remember)
         self._bindings = Bindings(remember)
-        self._mailboxes: dict[str, set[_Mailbox]] = {}
+        self._subscribers: dict[str, list[OnEnd]] = {}
 
     def __repr__(self) -> str:
         return f"<WebhookReceiver of {self._client!r}>"
@@ -151,12 +149,12 @@ class WebhookReceiver:
             if self._bindings.reference(task_id) is not None:
                 raise WebhookVerificationError(f"the task {task_id!r} is bound to another reference")
         if (known := self._ended.get(task_id)) is not None:
-            self._tell(known, task_id)
+            self._tell_subscribers(known, task_id)
             return Delivery(reference, known, duplicate=True)
         task = await self._fetch(task_id)
         if not task.is_terminal:
             return Delivery(reference, task, early=claim.is_terminal)
-        self._tell(task, task_id)
+        self._tell_subscribers(task, task_id)
         # Another delivery may have come while this one fetched.
         return Delivery(reference, task, duplicate=not self._ended.add(task.task_id, task))
 
@@ -173,42 +171,20 @@ class WebhookReceiver:
         """Let the next delivery of an ended task count as the first: what was to be done about it has failed."""
         self._ended.discard(task if isinstance(task, str) else task.task_id)
 
-    def _tell(self, task: VideoTask, task_id: str) -> None:
-        for name in {task_id, task.task_id}:
-            for mailbox in self._mailboxes.get(name, ()):
-                mailbox.put(task)
-
     @contextmanager
-    def listen(self, task_id: str) -> Generator[Race, None, None]:
-        """For `client.video.wait(receiver=…)`: what runs a look at the task until it ends or a delivery of the task's
-        end has come, which then is the result."""
-        mailbox = _Mailbox()
-        self._mailboxes.setdefault(task_id, set()).add(mailbox)
+    def subscribe(self, task_id: str, on_end: OnEnd) -> Generator[None, None, None]:
+        """Have the function called with the ended task, each time that a delivery of its end is received. For
+        `client.video.wait(receiver=…)`."""
+        subscribers = self._subscribers.setdefault(task_id, [])
+        subscribers.append(on_end)
         try:
-            yield mailbox.race
+            yield
         finally:
-            others = self._mailboxes[task_id]
-            others.discard(mailbox)
-            if not others:
-                del self._mailboxes[task_id]
+            subscribers.remove(on_end)
+            if not subscribers:
+                del self._subscribers[task_id]
 
-
-class _Mailbox:
-    """Where a wait hears of the end of its task."""
-
-    def __init__(self) -> None:
-        self._task: VideoTask | None = None
-        self._look: anyio.CancelScope | None = None
-
-    def put(self, task: VideoTask) -> None:
-        """An ended task."""
-        self._task = task
-        if self._look is not None:
-            self._look.cancel()
-
-    async def race(self, look: Look) -> VideoTask | None:
-        """See `listen`."""
-        with anyio.CancelScope() as self._look:
-            if self._task is None:
-                return await look()
-        return self._task
+    def _tell_subscribers(self, task: VideoTask, task_id: str) -> None:
+        for name in {task_id, task.task_id}:
+            for on_end in list(self._subscribers.get(name, ())):
+                on_end(task)

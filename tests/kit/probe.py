@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._runtime import Held
-from tests.kit.inside import controller_of, runtimes_of
+from tests.kit.inside import runtimes_of
 
-__all__ = ["NOTHING", "Held", "held", "look_at", "loops_of", "waits_of", "watch"]
+__all__ = ["NOTHING", "Held", "held", "look_at", "loops_of", "watch"]
 
 NOTHING = Held(permits=0, queued=0, connections=0, streams=0, tasks=0)
 
@@ -36,8 +36,3 @@ async def watch(client: AsyncRelayDance) -> Callable[[], Held]:
 def loops_of(client: AsyncRelayDance) -> int:
     """In how many event loops the client has something."""
     return len(runtimes_of(client)._by_loop)
-
-
-def waits_of(client: AsyncRelayDance) -> int:
-    """How many waits for a task are under way, in all event loops."""
-    return len(controller_of(client).waits)

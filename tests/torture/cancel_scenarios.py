@@ -291,7 +291,7 @@ async def check_receive(stage: Stage, outcome: Outcome) -> None:
 
 
 async def check_listeners(stage: Stage, outcome: Outcome) -> None:
-    assert receiver_of(stage)._mailboxes == {}
+    assert receiver_of(stage)._subscribers == {}
     await check_wait(stage, outcome)
 
 

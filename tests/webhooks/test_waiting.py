@@ -41,7 +41,7 @@ class Still:
 
     @property
     def listening(self) -> int:
-        return sum(map(len, self.receiver._mailboxes.values()))
+        return sum(map(len, self.receiver._subscribers.values()))
 
 
 @pytest.fixture
@@ -158,11 +158,11 @@ async def test_a_deadline_and_a_cancellation_leave_no_listener(still: Still) -> 
         task_id = await submitted(client)
         with pytest.raises(TaskTimeoutError):
             await client.video.wait(task_id, receiver=still.receiver, deadline=0.05)
-        assert still.receiver._mailboxes == {}
+        assert still.receiver._subscribers == {}
         with anyio.move_on_after(0.05) as scope:
             await client.video.wait(task_id, receiver=still.receiver)
         assert scope.cancelled_caught
-        assert still.receiver._mailboxes == {}
+        assert still.receiver._subscribers == {}
 
 
 async def test_what_an_update_hook_raises_leaves_no_listener(still: Still) -> None:
@@ -172,7 +172,7 @@ async def test_what_an_update_hook_raises_leaves_no_listener(still: Still) -> No
     async with still.client as client:
         with pytest.raises(LookupError):
             await client.video.wait(await submitted(client), receiver=still.receiver, on_update=refuse)
-    assert still.receiver._mailboxes == {}
+    assert still.receiver._subscribers == {}
 
 
 async def test_generate_ends_on_the_gateways_own_webhook(still: Still) -> None:
