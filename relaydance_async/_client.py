@@ -21,8 +21,9 @@ from ._hooks import RetryHook
 from ._limits import Gate, Permits
 from ._runtime import Runtime, Runtimes
 from ._sansio.retry import RetryPolicy
+from ._sansio.target import Network
 from ._sansio.timeout import Timeout, as_timeout
-from ._transports import TransportName, build_transport, check_transport
+from ._transports import Transport, TransportName, build_transport, check_transport
 from .resources.account import Account
 from .resources.chat import Chat
 from .resources.files import Files
@@ -82,7 +83,11 @@ class AsyncRelayDance:
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
         async def build() -> Runtime:
-            return Runtime(await build_transport(transport, http_client, max_idle=permits), Permits(permits))
+            async def build_public() -> Transport:
+                return await build_transport(transport, http_client, max_idle=permits, network=Network.PUBLIC)
+
+            made = await build_transport(transport, http_client, max_idle=permits)
+            return Runtime(made, Permits(permits), build_public)
 
         self._runtimes = Runtimes(build)
         gate = Gate(_clock.monotonic, _clock.sleep)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 from tenacity import AsyncRetrying, RetryCallState
@@ -107,7 +108,7 @@ class Attempt:
     @property
     def maybe_accepted(self) -> bool:
         """Whether the request may have reached the gateway, without an answer so far."""
-        return self.wire is not None and self.wire.sent
+        return self.wire is not None and self.wire.progress.reached.maybe_accepted
 
     def answered(self, response: TransportResponse) -> None:
         """The head of an answer has come."""
@@ -302,7 +303,8 @@ class Controller:
             if not call.request.is_foreign:
                 attempt.passed_at = await self._pass_gate(call, runtime.line)
             wire = attempt.wire = self._build_wire(call)
-            response = await runtime.transport.send(wire)
+            transport = await runtime.public() if call.request.public_only else runtime.transport
+            response = await transport.send(wire)
         except BaseException:
             runtime.permits.release()
             raise
@@ -332,9 +334,8 @@ class Controller:
         request, options = call.request, call.options
         if request.is_foreign:
             headers = {"user-agent": options.headers["user-agent"], **request.headers}
-            return WireRequest(
-                *(request.method, request.path, headers, request.body, options.timeout), public_only=request.public_only
-            )
+            peer = urlsplit(request.path).hostname or "the host"
+            return WireRequest(request.method, request.path, headers, request.body, options.timeout, peer=peer)
         headers = {**options.headers, **request.headers}
         headers["authorization"] = f"Bearer {self._endpoint.api_key.reveal()}"
         return WireRequest(request.method, self._endpoint.url(request.path), headers, request.body, options.timeout)

@@ -38,8 +38,12 @@ Loop: TypeAlias = Any
 class Runtime:
     """The transport and the permits of one loop, and its line at the gate."""
 
-    def __init__(self, transport: Transport, permits: Permits) -> None:
+    def __init__(
+        self, transport: Transport, permits: Permits, build_public: Callable[[], Awaitable[Transport]] | None = None
+    ) -> None:
         self.transport = transport
+        self._build_public = build_public
+        self._public: Transport | None = None
         self.permits = permits
         self.line: Line = Line()
         self._loop: Loop = None
@@ -53,6 +57,22 @@ class Runtime:
         self._loop = loop
         self._closer = self._close_with_loop(loop, by_loop)
         await self._closer.__anext__()
+
+    async def public(self) -> Transport:
+        """The transport that connects to public addresses only, made on first need."""
+        if self._build_public is None:
+            return self.transport
+        if self._public is not None:
+            return self._public
+        made = await self._build_public()
+        if self._public is None:  # another task may have been faster; the one made here has opened nothing
+            self._public = made
+        return self._public
+
+    @property
+    def transports(self) -> list[Transport]:
+        """Those that have been made."""
+        return [self.transport] if self._public is None else [self.transport, self._public]
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -78,14 +98,16 @@ class Runtime:
                     for response in streams:
                         group.start_soon(_end_stream, response)
         finally:
-            await self.transport.aclose()
+            for transport in self.transports:
+                await transport.aclose()
 
     def abort(self) -> None:
         """Break the connections off without awaiting. (trio ends the generator that watches its loop by itself.)"""
         if not isinstance(self._loop, asyncio.AbstractEventLoop):
             return
         self.streams.clear()
-        self.transport.abort(self._loop)
+        for transport in self.transports:
+            transport.abort(self._loop)
         if self._closer is not None:
             # Nothing is open, so its end awaits nothing. Left to itself it would end in a task of a loop that may stop
             # before.
@@ -170,7 +192,8 @@ class Runtimes:
         """Begin anew in a child. Its parent's other threads, one of which may have held the lock, don't exist here."""
         self._lock = threading.Lock()
         for runtime in self._by_loop.values():
-            leave_to_parent(runtime.transport.filenos())
+            for transport in runtime.transports:
+                leave_to_parent(transport.filenos())
         _of_parent.extend(self._by_loop.values())
         self._by_loop.clear()
         self.waits.clear()  # they go on in the parent
