@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypeAlias
 
+from ..errors import APIConnectionError, APITimeoutError, InvalidInputError, RelayDanceError, ResponseDecodeError
+from .timeout import Timeout
+
+_TEXT_LIMIT = 300
+"""Characters of another's text in a message of ours."""
+
 
 class Reached(Enum):
     """How far a request got. What isn't known counts as the further one."""
@@ -42,13 +48,26 @@ class Progress:
         self.reached: Reached = Reached.NOT_SENT
 
     def sending(self) -> Awaitable[None] | None:
-        """The first byte is about to leave: a transport calls this, and awaits what it returns, before that byte."""
+        """The first byte is about to leave: a transport calls this, and awaits what it returns, before that byte.
+
+        What it raises, and a cancellation of what it returns, end the attempt with nothing sent.
+        """
         self.reached = Reached.PARTLY_SENT
         return None
 
     def sent(self) -> None:
         """The last byte may have left."""
-        self.reached = Reached.SENT
+        if self.reached is not Reached.ANSWERING:  # an answer may come before the end of an upload
+            self.reached = Reached.SENT
+
+    def refused(self) -> None:
+        """The last byte was not written after all: the connection did not take it, and never will."""
+        if self.reached is Reached.SENT:
+            self.reached = Reached.PARTLY_SENT
+
+    def answered(self) -> None:
+        """The head of an answer has come."""
+        self.reached = Reached.ANSWERING
 
 
 BreakKind: TypeAlias = Literal["connect", "timeout", "tls", "proxy", "closed", "coding", "body", "setup"]
@@ -71,3 +90,54 @@ class Broke:
     kind: BreakKind
     text: str
     retryable: bool = True
+
+
+def build_connection_error(broke: Broke, *, peer: str) -> RelayDanceError:
+    """The error for a connection that could not be made, or broke.
+
+    Args:
+        peer: who was asked, such as "the gateway".
+    """
+    text = as_line(broke.text)
+    maybe_accepted = broke.reached.maybe_accepted
+    match broke.kind:
+        case "coding":
+            return ResponseDecodeError(f"the answer's content encoding is broken: {text}")
+        case "body":
+            return InvalidInputError(text)  # a request without its end is never accepted
+        case "timeout":
+            return APITimeoutError(text, retryable=broke.retryable, maybe_accepted=maybe_accepted)
+        case "proxy":
+            message = f"the proxy refused the connection: {text}"
+        case _ if broke.reached is Reached.NOT_SENT:
+            message = f"no connection to {peer}: {text}"
+        case _:
+            message = f"the connection broke: {text}"
+    return APIConnectionError(message, retryable=broke.retryable, maybe_accepted=maybe_accepted)
+
+
+Phase: TypeAlias = Literal["connect", "pool", "read", "write"]
+
+
+def describe_timeout(phase: Phase, timeout: Timeout) -> str:
+    """What did not happen in time, and in how many seconds."""
+    match phase:
+        case "connect":
+            return f"no connection within {timeout.connect:g} s"
+        case "pool":
+            return f"no free connection in the pool within {timeout.connect:g} s"
+        case "read":
+            return f"no answer within {timeout.read:g} s"
+        case "write":
+            return f"the request could not be sent within {timeout.write:g} s"
+
+
+def is_passing_refusal(status: int) -> bool:
+    """Whether a proxy that refused with this status may agree later. What a password lacks, no repetition brings."""
+    return status >= 500 or status in (408, 429)
+
+
+def as_line(text: str) -> str:
+    """A text of somebody else's as one line of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= _TEXT_LIMIT else f"{line[:_TEXT_LIMIT]}…"

@@ -6,6 +6,7 @@ It is used without httpx's request and response in between, which cost as much a
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, suppress
@@ -14,16 +15,20 @@ from functools import lru_cache
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from .._sansio.addresses import check_public
+from .._sansio.breakage import Broke, Phase, Reached, describe_timeout, is_passing_refusal
 from .._sansio.request import BodyStream
+from .._sansio.target import Network
 from .._sansio.timeout import Timeout
-from ..errors import RelayDanceError, ResponseTooLargeError
+from ..errors import ResponseTooLargeError
 from ._base import TransportStats, WireRequest
 from ._coding import decoded
-from ._descriptors import break_off, fileno_of
-from ._failures import build_failure, without_frames
+from ._descriptors import break_off, fileno_of, has_arrivals, has_ended
+from ._failures import build_failure, distrust_under, plain_words, without_frames
+from ._private_names import checking_connector, close_now, count_connections, open_transports, send_only_once
 from ._proxy import proxy_for
 from ._tls import tls_context
 
@@ -65,16 +70,26 @@ class AiohttpResponse:
         return b"".join(pieces)
 
     async def _read_whole(self) -> bytes:
-        failure: RelayDanceError
+        failure: Exception
         try:
             return await self._response.read()
         except Exception as error:
-            failure = build_failure(error, self._request)
+            failure = self._failure(error)
         raise failure
+
+    def _failure(self, error: Exception) -> Exception:
+        return build_failure(error, self._request, self._broke)
+
+    def _broke(self, error: Exception, request: WireRequest) -> Broke:
+        if _is_cut_off(error):
+            got, length = self._response.content.total_bytes, self._response.content_length
+            told = f" ({got} of {length} bytes)" if length is not None else ""
+            return Broke(request.progress.reached, "closed", f"the answer was cut off{told}")
+        return _broke(error, request)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See `TransportResponse`."""
-        failure: RelayDanceError | None = None
+        failure: Exception | None = None
         content = self._response.content
         coding = self._response.headers.get("content-encoding", "identity")
         try:
@@ -86,7 +101,7 @@ class AiohttpResponse:
                     async for piece in pieces:
                         yield piece
         except Exception as error:
-            failure = build_failure(error, self._request)
+            failure = self._failure(error)
         finally:
             self._response.close()
         if failure is not None:
@@ -103,25 +118,59 @@ class AiohttpResponse:
 
 
 _sending: ContextVar[WireRequest | None] = ContextVar("_sending", default=None)
-"""For `_Connector`, which knows when a request begins to leave, but not which."""
+"""For `_connected`, which knows when a request begins to leave, but not which."""
 
 
-class _Connector(aiohttp.TCPConnector):
-    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109  (aiohttp's signature)
-        connection = await super().connect(req, traces, timeout)
-        if (request := _sending.get()) is not None:
-            request.sent = True
-        return connection
+def _connected(connection: asyncio.Transport | None) -> Awaitable[None] | None:
+    """A request has its connection, and is written to it next."""
+    request = _sending.get()
+    if request is None:
+        return None
+    waiting = request.begin()
+    if waiting is not None:
+        return _begun(request, waiting)
+    _note_whole(request)
+    return None
 
-    async def _get(self, key: Any, traces: Any) -> Any:
-        # aiohttp looks for bytes after an answer only when it puts a connection back. What comes while it is idle (a
-        # 408 of a server that has waited long enough) would be taken for the next answer.
-        while (connection := await super()._get(key, traces)) is not None:
-            protocol = connection.protocol
-            if protocol is not None and not protocol.should_close:
-                break
-            connection.close()
-        return connection
+
+async def _begun(request: WireRequest, waiting: Awaitable[None]) -> None:
+    await waiting
+    _note_whole(request)
+
+
+def _note_whole(request: WireRequest) -> None:
+    if not (isinstance(request.body, bytes) and len(request.body) > _SMALL_BODY):
+        request.sent_at_once()  # unless `_Body` finds that it was not
+
+
+def _is_usable(connection: asyncio.Transport | None) -> bool:
+    return connection is not None and not has_arrivals(fileno_of(connection.get_extra_info("socket")))
+
+
+def _is_closed(connection: asyncio.Transport | None) -> bool:
+    # The kernel knows it before asyncio, and that before asyncio's TLS.
+    return connection is None or connection.is_closing() or has_ended(fileno_of(connection.get_extra_info("socket")))
+
+
+class _Body(aiohttp.BytesPayload):
+    """A body that goes out in one piece with the head, and finds out whether the connection took it."""
+
+    def __init__(self, body: bytes, request: WireRequest) -> None:
+        super().__init__(body)
+        self._body = body
+        self._progress = request.progress
+
+    async def write_with_length(self, writer: Any, content_length: int | None) -> None:
+        """See aiohttp, which has written nothing of the request so far."""
+        connection: asyncio.Transport | None = writer.transport
+        if connection is None or _is_closed(connection):
+            self._progress.refused()
+            raise aiohttp.ClientConnectionResetError("closed before the first byte")
+        # Without waiting for the kernel to take it, so that nothing else happens in between.
+        await writer.write(self._body, drain=False)
+        if connection.is_closing():
+            # It was open before: the one try to send this has failed, so the kernel has nothing of it.
+            self._progress.refused()
 
 
 class WriteTimeout(TimeoutError):
@@ -129,11 +178,16 @@ class WriteTimeout(TimeoutError):
 
 
 class AiohttpTransport:
-    """A session of aiohttp's, made in the loop that first sends with it."""
+    """A session of aiohttp's, made in the loop that first sends with it.
+
+    Args:
+        network: which addresses it connects to.
+    """
 
     name = "aiohttp"
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network = Network.ANY) -> None:
+        self._network = network
         self._session: aiohttp.ClientSession | None = None
         self._guarded: aiohttp.ClientSession | None = None
         self._closed = False
@@ -141,25 +195,28 @@ class AiohttpTransport:
 
     async def send(self, request: WireRequest) -> AiohttpResponse:
         """See `Transport`."""
-        failure: RelayDanceError
+        failure: Exception
         try:
             url = URL(request.url, encoded=True)
             proxy = self._proxy(url)
             more: dict[str, Any] = {"proxy": proxy}
-            session = self._open_session(public_only=request.public_only and proxy is None)
+            session = self._open_session(url, proxied=proxy is not None)
             if url.scheme == "https":
                 more["ssl"] = await tls_context()
             _sending.set(request)
-            if request.body is None or (isinstance(request.body, bytes) and len(request.body) <= _SMALL_BODY):
-                response = await self._request(session, request, url, request.headers, request.body, more)
+            body = request.body
+            if body is None or (isinstance(body, bytes) and len(body) <= _SMALL_BODY):
+                whole = _Body(body, request) if body else body
+                response = await self._request(session, request, url, request.headers, whole, more)
             else:
-                response = await self._upload(session, request, url, request.body, more)
+                response = await self._upload(session, request, url, body, more)
         except Exception as error:
-            failure = build_failure(error, request)
+            failure = build_failure(error, request, _broke)
         except BaseException as error:
             await request.close_body()
             raise without_frames(error)  # noqa: B904  (it is the same one)
         else:
+            request.progress.answered()
             return AiohttpResponse(response, request)
         finally:
             _sending.set(None)  # not `reset`: a coroutine that is thrown away ends in another context
@@ -204,7 +261,7 @@ class AiohttpTransport:
         async def pieces() -> AsyncIterator[bytes]:
             # aiohttp has no write timeout: each piece that it comes back for moves ours on. It may still come when the
             # head of an answer is there already.
-            async for piece in _pieces(body):
+            async for piece in _pieces(body, request):
                 if not answered:
                     watch.reschedule(loop.time() + limit)
                 yield piece
@@ -225,9 +282,11 @@ class AiohttpTransport:
             self._proxies[key] = proxy_for(url.scheme, url.host or "", url.port or 0, can_socks=False)
         return self._proxies[key]
 
-    def _open_session(self, *, public_only: bool) -> aiohttp.ClientSession:
-        if public_only:
-            # With connections of its own: those of the other were not checked.
+    def _open_session(self, url: URL, *, proxied: bool) -> aiohttp.ClientSession:
+        if self._network is Network.PUBLIC and not proxied:
+            if _is_address(url.host):  # of these aiohttp asks no resolver
+                check_public(url.host or "", url.host or "")
+            # With connections of its own: a proxy's address needn't be public.
             if self._guarded is None:
                 self._guarded = self._new_session(_PublicResolver())
             return self._guarded
@@ -247,9 +306,9 @@ class AiohttpTransport:
 
     def stats(self) -> TransportStats:
         """See `Transport`."""
-        connectors = self._connectors()
-        idle = sum(len(kept) for connector in connectors for kept in connector._conns.values())
-        return TransportStats(idle + sum(len(connector._acquired) for connector in connectors), idle)
+        sessions = [session for session in (self._session, self._guarded) if session is not None]
+        counts = [count_connections(session) for session in sessions]
+        return TransportStats(sum(opened for opened, _ in counts), sum(idle for _, idle in counts))
 
     def filenos(self) -> list[int]:
         """See `Transport`."""
@@ -264,11 +323,7 @@ class AiohttpTransport:
                 connection.abort()
         break_off(loop, filenos)
         for session in self._take_sessions():
-            connector: Any = session.connector
-            session.detach()
-            # What its `close()` begins with, without the task that `close()` goes on in. Some releases renamed it.
-            close = getattr(connector, "_close", None) or connector._close_immediately
-            close()
+            close_now(session)
 
     def _take_sessions(self) -> list[aiohttp.ClientSession]:
         self._closed = True
@@ -276,17 +331,9 @@ class AiohttpTransport:
         self._session = self._guarded = None
         return taken
 
-    def _connectors(self) -> list[Any]:
-        sessions = [session for session in (self._session, self._guarded) if session is not None]
-        return [session.connector for session in sessions if session.connector is not None]
-
     def _connections(self) -> list[asyncio.Transport]:
-        protocols: list[Any] = []
-        for connector in self._connectors():
-            protocols += connector._acquired
-            protocols += [protocol for idle in connector._conns.values() for protocol, _ in idle]
-        transports = [getattr(protocol, "transport", None) for protocol in protocols]
-        return [transport for transport in transports if transport is not None]
+        sessions = [session for session in (self._session, self._guarded) if session is not None]
+        return [transport for session in sessions for transport in open_transports(session)]
 
 
 class _PublicResolver(aiohttp.ThreadedResolver):
@@ -299,29 +346,91 @@ class _PublicResolver(aiohttp.ThreadedResolver):
         return found
 
 
+def _is_address(host: str | None) -> bool:
+    try:
+        ipaddress.ip_address((host or "").partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def _new_session(resolver: aiohttp.ThreadedResolver | None) -> aiohttp.ClientSession:
+    # The permits are the limit.
+    connector = checking_connector()(
+        _is_usable, _connected, limit=0, keepalive_timeout=KEEPALIVE_SECONDS, resolver=resolver
+    )
     session = aiohttp.ClientSession(
-        # The permits are the limit.
-        connector=_Connector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, resolver=resolver),
+        connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_NO_AUTO_HEADERS,
         auto_decompress=False,  # older versions put no bound on it
         # With trust_env it would also take a netrc's password for the API.
         trust_env=False,
     )
-    # It would send a GET a second time by itself, unseen by the list of attempts and the back-off. There is no public
-    # switch; aiohttp's own test client turns it off like this.
-    session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
+    send_only_once(session)
     return session
 
 
-async def _pieces(body: bytes | BodyStream) -> AsyncIterator[bytes]:
+async def _pieces(body: bytes | BodyStream, request: WireRequest) -> AsyncIterator[bytes]:
     if isinstance(body, BodyStream):
         async for piece in body.open():
             yield piece
         return
     for start in range(0, len(body), _SMALL_BODY):
+        if start + _SMALL_BODY >= len(body):
+            request.progress.sent()
         yield body[start : start + _SMALL_BODY]
+
+
+def _broke(error: Exception, request: WireRequest) -> Broke:
+    """What an exception of aiohttp's means."""
+    reached = request.progress.reached
+    match error:
+        case aiohttp.ClientHttpProxyError():
+            # Its own text has the proxy's URL, password and all.
+            text = f"{error.status} {error.message}"
+            return Broke(Reached.NOT_SENT, "proxy", text, is_passing_refusal(error.status))
+        case aiohttp.ConnectionTimeoutError():
+            return Broke(Reached.NOT_SENT, "timeout", describe_timeout("connect", request.timeout))
+        case TimeoutError():
+            phase: Phase = "write" if isinstance(error, WriteTimeout) else "read"
+            return Broke(reached, "timeout", describe_timeout(phase, request.timeout))
+        case aiohttp.InvalidURL():
+            return Broke(Reached.NOT_SENT, "setup", "the URL can't be used", retryable=False)
+        case RuntimeError():
+            return Broke(reached, "setup", str(error), retryable=False)
+        case _:
+            pass
+    if (distrust := distrust_under(error)) is not None:
+        # A certificate that doesn't verify won't the next time either.
+        return Broke(Reached.NOT_SENT, "tls", str(distrust), retryable=False)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Broke(Reached.NOT_SENT, "connect", plain_words(error))
+    return Broke(reached, "closed", _why_it_broke(error))
+
+
+def _why_it_broke(error: Exception) -> str:
+    cause = _innermost(error)
+    match cause:
+        case aiohttp.ClientConnectionResetError():
+            return "it was closed before the request had been sent"
+        case aiohttp.ServerDisconnectedError():
+            return "the server closed it without an answer"  # its own text may be a part of that, in Python's form
+        case HttpProcessingError():
+            return cause.message
+        case _:
+            return plain_words(cause)
+
+
+def _is_cut_off(error: Exception) -> bool:
+    cause = _innermost(error)
+    return isinstance(cause, HttpProcessingError) and "Not enough data" in cause.message
+
+
+def _innermost(error: Exception) -> Exception:
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return error
 
 
 @lru_cache(maxsize=64)

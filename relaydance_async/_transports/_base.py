@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -16,15 +16,27 @@ from ..errors import InvalidInputError
 
 
 class WireRequest:
-    """One attempt on its way. Its repr shows no headers: one of them is the key.
+    """One attempt on its way. Its repr shows no query, which may hold a signature, and no headers: one is the key.
 
     Attributes:
         body_error: why the body could not be read to its end; whatever the connection said of that, this is the reason.
-        public_only: see `PreparedRequest`.
-        sent: set by the transport as soon as a byte of the request may have left; from then on a failure is ambiguous.
+        objection: what `Progress.sending` raised; it ends the attempt as it is.
+        peer: who is asked, for messages.
+        progress: how far it has got. The transport moves it.
     """
 
-    __slots__ = ("_opened", "body", "body_error", "headers", "method", "public_only", "progress", "timeout", "url")
+    __slots__ = (
+        "_opened",
+        "body",
+        "body_error",
+        "headers",
+        "method",
+        "objection",
+        "peer",
+        "progress",
+        "timeout",
+        "url",
+    )
 
     def __init__(
         self,
@@ -34,7 +46,6 @@ class WireRequest:
         body: bytes | BodyStream | None,
         timeout: Timeout,
         *,
-        public_only: bool = False,
         peer: str = "the gateway",
         progress: Progress | None = None,
     ) -> None:
@@ -42,23 +53,51 @@ class WireRequest:
         self.url: str = url
         self.headers: Mapping[str, str] = headers
         self.body: BodyStream | bytes | None = self._watched(body) if isinstance(body, BodyStream) else body
-        self.body_error: InvalidInputError | None = None
+        self.body_error: str | None = None
+        self.objection: Exception | None = None
         self.timeout: Timeout = timeout
-        self.public_only: bool = public_only
-        self.progress = progress or Progress()
+        self.peer: str = peer
+        self.progress: Progress = progress if progress is not None else Progress()
         self._opened: AsyncGenerator[bytes, None] | None = None
 
     @property
-    def sent(self):
-        return self.progress.reached is not Reached.NOT_SENT
+    def tells_its_end(self) -> bool:
+        """Whether the body moves `progress` when its last piece is fetched. All others go with the first write."""
+        return isinstance(self.body, BodyStream) and self.body.length != 0
 
-    @sent.setter
-    def sent(self, value):
-        if value:
-            self.progress.sending()
-            self.progress.reached = Reached.SENT
-        else:
-            self.progress.reached = Reached.NOT_SENT
+    def begin(self) -> Awaitable[None] | None:
+        """There is a connection, and the first byte is about to leave: to be awaited before that, unless it is None.
+
+        What `Progress.sending` raises comes out of here, and is kept as `objection`.
+        """
+        try:
+            waiting = self.progress.sending()
+        except Exception as error:
+            self._stop(error)
+            raise
+        return None if waiting is None else self._begun(waiting)
+
+    def sent_at_once(self) -> None:
+        """The first write begins. A body that doesn't tell its end counts as written with it."""
+        if not self.tells_its_end:
+            self.progress.sent()
+
+    def refused(self) -> None:
+        """A write failed, and nothing more of it will leave."""
+        # A chunked body's last write is only its end mark: without that some servers take the request all the same.
+        if not (isinstance(self.body, BodyStream) and self.body.length is None):
+            self.progress.refused()
+
+    async def _begun(self, waiting: Awaitable[None]) -> None:
+        try:
+            await waiting
+        except BaseException as error:
+            self._stop(error)
+            raise
+
+    def _stop(self, error: BaseException) -> None:
+        self.progress.reached = Reached.NOT_SENT
+        self.objection = error if isinstance(error, Exception) else None
 
     async def close_body(self) -> None:
         """Let go of what a body that was not sent to its end holds, such as a file. Safe to call at any time."""
@@ -70,15 +109,20 @@ class WireRequest:
 
     def _watched(self, body: BodyStream) -> BodyStream:
         async def pieces() -> AsyncGenerator[bytes, None]:
+            left = body.length or 0  # of an unknown length, any piece may be the last
             try:
                 async with closing_body(body.open()) as stream:
                     async for piece in stream:
+                        left -= len(piece)
+                        if left <= 0:
+                            self.progress.sent()
                         yield piece
+                self.progress.sent()
             except InvalidInputError as error:
-                self.body_error = error
+                self.body_error = error.message
                 raise
             except Exception as error:
-                self.body_error = InvalidInputError(f"the body can't be read: {type(error).__name__}: {error}")
+                self.body_error = f"the body can't be read: {type(error).__name__}: {error}"
                 raise
 
         def begin() -> AsyncGenerator[bytes, None]:
@@ -88,7 +132,7 @@ class WireRequest:
         return BodyStream(begin, body.length, body.replayable)
 
     def __repr__(self) -> str:
-        return f"<WireRequest {self.method} {self.url}>"
+        return f"<WireRequest {self.method} {self.url.partition('?')[0]}>"
 
 
 class TransportResponse(Protocol):
@@ -144,6 +188,7 @@ class Transport(Protocol):
 
         Raises:
             APIConnectionError, APITimeoutError: with `retryable` and `maybe_accepted` set.
+            Exception: whatever `Progress.sending` raised; nothing was sent then.
         """
         ...
 

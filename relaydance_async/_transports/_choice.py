@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import anyio.to_thread
 
+from .._sansio.target import Network
 from ..errors import ConfigurationError
 from ._base import Transport
 from ._proxy import has_socks_proxy
@@ -51,14 +52,21 @@ def check_transport(name: object, http_client: object) -> None:
         raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}")
 
 
-async def build_transport(name: TransportName, http_client: Any, *, max_idle: int, network=None) -> Transport:
-    """The transport for the running loop. Cancelling it leaves nothing behind."""
+async def build_transport(
+    name: TransportName, http_client: Any, *, max_idle: int, network: Network = Network.ANY
+) -> Transport:
+    """The transport for the running loop. Cancelling it leaves nothing behind.
+
+    Args:
+        max_idle: how many idle connections are kept.
+        network: which addresses it connects to. A caller's client connects to any.
+    """
     if http_client is None and (name == "aiohttp" or (name == "auto" and _aiohttp_fits())):
-        return (await _load("aiohttp", _import_aiohttp))()
+        return (await _load("aiohttp", _import_aiohttp))(network)
     httpx_transport = await _load("httpcore", _import_httpx)
     if http_client is not None:
         return httpx_transport.of_caller(http_client)
-    return httpx_transport.of_slots(max_idle=max_idle)
+    return httpx_transport.of_slots(max_idle=max_idle, network=network)
 
 
 async def _load(library: str, importer: Callable[[], T]) -> T:

@@ -7,14 +7,40 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
+
+from ._private_names import finish_closing, transport_of
 
 
 def fileno_of(sock: Any) -> int:
     """Of a socket, or of what a library shows of one; -1 when it is closed or there is none."""
     return sock.fileno() if sock is not None else -1
+
+
+def has_arrivals(fileno: int) -> bool:
+    """Whether a connection has bytes, or its end, for us that the event loop has not read yet; True of a closed one."""
+    if _CAN_POLL:
+        return _poll(fileno, select.POLLIN)
+    return fileno < 0 or bool(select.select([fileno], [], [], 0)[0])
+
+
+def has_ended(fileno: int) -> bool:
+    """Whether the other side has closed a connection, as far as the kernel knows. Only Linux tells."""
+    return _CAN_POLL and _poll(fileno, getattr(select, "POLLRDHUP", 0))
+
+
+_CAN_POLL = hasattr(select, "poll")  # not on Windows
+
+
+def _poll(fileno: int, events: int) -> bool:
+    if fileno < 0:
+        return True
+    poll = select.poll()
+    poll.register(fileno, events)
+    return bool(poll.poll(0))
 
 
 def break_off(loop: asyncio.AbstractEventLoop, filenos: Iterable[int]) -> None:
@@ -24,13 +50,13 @@ def break_off(loop: asyncio.AbstractEventLoop, filenos: Iterable[int]) -> None:
     otherwise the socket would stay open until it is garbage, with a ResourceWarning. Loops without asyncio's own table
     of transports (uvloop, Windows) are left alone.
     """
-    transports: Any = getattr(loop, "_transports", {})
-    for transport in [transports[fileno] for fileno in filenos if fileno in transports]:
+    for transport in [transport_of(loop, fileno) for fileno in filenos]:
+        if transport is None:
+            continue
         with suppress(RuntimeError):  # the loop is closed; all but the callback is done by then
             transport.abort()
         if loop.is_closed():
-            with suppress(RuntimeError):  # somebody still waits for it, in a loop that never goes on
-                transport._call_connection_lost(None)
+            finish_closing(transport)
 
 
 def leave_to_parent(filenos: Iterable[int]) -> None:

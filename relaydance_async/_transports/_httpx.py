@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import anyio
+import httpcore
 import httpx
 
+from .._sansio.breakage import BreakKind, Broke, Phase, Reached, describe_timeout, is_passing_refusal
 from .._sansio.request import BodyStream
-from ..errors import ConfigurationError, RelayDanceError, ResponseTooLargeError
+from .._sansio.target import Network
+from ..errors import ConfigurationError, ResponseTooLargeError
 from ._base import TransportStats, WireRequest
+from ._by_name import broke_by_name
 from ._coding import ACCEPTED, decoded
-from ._failures import build_failure, without_frames
-from ._pool import SENT_MARK, SlotPool
+from ._failures import Judge, build_failure, distrust_under, plain_words, without_frames
+from ._pool import REQUEST_MARK, SlotPool
+from ._private_names import tells_when_it_sends
+from ._trace import Trace, begins_to_send
 
 _NOTHING = httpx.ByteStream(b"")
 
@@ -25,9 +31,10 @@ CLOSE_SECONDS = 2.0
 class HttpxResponse:
     """An answer of httpx's, under our face."""
 
-    def __init__(self, response: httpx.Response, request: WireRequest) -> None:
+    def __init__(self, response: httpx.Response, request: WireRequest, judge: Judge) -> None:
         self._response = response
         self._request = request
+        self._judge = judge
         self.status_code = response.status_code
 
     @property
@@ -47,7 +54,7 @@ class HttpxResponse:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        failure: RelayDanceError | None = None
+        failure: Exception | None = None
         try:
             pieces = self._pieces()
             try:
@@ -56,7 +63,7 @@ class HttpxResponse:
             finally:
                 await pieces.aclose()
         except Exception as error:
-            failure = build_failure(error, self._request)
+            failure = build_failure(error, self._request, self._judge)
         finally:
             await self.aclose()
         if failure is not None:
@@ -92,6 +99,7 @@ class HttpxTransport:
         self._client = client
         self._pool = pool
         self._owned = pool is not None
+        self._judge: Judge = _broke if self._owned else broke_by_name
         self.name = name
 
     @classmethod
@@ -100,10 +108,10 @@ class HttpxTransport:
         return cls(client, f"the caller's {type(client).__module__.partition('.')[0]}.AsyncClient", pool=None)
 
     @classmethod
-    def of_slots(cls, *, max_idle: int) -> HttpxTransport:
-        """Send with a client of ours, over a pool of single connections."""
+    def of_slots(cls, *, max_idle: int, network: Network = Network.ANY) -> HttpxTransport:
+        """Send with a client of ours, over a pool of single connections to that network."""
         # The pool reads the proxies of the environment itself.
-        pool = SlotPool(max_idle=max_idle)
+        pool = SlotPool(max_idle=max_idle, network=network)
         client = httpx.AsyncClient(transport=pool, trust_env=False)
         return cls(client, "httpx over a pool of single connections", pool=pool)
 
@@ -111,17 +119,20 @@ class HttpxTransport:
         """See `Transport`."""
         if not self._owned and getattr(self._client, "is_closed", False):
             raise ConfigurationError("the http_client has been closed; keep it open for as long as its client is used")
-        failure: RelayDanceError
+        failure: Exception
         try:
             outgoing = self._build(request)
+            if not self._owned and "trace" not in outgoing.extensions:
+                await _begin(request)  # a transport of somebody's, which won't tell when it sends
             response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
-            failure = build_failure(error, request)
+            failure = build_failure(error, request, self._judge)
         except BaseException as error:
             await request.close_body()
             raise without_frames(error)  # noqa: B904  (it is the same one)
         else:
-            return HttpxResponse(response, request)
+            request.progress.answered()
+            return HttpxResponse(response, request, self._judge)
         await request.close_body()
         raise failure
 
@@ -135,19 +146,14 @@ class HttpxTransport:
             "pool": limits.connect,
         }
         if self._owned:
-            extensions = {"timeout": timeout, SENT_MARK: request}
+            extensions = {"timeout": timeout, REQUEST_MARK: request}
             return httpx.Request(
                 request.method, request.url, headers=request.headers, content=content, extensions=extensions
             )
-        # Somebody else's transport needn't tell when it sends; httpx's own does.
-        request.sent = True
         headers = {"accept-encoding": ACCEPTED, **request.headers}
+        telling = {"trace": _teller(request)} if tells_when_it_sends(self._client) else {}
         return self._client.build_request(
-            request.method,
-            request.url,
-            headers=headers,
-            content=content,
-            extensions={"timeout": timeout, "trace": _progress_of(request)},
+            request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout, **telling}
         )
 
     async def aclose(self) -> None:
@@ -169,13 +175,51 @@ class HttpxTransport:
             self._pool.abort(loop)
 
 
-def _progress_of(request: WireRequest) -> Callable[[str, Any], Awaitable[None]]:
-    """For httpx's `trace` extension: between these two events nothing of the request has left."""
+async def _begin(request: WireRequest) -> None:
+    waiting = request.begin()
+    if waiting is not None:
+        await waiting
+    request.sent_at_once()
 
-    async def note(event: str, _: Any) -> None:
-        if event == "connection.connect_tcp.started":
-            request.sent = False
-        elif event.endswith(".send_request_headers.started"):
-            request.sent = True
+
+def _teller(request: WireRequest) -> Trace:
+    async def note(event: str, info: Mapping[str, Any]) -> None:
+        # Once: a pool may move a request that it couldn't send to another connection.
+        if begins_to_send(event, info) and request.progress.reached is Reached.NOT_SENT:
+            await _begin(request)
 
     return note
+
+
+_TIMEOUTS: tuple[tuple[tuple[type[Exception], ...], Phase], ...] = (
+    ((httpcore.ConnectTimeout, httpx.ConnectTimeout), "connect"),
+    ((httpcore.PoolTimeout, httpx.PoolTimeout), "pool"),
+    ((httpcore.WriteTimeout, httpx.WriteTimeout), "write"),
+    ((httpcore.ReadTimeout, httpx.ReadTimeout, TimeoutError), "read"),
+)
+_NEVER_SENDABLE = (
+    httpcore.UnsupportedProtocol,
+    httpcore.LocalProtocolError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    RuntimeError,
+)
+
+
+def _broke(error: Exception, request: WireRequest) -> Broke:
+    """What an exception of httpx's or httpcore's means, over our own pool."""
+    reached = request.progress.reached
+    if isinstance(error, httpcore.ProxyError):
+        answer = str(error)
+        status = int(answer[:3]) if answer[:3].isdecimal() else 500
+        return Broke(Reached.NOT_SENT, "proxy", answer, is_passing_refusal(status))
+    for kinds, phase in _TIMEOUTS:
+        if isinstance(error, kinds):
+            return Broke(reached, "timeout", describe_timeout(phase, request.timeout))
+    if (distrust := distrust_under(error)) is not None:
+        # A certificate that doesn't verify won't the next time either.
+        return Broke(Reached.NOT_SENT, "tls", str(distrust), retryable=False)
+    if isinstance(error, _NEVER_SENDABLE):
+        return Broke(reached, "setup", str(error), retryable=False)
+    kind: BreakKind = "connect" if reached is Reached.NOT_SENT else "closed"
+    return Broke(reached, kind, plain_words(error))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
@@ -20,22 +20,25 @@ import httpcore
 import httpx
 
 from .._sansio.addresses import check_public
+from .._sansio.target import Network
 from ._base import TransportStats, WireRequest
-from ._descriptors import break_off, fileno_of
+from ._descriptors import break_off, fileno_of, has_ended
+from ._private_names import has_leftovers
 from ._proxy import proxy_for
 from ._sockets import AsyncioBackend, AsyncioStream
 from ._tls import tls_context
+from ._trace import Trace, begins_to_send
 
 KEEPALIVE_SECONDS = 5.0
 """How long an idle connection is kept (httpx's default): less than servers keep it, so that they rarely close first."""
 
 CLOSE_SECONDS = 2.0
 
-SENT_MARK = "relaydance.request"
-"""The extension under which the pool finds the `WireRequest`, to say whether it was sent."""
+REQUEST_MARK = "relaydance.request"
+"""The extension under which the pool finds the `WireRequest`, to tell how far it has got."""
 
-Key = tuple[bytes, bytes, int, bool]
-"""An origin, and whether only a public address will do."""
+Key = tuple[bytes, bytes, int]
+"""An origin."""
 
 
 class _Connection(Protocol):
@@ -44,17 +47,19 @@ class _Connection(Protocol):
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
-    """Remembers the connection that it made: until then no byte of a request can have left."""
+    """Remembers the connection that it made."""
 
-    def __init__(self, backend: httpcore.AsyncNetworkBackend, *, public_only: bool) -> None:
-        self._backend = backend
+    def __init__(self, kind: httpcore.AsyncNetworkBackend, *, public_only: bool) -> None:
+        self.kind = kind
         self._public_only = public_only
         self._stream: httpcore.AsyncNetworkStream | None = None
+        self._expected: WireRequest | None = None
 
-    @property
-    def connected(self) -> bool:
-        """Whether it ever was."""
-        return self._stream is not None
+    def expect(self, request: WireRequest) -> None:
+        """The next thing that is written, on the connection that is there or is made next, is this request."""
+        self._expected = request
+        if isinstance(self._stream, AsyncioStream):
+            self._stream.expect(request)
 
     @property
     def fileno(self) -> int:
@@ -79,13 +84,15 @@ class _Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        self._stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        self._stream = await self.kind.connect_tcp(host, port, timeout, local_address, socket_options)
         if self._public_only:
             check_public(host, self._stream.get_extra_info("server_addr")[0])
+        if isinstance(self._stream, AsyncioStream) and self._expected is not None:
+            self._stream.expect(self._expected)
         return self._stream
 
     async def sleep(self, seconds: float) -> None:
-        await self._backend.sleep(seconds)
+        await self.kind.sleep(seconds)
 
 
 class _Slot:
@@ -96,16 +103,18 @@ class _Slot:
         self.connection = connection
         self.backend = backend
 
-    def may_have_sent(self) -> bool:
-        """Whether it was open, TLS included, so that bytes of a request may have left."""
-        if isinstance(self.connection, httpcore.AsyncConnectionPool):
-            return self.backend.connected
-        # "CONNECTING" or "CONNECTION FAILED"
-        return not cast(httpcore.AsyncHTTPConnection, self.connection).info().startswith("CONNECT")
+    def announce(self, request: WireRequest) -> dict[str, Any]:
+        """Have the request told when it is written: what its extensions need for that."""
+        is_direct = not isinstance(self.connection, httpcore.AsyncConnectionPool)
+        if is_direct and isinstance(self.backend.kind, AsyncioBackend):
+            self.backend.expect(request)  # cheaper
+            return {}
+        # What a proxy is told first goes through the same socket; only httpcore knows what is what.
+        return {"trace": _teller(request, self.backend)}
 
     def is_idle(self) -> bool:
         """Whether it can take another request, as far as we know without asking the socket."""
-        if _has_leftovers(self.connection):
+        if has_leftovers(self.connection):
             return False
         if isinstance(self.connection, httpcore.AsyncConnectionPool):
             return True
@@ -125,9 +134,15 @@ class _Slot:
 
 
 class SlotPool(httpx.AsyncBaseTransport):
-    """An httpx transport of single connections. It belongs to one event loop."""
+    """An httpx transport of single connections. It belongs to one event loop.
 
-    def __init__(self, *, max_idle: int = 100) -> None:
+    Args:
+        max_idle: how many idle connections are kept.
+        network: which addresses it connects to.
+    """
+
+    def __init__(self, *, max_idle: int = 100, network: Network = Network.ANY) -> None:
+        self._network = network
         self._max_idle = max_idle
         self._idle: dict[Key, deque[_Slot]] = {}
         self._open: set[_Slot] = set()
@@ -136,29 +151,31 @@ class SlotPool(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; the answer's stream gives the connection back."""
         url = request.url
-        ours = request.extensions.get(SENT_MARK)
-        public_only = isinstance(ours, WireRequest) and ours.public_only
-        key = (url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80), public_only)
-        outgoing = httpcore.Request(
-            method=request.method.encode("ascii"),
-            url=httpcore.URL(scheme=key[0], host=key[1], port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=cast(Any, request.stream),
-            extensions={"timeout": request.extensions.get("timeout", {})},
-        )
+        key = (url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
         slot = await self._take(key)
         try:
-            response = await slot.connection.handle_async_request(outgoing)
+            response = await slot.connection.handle_async_request(self._outgoing(request, key, slot))
         except BaseException:
-            _mark_sent(request, slot.may_have_sent())
             await self._drop(slot)
             raise
-        _mark_sent(request, True)
         return httpx.Response(
             response.status,
             headers=response.headers,
             stream=_SlotStream(self, slot, response),
             request=request,
+        )
+
+    def _outgoing(self, request: httpx.Request, key: Key, slot: _Slot) -> httpcore.Request:
+        extensions = {"timeout": request.extensions.get("timeout", {})}
+        ours = request.extensions.get(REQUEST_MARK)
+        if isinstance(ours, WireRequest):
+            extensions.update(slot.announce(ours))
+        return httpcore.Request(
+            method=request.method.encode("ascii"),
+            url=httpcore.URL(scheme=key[0], host=key[1], port=request.url.port, target=request.url.raw_path),
+            headers=request.headers.raw,
+            content=cast(Any, request.stream),
+            extensions=extensions,
         )
 
     async def _take(self, key: Key) -> _Slot:
@@ -178,11 +195,11 @@ class SlotPool(httpx.AsyncBaseTransport):
         context = await tls_context() if scheme == "https" or (proxy or "").startswith("https") else None
         if self._backend is None:
             self._backend = _network_backend()
-        backend = _Backend(self._backend, public_only=key[3] and proxy is None)
+        backend = _Backend(self._backend, public_only=self._network is Network.PUBLIC and proxy is None)
         if proxy is not None:
             return _Slot(key, _proxied(proxy, context, backend), backend)
         direct = httpcore.AsyncHTTPConnection(
-            httpcore.Origin(*key[:3]), ssl_context=context, keepalive_expiry=KEEPALIVE_SECONDS, network_backend=backend
+            httpcore.Origin(*key), ssl_context=context, keepalive_expiry=KEEPALIVE_SECONDS, network_backend=backend
         )
         return _Slot(key, direct, backend)
 
@@ -261,20 +278,23 @@ class _SlotStream(httpx.AsyncByteStream):
             await self._pool.give_back(slot, whole=self._whole)
 
 
-def _has_leftovers(connection: Any) -> bool:
-    """Whether bytes came after the last answer. httpcore would take them for the next one; it has no public look."""
-    while connection is not None:
-        if (parser := getattr(connection, "_h11_state", None)) is not None:
-            return bool(parser.trailing_data[0])
-        inner = getattr(connection, "_connection", None)
-        connection = inner or next(iter(getattr(connection, "connections", ())), None)
-    return False
+def _teller(request: WireRequest, backend: _Backend) -> Trace:
+    """For httpcore's `trace` extension: tells the request what becomes of its writes."""
 
+    async def note(event: str, info: Mapping[str, Any]) -> None:
+        if begins_to_send(event, info):
+            waiting = request.begin()
+            if waiting is not None:
+                await waiting
+            request.sent_at_once()
+            if has_ended(backend.fileno):
+                request.refused()
+                raise httpcore.WriteError("it was closed before the request had been sent")
+        elif event.endswith((".send_request_headers.failed", ".send_request_body.failed")):
+            # Our own sockets and trio's fail only while something of what they were given is still here.
+            request.refused()
 
-def _mark_sent(request: httpx.Request, sent: bool) -> None:
-    ours = request.extensions.get(SENT_MARK)
-    if isinstance(ours, WireRequest):
-        ours.sent = sent
+    return note
 
 
 def _network_backend() -> httpcore.AsyncNetworkBackend:

@@ -11,10 +11,12 @@ import ssl
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import httpcore
 
+from ._base import WireRequest
+from ._descriptors import fileno_of, has_arrivals, has_ended
 from ._dial import dial
 
 TLS_SHUTDOWN_SECONDS = 2.0
@@ -62,6 +64,12 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, protocol: _Protocol) -> None:
         self._protocol = protocol
+        self._next: WireRequest | None = None
+        self._request: WireRequest | None = None
+
+    def expect(self, request: WireRequest) -> None:
+        """The next write is this request's first one."""
+        self._next = self._request = request
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         protocol = self._protocol
@@ -77,19 +85,57 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         return protocol.take()
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        protocol = self._protocol
-        if protocol.lost:
-            raise httpcore.WriteError("the connection is closed")
-        protocol.transport.write(buffer)
-        if not protocol.blocked:
+        if not buffer:
             return
+        if (request := self._next) is not None:
+            self._next = None
+            await self._begin(request)
+        protocol = self._protocol
+        transport = protocol.transport
+        if protocol.ended or transport.is_closing():
+            self._refuse("it was closed before the request had been sent")
+        transport.write(buffer)
+        if transport.is_closing():
+            # It was open before: the one try to send this has failed, so the kernel has nothing of it.
+            self._refuse("it was closed before the request had been sent")
+        if protocol.blocked:
+            await self._flush(timeout)
+
+    async def _begin(self, request: WireRequest) -> None:
+        waiting = request.begin()
+        if waiting is not None:
+            await waiting
+        request.sent_at_once()
+        # The kernel knows it before asyncio, and that before asyncio's TLS.
+        if has_ended(self._fileno):
+            self._refuse("it was closed before the request had been sent")
+
+    async def _flush(self, timeout: float | None) -> None:  # noqa: ASYNC109
+        protocol = self._protocol
         try:
             async with asyncio.timeout(timeout):
                 await protocol.wait_until_writable()
-        except TimeoutError:
-            raise httpcore.WriteTimeout("timed out") from None
+        except BaseException as error:
+            if protocol.blocked:  # some of it is still here, and now stays here
+                protocol.transport.abort()
+                self._note_refusal()
+            if isinstance(error, TimeoutError):
+                raise httpcore.WriteTimeout("timed out") from None
+            raise
         if protocol.lost:
-            raise httpcore.WriteError(str(protocol.error or "the connection is closed"))
+            self._refuse(str(protocol.error or "the connection is closed"))
+
+    def _refuse(self, why: str) -> NoReturn:
+        self._note_refusal()
+        raise httpcore.WriteError(why)
+
+    def _note_refusal(self) -> None:
+        if self._request is not None:
+            self._request.refused()
+
+    @property
+    def _fileno(self) -> int:
+        return fileno_of(self._protocol.transport.get_extra_info("socket"))
 
     def abort(self) -> None:
         """Close it without a goodbye, and without awaiting anything."""
@@ -137,7 +183,7 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         protocol = self._protocol
         if info == "is_readable":
             # Of an idle connection: it was closed, or holds what nobody asked for. Either way it is of no more use.
-            return bool(protocol.pieces) or protocol.ended
+            return bool(protocol.pieces) or protocol.ended or has_arrivals(self._fileno)
         names = {"client_addr": "sockname", "server_addr": "peername"}
         return protocol.transport.get_extra_info(names.get(info, info))
 
