@@ -24,8 +24,8 @@ from ..errors import (
     TaskTimeoutError,
 )
 from ..models.video import Reference, VideoRequest, VideoTask
-from ._download import DEFAULT_MAX_BYTES, download_clip
 from ._resource import Resource
+from .download import DEFAULT_MAX_BYTES, Api, DownloadLimits, download_clip
 
 TaskOrId: TypeAlias = VideoTask | str
 Look: TypeAlias = Callable[[], Awaitable[VideoTask | None]]
@@ -240,9 +240,8 @@ class Video(Resource):
             raise InvalidInputError(
                 f"task {task.task_id} is {task.status}: there is no clip to download", task_id=task.task_id
             )
-        return await download_clip(
-            self._controller, self._options, task, path, max_bytes=max_bytes, allow_private_hosts=allow_private_hosts
-        )
+        limits = DownloadLimits(max_bytes=max_bytes, allow_private_hosts=allow_private_hosts)
+        return await download_clip(Api(self._controller, self._options), task, Path(path), limits)
 
 
 def _just_look(look: Look) -> Awaitable[VideoTask | None]:

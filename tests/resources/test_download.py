@@ -21,7 +21,7 @@ from relaydance_async import (
     RetryPolicy,
     VideoTask,
 )
-from relaydance_async.resources._download import _Transfer  # pyright: ignore[reportPrivateUsage]
+from relaydance_async.resources.download.transfer import Transfer
 from relaydance_async.sandbox import Fault, Sandbox, TaskPlan, TaskScript
 from relaydance_async.sandbox._clip import clip_pieces
 from tests.resources.support import CLIP, CLIPS, CONTENT, FETCH, Bench, permits_in_use
@@ -501,16 +501,16 @@ async def test_cancelling_leaves_the_part_and_a_later_download_goes_on(
     studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "clip.mp4"
-    check = _Transfer._check  # pyright: ignore[reportPrivateUsage]
+    check = Transfer._check  # pyright: ignore[reportPrivateUsage]
     with anyio.CancelScope() as scope:
 
-        def cancel_on_the_first_piece(self: _Transfer, size: int) -> None:
+        def cancel_on_the_first_piece(self: Transfer, size: int) -> None:
             check(self, size)
             if size < SIZE:  # the whole is announced first
                 scope.cancel()
 
         with monkeypatch.context() as patch:
-            patch.setattr(_Transfer, "_check", cancel_on_the_first_piece)
+            patch.setattr(Transfer, "_check", cancel_on_the_first_piece)
             await studio.client.video.download(studio.task, target)
     assert scope.cancelled_caught
     assert await permits_in_use(studio.client) == 0

@@ -15,7 +15,7 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
 from relaydance_async import AsyncRelayDance, DownloadError, RelayDanceError, RetryPolicy, VideoTask
-from relaydance_async.resources._part_file import PartFile
+from relaydance_async.resources.download.part import PartFile
 from tests.resources.support import Pace
 
 pytestmark = pytest.mark.anyio
@@ -179,11 +179,12 @@ async def test_a_pipe_in_its_place_is_an_error_and_no_wait(client: AsyncRelayDan
 async def test_two_downloads_of_one_clip_do_not_write_one_file(client: AsyncRelayDance, tmp_path: Path) -> None:
     host = Host(whole(b"0123456789", 'etag: "one"'))
     another = PartFile(tmp_path / "clip.mp4", "t1")
+    another.open()
     async with host.running() as task:
         with pytest.raises(DownloadError, match="another download is writing it"):
             await client.video.download(task, tmp_path / "clip.mp4")
         assert host.connections == 0
-        another.append([b"abcd"])
+        another.hold(b"abcd")
         another.close()
         path = await client.video.download(task, tmp_path / "clip.mp4")
     assert path.read_bytes() == b"0123456789"
