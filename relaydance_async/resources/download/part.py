@@ -69,7 +69,7 @@ class PartFile:
         self.size += len(piece)
 
     def restart(self, validator: str | None = None) -> None:
-        """Forget what has come; what comes now is of the file with this validator. Done on the disk by the next write."""
+        """Forget what has come, on the disk at the next write; what comes now is of the file with this validator."""
         self._held, self._held_bytes = [], 0
         self.size = 0
         self.validator = validator
@@ -116,18 +116,18 @@ class PartFile:
             OSError: it can't be written or named. What could be written is kept.
         """
         with self._lock:
-            if self._file is None:
+            file = self._file
+            if file is None:
                 return self._target  # nobody waits for it any more
-            self._write(self._file)
+            self._write(file)
             if not self.size:
                 raise DownloadError("the clip is empty")
-            if _size(self._file) != self.size:
+            if _size(file) != self.size:
                 raise OSError(errno.EBUSY, "another program has changed it", str(self._path))
             if sys.platform == "win32":
-                self._let_go(self._file)  # an open file can't be renamed there
+                self._let_go(file)  # an open file can't be renamed there
             self._path.replace(self._target)
-            if self._file is not None:
-                self._let_go(self._file)
+            self._let_go(file)
             with suppress(OSError):
                 self._note.unlink(missing_ok=True)
             return self._target
