@@ -41,6 +41,9 @@ LAYERS: dict[str, int] = {
 }
 ISLAND = "sandbox"
 
+# A room that is part of one endpoint, which alone may import it.
+PARTS = {"download": "video"}
+
 # Where a library may be imported. The sandbox, being a program of its own, chooses freely.
 LIBRARIES: dict[str, frozenset[str]] = {
     "httpx": frozenset({"_transports"}),
@@ -171,6 +174,8 @@ def _sibling(module: str, imported: Import) -> str | None:
     own, target = module.split(".")[2:], imported.target.split(".")[2:]
     if not own or (target and (target[0].startswith("_") or target[0] == own[0])):
         return None
+    if target and PARTS.get(target[0]) == own[0]:
+        return None
     return f"the resource {own[0]} imports its sibling {'.'.join(target) or imported.target}"
 
 
@@ -231,6 +236,7 @@ def grow(root: Path, files: dict[str, str]) -> Path:
         ("resources/video.py", "from ._base import Resource\nfrom . import _base"),
         ("resources/__init__.py", "from .video import Video"),
         ("resources/chat/completions.py", "from .stream import Stream"),
+        ("resources/video.py", "from .download import download_clip"),
         ("cli/__init__.py", "import relaydance_async\ndef demo():\n    from relaydance_async.sandbox import Sandbox"),
         ("sandbox/server.py", "import time, httpx, starlette\nfrom .ledger import Ledger"),
     ],
@@ -244,6 +250,7 @@ def test_an_import_from_below_is_right(tmp_path: Path, file: str, source: str) -
             "models/chat.py",
             "resources/_base.py",
             "resources/chat/stream.py",
+            "resources/download/__init__.py",
         ],
         "",
     )
@@ -266,6 +273,7 @@ def test_an_import_from_below_is_right(tmp_path: Path, file: str, source: str) -
         ("fanout/a.py", "from ..resources.video import Video", "fanout (layer 6) imports resources (layer 6)"),
         ("resources/video.py", "from .files import Files", "the resource video imports its sibling files"),
         ("resources/video.py", "from . import Files", "the resource video imports its sibling"),
+        ("resources/files.py", "from .download import x", "the resource files imports its sibling download"),
         ("_sansio/a.py", "import time", "_sansio imports time"),
         ("_sansio/a.py", "from asyncio import sleep", "_sansio imports asyncio"),
         ("_sansio/a.py", "from datetime import datetime\ndatetime.now()", "_sansio reads a clock"),
@@ -282,7 +290,9 @@ def test_an_import_from_below_is_right(tmp_path: Path, file: str, source: str) -
     ],
 )
 def test_an_import_the_other_way_is_reported_with_its_place(tmp_path: Path, file: str, source: str, why: str) -> None:
-    others = dict.fromkeys(["__init__.py", "errors.py", "models/chat.py", "resources/files.py"], "")
+    others = dict.fromkeys(
+        ["__init__.py", "errors.py", "models/chat.py", "resources/files.py", "resources/download/__init__.py"], ""
+    )
     (found,) = violations(grow(tmp_path, {**others, file: source}))
     place, _, rest = found.partition(": ")
     assert place.startswith(f"{PACKAGE}/{file}")

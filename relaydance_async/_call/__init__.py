@@ -12,11 +12,12 @@
 
 from .answer import Answer, OpenAnswer
 from .call import Shared
-from .controller import Controller
+from .controller import Api, Controller
 from .receive import Receiver, as_bytes, as_model, as_stream, as_text, refuse_page
 
 __all__ = [
     "Answer",
+    "Api",
     "Controller",
     "OpenAnswer",
     "Receiver",

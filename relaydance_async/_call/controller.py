@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .._config import Clock, Options
@@ -42,3 +43,20 @@ class Controller:
         if options.observers or options.on_retry is not None:
             return call.run_watched()
         return call.run() if options.deadline is None else call.run_within(options.deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The API, as a view with its own options sees it."""
+
+    controller: Controller
+    options: Options
+
+    @property
+    def base_url(self) -> str:
+        """Where it is, without a final slash."""
+        return self.controller.base_url
+
+    def call(self, request: PreparedRequest, receive: Receiver[T]) -> Coroutine[Any, Any, T]:
+        """See `Controller.execute`."""
+        return self.controller.execute(request, receive, self.options)

@@ -16,8 +16,8 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 M = TypeVar("M", bound=BaseModel)
 
-_PAGES = ("text/html", "application/json", "application/xml")
-"""What an error or a web page comes as."""
+_PAGES = ("text/", "application/json", "application/xml")
+"""What an error or a web page comes as, where bytes were asked for."""
 _PAGE_BYTES = 1024 * 1024
 
 

@@ -159,7 +159,7 @@ def path_segment(value: object, *, name: str) -> str:
         raise InvalidInputError(f"{name} holds characters that can't be sent: {value!r}") from None
 
 
-def build_get(target: Target, *, task_id: str | None = None, headers: Headers | None = None) -> PreparedRequest:
+def build_get(target: Target, *, task_id: str | None = None, headers: Headers | Callable[[], Headers] | None = None) -> PreparedRequest:
     """A GET, which is always safe to repeat."""
     return PreparedRequest("GET", target, headers=headers or {}, task_id=task_id)
 

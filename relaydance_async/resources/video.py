@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, Unpack
 
 import anyio
 
-from .._call import as_model
+from .._call import Api, as_model
 from .._config import Options
 from .._polling import ACTIVE_WAITS
 from .._sansio.extras import CallExtras
@@ -21,10 +21,10 @@ from .._sansio.watch import Watch, check_success
 from ..errors import InvalidInputError, RelayDanceError, TaskFailedError, TaskTimeoutError
 from ..models._options import CallOptions
 from ..models.video import Reference, VideoRequest, VideoTask
-from ._download import DEFAULT_MAX_BYTES, download_clip
 from ._resource import Resource, made_at_once
 from ._route import billed_post, get
 from ._task_events import EndEvent, TaskEvents
+from .download import DEFAULT_MAX_BYTES, DownloadLimits, download_clip
 
 TaskOrId: TypeAlias = VideoTask | str
 UpdateHook: TypeAlias = Callable[[VideoTask], Awaitable[None] | None]
@@ -232,9 +232,8 @@ class Video(Resource):
             raise InvalidInputError(
                 f"task {task.task_id} is {task.status}: there is no clip to download", task_id=task.task_id
             )
-        return await download_clip(
-            self._controller, self._options, task, path, max_bytes=max_bytes, allow_private_hosts=allow_private_hosts
-        )
+        limits = DownloadLimits(max_bytes=max_bytes, allow_private_hosts=allow_private_hosts)
+        return await download_clip(Api(self._controller, self._options), task, Path(path), limits)
 
 
 def _check_deadline(deadline: float | None) -> None:

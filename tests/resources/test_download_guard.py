@@ -6,62 +6,18 @@ import gc
 import os
 import socket
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
 
-from relaydance_async import AsyncRelayDance, DownloadError, RelayDanceError, RetryPolicy, VideoTask
-from relaydance_async.resources._part_file import PartFile
+from relaydance_async import AsyncRelayDance, DownloadError, RelayDanceError, RetryPolicy
+from relaydance_async.resources.download.part import PartFile
 from tests.kit.clocks import QuickClock
+from tests.resources.result_host import Host, rest, task_of, whole
 
 pytestmark = pytest.mark.anyio
-
-
-class Host:
-    """A result host that sends these answers, one for each connection, and keeps the heads of the requests."""
-
-    def __init__(self, *answers: bytes) -> None:
-        self._answers = list(answers)
-        self.heads: list[str] = []
-        self.connections = 0
-        self.port = 0
-
-    async def serve(self, stream: SocketStream) -> None:
-        self.connections += 1
-        async with stream:
-            try:
-                head = await stream.receive()
-                self.heads.append(head.decode("latin-1").lower())
-                await stream.send(self._answers.pop(0))
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                return  # it only looked
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[VideoTask, None]:
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-        self.port = listener.extra(SocketAttribute.local_port)
-        async with listener, anyio.create_task_group() as group:
-            group.start_soon(listener.serve, self.serve)
-            yield task_of(f"http://127.0.0.1:{self.port}/a.mp4")
-            group.cancel_scope.cancel()
-
-
-def task_of(url: str) -> VideoTask:
-    return VideoTask(task_id="t1", status="succeeded", raw_status="succeeded", url=url)
-
-
-def whole(body: bytes, *headers: str, length: int | None = None) -> bytes:
-    lines = ["HTTP/1.1 200 OK", f"content-length: {length or len(body)}", "connection: close", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def rest(body: bytes, start: int, total: int, *headers: str) -> bytes:
-    span = f"content-range: bytes {start}-{start + len(body) - 1}/{total}"
-    return whole(body, span, *headers).replace(b"200 OK", b"206 Partial Content")
 
 
 @pytest.fixture
@@ -179,11 +135,12 @@ async def test_a_pipe_in_its_place_is_an_error_and_no_wait(client: AsyncRelayDan
 async def test_two_downloads_of_one_clip_do_not_write_one_file(client: AsyncRelayDance, tmp_path: Path) -> None:
     host = Host(whole(b"0123456789", 'etag: "one"'))
     another = PartFile(tmp_path / "clip.mp4", "t1")
+    another.open()
     async with host.running() as task:
         with pytest.raises(DownloadError, match="another download is writing it"):
             await client.video.download(task, tmp_path / "clip.mp4")
         assert host.connections == 0
-        another.append([b"abcd"])
+        another.hold(b"abcd")
         another.close()
         path = await client.video.download(task, tmp_path / "clip.mp4")
     assert path.read_bytes() == b"0123456789"

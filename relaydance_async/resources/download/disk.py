@@ -1,0 +1,74 @@
+"""Work on files, off the event loop."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from ...errors import DownloadError
+from .part import PartFile
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CLOSE_SECONDS = 10.0
+"""How long a disk that doesn't answer may keep its caller: then the thread is left behind."""
+
+_LOOK_SECONDS = 0.001
+
+
+async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do it in a thread.
+
+    Raises:
+        DownloadError: the disk refuses.
+
+    Cancelling it leaves a thread that goes on, or one that never begins.
+    """
+    try:
+        return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), abandon_on_cancel=True)
+    except OSError as error:
+        raise DownloadError(_told(error)) from None
+
+
+async def close_at_last(part: PartFile) -> None:
+    """Close it in a thread, and wait for that however often the caller is cancelled, so that whoever begins anew finds
+    it closed; for 10 seconds at most.
+    """
+    if part.is_closed:
+        return
+    closed = _started(part.close)
+    if isinstance(sys.exception(), GeneratorExit):
+        return  # the event loop is gone, and nobody can wait
+    interrupted: BaseException | None = None
+    ends = time.monotonic() + _CLOSE_SECONDS
+    with anyio.CancelScope(shield=True):
+        # By looking: each further cancellation of asyncio breaks off whatever is awaited.
+        while closed.is_alive() and time.monotonic() < ends:
+            try:
+                await anyio.sleep(_LOOK_SECONDS)
+            except anyio.get_cancelled_exc_class() as error:
+                interrupted = error
+    if interrupted is not None:
+        raise interrupted
+
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    # A thread of its own: those for everyone's work may all be taken, and take nothing from who is cancelled.
+    thread = threading.Thread(target=work, name="relaydance-close")
+    try:
+        thread.start()
+    except RuntimeError:  # there is no thread to be had
+        work()
+    return thread
+
+
+def _told(error: OSError) -> str:
+    place = f" to {error.filename}" if error.filename is not None else ""
+    return f"the clip can't be written{place}: {error.strerror or error}"

@@ -1,0 +1,233 @@
+"""The file in which a clip grows, under another name until it is whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from ...errors import DownloadError, InvalidInputError
+
+WRITE_BYTES = 1024 * 1024
+"""How much is held before it is to be written."""
+
+_MOST_PIECES = 1024
+"""How many pieces one `writev` takes (IOV_MAX of Linux and macOS). It also bounds what small pieces cost."""
+
+# No link is followed to another file, and no pipe in the file's place makes us wait for who reads it.
+_PLAIN = os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+
+
+class PartFile:
+    """What has come of a clip so far, and the validator (ETag, or date) of the file that it is part of.
+
+    The validator lies beside the part, for a later process; without one nothing can be continued, so nothing is kept.
+
+    `open`, `write`, `finish` and `close` are for threads; all else is for the event loop, and no work on the disk. Only
+    one is used at a time, but for `close`: a cancelled caller may leave a thread behind in another one. That comes to
+    an end before `close` does its work, or else finds the file closed and does nothing.
+
+    Args:
+        to: where the clip is to be; a directory takes `<task_id>.mp4`.
+        task_id: whose clip it is: the part of another would be continued with bytes of this one.
+
+    Attributes:
+        size: bytes that have come, those that are held included.
+        validator: see above.
+        is_closed: whether there is nothing left to close.
+    """
+
+    def __init__(self, to: Path, task_id: str) -> None:
+        self._target = to
+        self._name = re.sub(r"[^A-Za-z0-9_-]", "_", task_id)[:100]
+        self._path = self._note = to  # until it is open
+        self._file: BinaryIO | None = None
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._is_stale = False
+        """Whether what is on the disk is of no use."""
+        self._lock = threading.Lock()
+        self.size = 0
+        self.validator: str | None = None
+        self.is_closed = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is held that it is to be written."""
+        return self._held_bytes >= WRITE_BYTES or len(self._held) >= _MOST_PIECES
+
+    def hold(self, piece: bytes) -> None:
+        """Take a piece, to be written later."""
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        self.size += len(piece)
+
+    def restart(self, validator: str | None = None) -> None:
+        """Forget what has come, on the disk at the next write; what comes now is of the file with this validator."""
+        self._held, self._held_bytes = [], 0
+        self.size = 0
+        self.validator = validator
+        self._is_stale = True
+
+    def open(self) -> None:
+        """Open the file, with what an earlier download has left in it.
+
+        Raises:
+            InvalidInputError: no file can have that name.
+            DownloadError: there is no such directory.
+            OSError: it can't be written, is no plain file, or another download is writing it.
+        """
+        with self._lock:
+            if self.is_closed:
+                return
+            try:
+                self._find_place()
+                self._file = _open(self._path, os.O_RDWR | os.O_APPEND)
+            except ValueError as error:
+                raise InvalidInputError(f"path can't be the name of a file: {error}") from None
+            _lock(self._file, self._path)
+            self.size = _size(self._file)
+            self.validator = self._noted() if self.size else None
+            if self.validator is None:
+                self.restart()
+                self._begin_anew(self._file)
+
+    def write(self) -> None:
+        """Write what is held.
+
+        Raises:
+            OSError: it can't be written. What could be is kept, and the rest forgotten.
+        """
+        with self._lock:
+            if self._file is not None:
+                self._write(self._file)
+
+    def finish(self) -> Path:
+        """Write what is held, and give the file its name.
+
+        Raises:
+            DownloadError: it is empty.
+            OSError: it can't be written or named. What could be written is kept.
+        """
+        with self._lock:
+            file = self._file
+            if file is None:
+                return self._target  # nobody waits for it any more
+            self._write(file)
+            if not self.size:
+                raise DownloadError("the clip is empty")
+            if _size(file) != self.size:
+                raise OSError(errno.EBUSY, "another program has changed it", str(self._path))
+            if sys.platform == "win32":
+                self._let_go(file)  # an open file can't be renamed there
+            self._path.replace(self._target)
+            self._let_go(file)
+            with suppress(OSError):
+                self._note.unlink(missing_ok=True)
+            return self._target
+
+    def close(self) -> None:
+        """Write what is held and close the file; one from which nothing can go on is removed. Safe to call twice."""
+        with self._lock:
+            file, self.is_closed = self._file, True
+            if file is None:
+                return
+            with suppress(OSError):  # whatever made an end of the download is the better reason
+                self._write(file)
+            try:
+                if self.validator is None or not _size(file):
+                    self._path.unlink(missing_ok=True)
+                    self._note.unlink(missing_ok=True)
+            except OSError:
+                pass
+            finally:
+                self._let_go(file)
+
+    def _find_place(self) -> None:
+        target = self._target / f"{self._name}.mp4" if self._target.is_dir() else self._target
+        if not target.parent.is_dir():
+            raise DownloadError(f"there is no directory {target.parent}")
+        self._target = target
+        self._path = target.with_name(f"{target.name}.{self._name}.part")
+        self._note = target.with_name(f"{target.name}.{self._name}.etag.part")
+
+    def _write(self, file: BinaryIO) -> None:
+        pieces, self._held, self._held_bytes = self._held, [], 0
+        try:
+            if self._is_stale:
+                self._begin_anew(file)
+            _write_all(file.fileno(), pieces)
+        except OSError as error:
+            self.size = _size(file)
+            raise OSError(error.errno, error.strerror, error.filename or str(self._path)) from None
+
+    def _begin_anew(self, file: BinaryIO) -> None:
+        file.truncate(0)
+        # Not before the bytes of another file are gone.
+        if self.validator is None:
+            self._note.unlink(missing_ok=True)
+        else:
+            with _open(self._note, os.O_WRONLY | os.O_TRUNC) as note:
+                note.write(self.validator.encode("latin-1", "replace"))
+        self._is_stale = False
+
+    def _let_go(self, file: BinaryIO) -> None:
+        self._file, self.is_closed = None, True
+        file.close()
+
+    def _noted(self) -> str | None:
+        try:
+            with _open(self._note, os.O_RDONLY) as note:
+                text = note.read(1000).decode("latin-1")
+        except OSError:
+            return None  # whatever lies there is not ours
+        return text if text.isprintable() and text else None
+
+
+def _write_all(number: int, pieces: list[bytes]) -> None:
+    written = _write_some(number, pieces) if pieces else 0
+    if written == sum(map(len, pieces)):
+        return
+    rest = memoryview(b"".join(pieces))[written:]
+    while rest:
+        rest = rest[os.write(number, rest) :]
+
+
+def _write_some(number: int, pieces: list[bytes]) -> int:
+    if sys.platform == "win32":
+        return os.write(number, b"".join(pieces))
+    # All in one call: each one gives the interpreter's lock away, and has to wait for it again.
+    return os.writev(number, pieces)
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _open(path: Path, flags: int) -> BinaryIO:
+    """A plain file, without a buffer: what is written is written, or an error."""
+    number = os.open(path, flags | _PLAIN, 0o666)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return os.fdopen(number, "rb" if flags & (os.O_RDWR | os.O_WRONLY) == 0 else "ab", buffering=0)
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Keep it to ourselves: two downloads in one file would spoil it, and the clip that one of them makes of it."""
+    if sys.platform == "win32":
+        return  # renaming it fails there while another download has it open
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OSError(errno.EBUSY, "another download is writing it", str(path)) from None
+    if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        raise OSError(errno.EBUSY, "another download has just finished it", str(path))
