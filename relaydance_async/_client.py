@@ -138,12 +138,12 @@ class AsyncRelayDance:
     def with_options(
         self,
         *,
-        timeout: float | Timeout | None | Unset = UNSET,
-        deadline: float | None | Unset = UNSET,
-        retry: RetryPolicy | None | Unset = UNSET,
-        default_headers: Mapping[str, str] | None | Unset = UNSET,
-        on_retry: RetryHook | None | Unset = UNSET,
-        max_response_bytes: int | None | Unset = UNSET,
+        timeout: float | Timeout | Unset | None = UNSET,
+        deadline: float | Unset | None = UNSET,
+        retry: RetryPolicy | Unset | None = UNSET,
+        default_headers: Mapping[str, str] | Unset | None = UNSET,
+        on_retry: RetryHook | Unset | None = UNSET,
+        max_response_bytes: int | Unset | None = UNSET,
     ) -> Self:
         """A view of this client with other options. What isn't given stays, and None turns a thing off: no timeout, no
         deadline, no retries, no headers of yours, no hook, no limit.

@@ -1,13 +1,13 @@
 """One call, from the request to its result: admission, attempts, retries, and the answer.
 
-    controller   starts calls, with what all calls of a client share
-    call         the one loop over attempts, driven by tenacity
-    attempt      one attempt and its phase
-    answer       an answer and what it holds; an open one outlives its call (a stream)
-    receive      what becomes of an answer, as values: as_model, as_bytes, as_text, as_stream
-    failure      the error that a failed attempt ends in, built once
-    history      what earlier attempts left behind
-    watching     those who watch a call
+controller   starts calls, with what all calls of a client share
+call         the one loop over attempts, driven by tenacity
+attempt      one attempt and its phase
+answer       an answer and what it holds; an open one outlives its call (a stream)
+receive      what becomes of an answer, as values: as_model, as_bytes, as_text, as_stream
+failure      the error that a failed attempt ends in, built once
+history      what earlier attempts left behind
+watching     those who watch a call
 """
 
 from .answer import Answer, OpenAnswer

@@ -89,9 +89,7 @@ class Answer:
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
         """The finished error of a call whose answer broke off after it had returned."""
         record = self._attempt.record(cause, self.status)
-        history = with_attempt(
-            self._history, record, self._attempt.sent_at, cause, self._request.safety, _BEGUN
-        )
+        history = with_attempt(self._history, record, self._attempt.sent_at, cause, self._request.safety, _BEGUN)
         return build_failure(cause, meta=self.meta, request=self._request, history=history, decision=_BEGUN)
 
     def ended(self, error: BaseException | None) -> None:

@@ -174,9 +174,7 @@ class Call(Generic[T]):
             attempt.admitted(lease.queued_for, headers)
             url = target.url
         body = request.body.take() if isinstance(request.body, LargeJson) else request.body
-        return WireRequest(
-            request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt
-        )
+        return WireRequest(request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt)
 
     async def _read(self, attempt: Attempt, response: TransportResponse, holding: Holding) -> T | Failed:
         attempt.received(response.status_code)

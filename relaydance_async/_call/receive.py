@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -55,7 +54,6 @@ class _Reading(Generic[T]):
         return self.read(answer)
 
 
-@cache
 def as_model(model: type[M]) -> Receiver[M]:
     """The answer read whole and decoded.
 
@@ -71,7 +69,6 @@ def as_model(model: type[M]) -> Receiver[M]:
     return _Reading(read, model.__name__)
 
 
-@cache
 def as_bytes(*kinds: str) -> Receiver[bytes]:
     """The answer's bytes, read whole.
 
@@ -87,7 +84,6 @@ def as_bytes(*kinds: str) -> Receiver[bytes]:
     return _Reading(read, "bytes")
 
 
-@cache
 def as_text() -> Receiver[str]:
     """The answer's text: UTF-8, what can't be decoded replaced. Only a web page is refused."""
 
@@ -98,7 +94,6 @@ def as_text() -> Receiver[str]:
     return _Reading(read, "text")
 
 
-@cache
 def as_stream(open_stream: Callable[[OpenAnswer], T]) -> Receiver[T]:
     """Server-sent events, read as they come. What is opened on the answer holds its connection until it is closed."""
 

@@ -159,7 +159,9 @@ def path_segment(value: object, *, name: str) -> str:
         raise InvalidInputError(f"{name} holds characters that can't be sent: {value!r}") from None
 
 
-def build_get(target: Target, *, task_id: str | None = None, headers: Headers | Callable[[], Headers] | None = None) -> PreparedRequest:
+def build_get(
+    target: Target, *, task_id: str | None = None, headers: Headers | Callable[[], Headers] | None = None
+) -> PreparedRequest:
     """A GET, which is always safe to repeat."""
     return PreparedRequest("GET", target, headers=headers or {}, task_id=task_id)
 
@@ -180,9 +182,7 @@ def build_post(
     if extra_body:
         content.update(extra_body)
     sent = {**JSON_HEADERS, **headers} if headers else JSON_HEADERS
-    return PreparedRequest(
-        "POST", target, RetrySafety.BILLED, build_json_body(content), sent, model=model_of(content)
-    )
+    return PreparedRequest("POST", target, RetrySafety.BILLED, build_json_body(content), sent, model=model_of(content))
 
 
 def model_of(content: Mapping[str, Any]) -> str | None:

@@ -37,7 +37,7 @@ class Route(Generic[T]):
         """Whether it is paid for when it is accepted."""
         return self.safety is RetrySafety.BILLED
 
-    def target(self, query: Mapping[str, str] | None = None, **ids: object) -> ApiTarget:
+    def target(self, query: Mapping[str, str] | None = None, /, **ids: object) -> ApiTarget:
         """The endpoint with these ids.
 
         Raises:
@@ -59,10 +59,10 @@ def billed_post(path: str, returns: Receiver[T]) -> Route[T]:
     return Route("POST", path, returns, RetrySafety.BILLED)
 
 
-def routes_of(resources: type) -> list[Route[Any]]:
-    """All routes that are declared beside the subclasses of a resource, in the order of their paths."""
+def routes_of(base: type[Any]) -> list[Route[Any]]:
+    """All routes that are declared beside the subclasses of the base of resources, in the order of their paths."""
     found: dict[tuple[str, str], Route[Any]] = {}
-    for resource in resources.__subclasses__():
+    for resource in base.__subclasses__():
         for value in vars(sys.modules[resource.__module__]).values():
             if isinstance(value, Route):
                 found[value.method, value.path] = value  # pyright: ignore[reportUnknownArgumentType]

@@ -6,12 +6,11 @@ from typing import Unpack
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
-from ..models.files import UploadedFile
 from ..models._options import CallOptions
+from ..models.files import UploadedFile
 from ._resource import Resource
 from ._route import billed_post
 from ._upload import FileInput, open_upload
-
 
 UPLOAD = billed_post("/files", as_model(UploadedFile))
 

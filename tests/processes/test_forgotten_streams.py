@@ -10,10 +10,10 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.client_support import CHAT, HELLO, client_of, connections_of, list_models, permits_of, wait_until
 
 from relaydance_async import AsyncRelayDance, ChatStream, StreamError
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.client_support import CHAT, HELLO, client_of, connections_of, list_models, permits_of, wait_until
 
 pytestmark = [
     pytest.mark.anyio,

@@ -6,9 +6,9 @@ import os
 import time
 
 import pytest
+from tests.client_support import CHAT, FILES, MODELS
 
 from relaydance_async.sandbox import FaultyProxy, Sandbox
-from tests.client_support import CHAT, FILES, MODELS
 from tests.processes.support import next_line, run_program, started, tell
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
