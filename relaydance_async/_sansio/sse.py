@@ -8,7 +8,7 @@ dropped; an event cut off by the end of the stream is never dispatched.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import StreamError
 
@@ -25,6 +25,9 @@ class ServerSentEvent(NamedTuple):
 
     data: bytes
     event: str | None = None
+
+
+_make = ServerSentEvent._make  # calling the class takes longer, which counts at each chunk
 
 
 class SSEParser:
@@ -49,12 +52,10 @@ class SSEParser:
             self._feed_lines(chunk, events)
             return events
         # Nearly every event of a chat is one line of data: those needn't be taken apart line by line.
-        # Calling the class takes longer, which counts at each chunk.
-        new: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType]
         *blocks, rest = chunk.split(b"\n\n")
         for block in blocks:
             if block.startswith(b"data: ") and _LF not in block and len(block) <= self._max:
-                events.append(new(ServerSentEvent, (block[6:], None)))
+                events.append(_make((block[6:], None)))
             else:
                 self._feed_lines(block + b"\n\n", events)
         if rest:

@@ -278,7 +278,7 @@ ANSWERS = [
 
 OF_A_STREAM = frozenset[Kind]({"stream"})
 STREAMS = [
-    replace(row, kinds=OF_A_STREAM, in_body=True, ledger="accepted")
+    replace(row, kinds=OF_A_STREAM, in_body=True, ledger="accepted", ambiguous=True)
     for row in (
         Row("an error event", Fault(stream_error_after=1), StreamError, "never", "accepted"),
         Row(
