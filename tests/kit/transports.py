@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from relaydance_async import _client
 from relaydance_async._transports import WireRequest, build_transport
 
 TRANSPORTS = ("httpx", "aiohttp", "caller")
@@ -31,7 +30,7 @@ def change_transport(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) ->
     async def build_changed(*args: Any, **options: Any) -> Any:
         return change(await build_transport(*args, **options))
 
-    patch.setattr(_client, "build_transport", build_changed)
+    patch.setattr("relaydance_async._client.build_transport", build_changed)
 
 
 class Tap:
