@@ -80,11 +80,12 @@ def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
 
 
 def _marked(function: Callable[P, T]) -> Callable[P, T]:
-    # So that it passes for what it is: mocks and frameworks ask.
-    if hasattr(inspect, "markcoroutinefunction"):
-        inspect.markcoroutinefunction(function)
+    # So that it passes for what it is: mocks and frameworks ask. Python 3.11 knows only asyncio's own mark.
+    mark: Any = getattr(inspect, "markcoroutinefunction", None)
+    if mark is not None:
+        mark(function)
     else:
-        function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+        function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # pyright: ignore
     return function
 
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.client_support import CHAT, HELLO, client_of, connections_of, list_models, permits_of, wait_until
 
 from relaydance_async import AsyncRelayDance, ChatStream, StreamError
 from relaydance_async.sandbox import Fault, Sandbox
+from tests.kit.calls import HELLO, client_of, list_models
+from tests.kit.probe import watch
+from tests.kit.routes import CHAT
+from tests.kit.waiting import wait_until
 
 pytestmark = [
     pytest.mark.anyio,
@@ -66,8 +69,8 @@ async def forget_after_an_exception(client: AsyncRelayDance) -> None:
 
 async def held(client: AsyncRelayDance) -> Callable[[], tuple[int, int, int]]:
     """Counts permits in use, open connections, and tasks of this loop."""
-    permits, connections = await permits_of(client), await connections_of(client)
-    return lambda: (permits.in_use, connections(), len(asyncio.all_tasks()))
+    look = await watch(client)
+    return lambda: (look().permits, look().connections, len(asyncio.all_tasks()))
 
 
 FORGETFUL = [

@@ -6,19 +6,17 @@ import os
 import time
 
 import pytest
-from tests.client_support import CHAT, FILES, MODELS
 
 from relaydance_async.sandbox import FaultyProxy, Sandbox
+from tests.kit.routes import CHAT, FILES, MODELS
 from tests.processes.support import next_line, run_program, started, tell
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
 AFTER_USE = """
-from importlib import import_module
+from tests.kit.inside import keep_idle_connections
 
-module = {"httpx": "_pool", "aiohttp": "_aiohttp"}[os.environ["TRANSPORT"]]
-pool = import_module(f"relaydance_async._transports.{module}")
-pool.KEEPALIVE_SECONDS = 60.0  # on a busy machine the children may take longer than 5
+keep_idle_connections(os.environ["TRANSPORT"], 60.0)  # on a busy machine the children may take longer than 5
 
 async def five_at_once():
     '''None ends before each has a connection.'''
@@ -56,6 +54,8 @@ def test_a_child_opens_connections_of_its_own_and_the_parents_stay_good(sandbox:
 
 
 IN_FLIGHT = """
+from tests.kit.probe import held
+
 async def read(stream):
     async with stream:
         return (await stream.get_final_completion()).choices[0].message.content
@@ -75,8 +75,8 @@ async def main():
     texts = await asyncio.gather(*reading)
     assert set(texts) == {"chunk " * 20}, texts
     assert os.waitpid(pid, 0)[1] == 0
-    runtime = await client._runtimes.current()
-    assert runtime.permits.in_use == 0
+    now = await held(client)
+    assert (now.permits, now.streams) == (0, 0)
     await client.aclose()
 
 asyncio.run(main())
@@ -107,7 +107,7 @@ async def main():
     for wait in waits:
         wait.cancel()
     await asyncio.wait(waits)
-    assert not len(ACTIVE_WAITS)
+    assert len(ACTIVE_WAITS) == 0
     await client.aclose()
 
 asyncio.run(main())
@@ -155,7 +155,8 @@ def test_the_gateway_sees_a_stream_end_that_the_parent_closes_while_a_child_live
 
 
 FROM_THREADS = """
-from relaydance_async._transports import _tls
+from tests.kit.inside import every_lock, make_tls_context
+from tests.kit.probe import held
 
 started, stop = threading.Event(), threading.Event()
 
@@ -167,24 +168,24 @@ def keep_busy():
     asyncio.run(busy())
 
 def hold_the_locks():
-    with client._runtimes._lock, _tls._lock:
-        held.set()
+    with every_lock(client):
+        locked.set()
         release.wait()
 
 async def child():
     await several()
-    await _tls.tls_context()
-    assert (await client._runtimes.current()).permits.in_use == 0
+    await make_tls_context()
+    assert (await held(client)).permits == 0
 
 thread = threading.Thread(target=keep_busy)
 thread.start()
 started.wait()
 for holding in (False, True) * 3:
-    held, release = threading.Event(), threading.Event()
+    locked, release = threading.Event(), threading.Event()
     holder = threading.Thread(target=hold_the_locks)
     if holding:
         holder.start()
-        held.wait()
+        locked.wait()
     pid = os.fork()
     if not pid:
         signal.alarm(20)  # stuck for ever is the failure
@@ -205,18 +206,20 @@ def test_a_fork_while_other_threads_call_or_hold_a_lock_leaves_no_child_stuck(sa
 
 
 FULL = """
+from tests.kit.inside import close_pace, pause_of
+
 async def main():
     global client
     client = make(max_concurrency=1)
     held = await open_stream(client)
     waiting = [asyncio.ensure_future(client.models.list()) for _ in range(3)]
     await asyncio.sleep(0.01)
-    client._controller._gate.refused(0.05, 0.0)  # a 429 came: the gate is closed, and somebody holds the turn
+    close_pace(client, 0.05)  # a 429 came: the gate is closed, and somebody holds the turn
     pid = os.fork()
     if not pid:
         signal.alarm(20)
         asyncio.run(several())
-        assert client._controller._gate.remaining() == 0
+        assert pause_of(client) == 0
         os._exit(0)
     await held.aclose()
     assert all(await asyncio.gather(*waiting))
@@ -227,7 +230,7 @@ asyncio.run(main())
 """
 
 
-def test_a_child_has_all_permits_and_passes_the_gate_of_a_parent_that_had_none_left(sandbox: Sandbox) -> None:
+def test_a_child_has_all_permits_and_passes_the_pace_of_a_parent_that_had_none_left(sandbox: Sandbox) -> None:
     done = run_program(FULL, sandbox.base_url, "auto")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -21,8 +21,9 @@ from relaydance_async import AsyncRelayDance, DownloadError, RetryPolicy, VideoT
 from relaydance_async.resources.download import disk
 from relaydance_async.resources.download import part as part_module
 from relaydance_async.resources.download.part import PartFile
+from tests.kit.clocks import QuickClock
+from tests.kit.probe import held
 from tests.resources.result_host import Host, rest, whole
-from tests.resources.support import Pace, permits_in_use
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +40,7 @@ async def client(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
         base_url=base_url,
         transport=transport,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         retry=RetryPolicy(1),
-        _clock=Pace().clock(),
+        _clock=QuickClock().clock,
     ) as client:
         yield client
 
@@ -82,7 +83,7 @@ async def refused(client: AsyncRelayDance, to: Path, *answers: bytes) -> str:
     assert error is not None
     assert error.task_id == "t1"
     assert not error.retryable
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
     return error.message
 
 
@@ -217,7 +218,7 @@ async def test_a_cancelled_download_has_ended_when_its_file_is_closed(
     assert len(kept) > 1_000_000
     assert CLIP.startswith(kept)
     assert not (tmp_path / "clip.mp4").exists()
-    assert await permits_in_use(client) == 0
+    assert (await held(client)).permits == 0
 
 
 async def test_a_disk_that_never_answers_keeps_nobody_for_long(

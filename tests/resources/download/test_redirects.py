@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from relaydance_async import AsyncRelayDance, DownloadError, RetryPolicy, VideoTask
+from tests.kit.clocks import QuickClock
 from tests.resources.result_host import Host, task_of, whole
-from tests.resources.support import Pace
 
 pytestmark = pytest.mark.anyio
 
@@ -96,5 +96,5 @@ def open_client(base_url: str, transport: str) -> AsyncRelayDance:
         base_url=base_url,
         transport=transport,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         retry=RetryPolicy(1),
-        _clock=Pace().clock(),
+        _clock=QuickClock().clock,
     )
