@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .._client import AsyncRelayDance
-from .._sansio.webhook import SigningSecret, build_callback_url, parse_delivery, verify_callback
+from .._sansio.webhook import SigningSecret, VerifiedCallback, build_callback_url, parse_delivery, verify_callback
 from ..errors import (
     ConfigurationError,
     InvalidInputError,
@@ -124,13 +124,17 @@ class WebhookReceiver:
         Raises:
             WebhookVerificationError: the token is missing, wrong or expired. Answer 403.
         """
+        return self.verify_once(query).reference
+
+    def verify_once(self, query: str) -> VerifiedCallback:
+        """Like `verify`; the result can be given to `receive`, which then does not verify a second time."""
         return verify_callback(query, secrets=self._secrets, now=self._now())
 
-    async def receive(self, query: str, body: bytes) -> Delivery:
+    async def receive(self, query: str | VerifiedCallback, body: bytes) -> Delivery:
         """Take in one delivery.
 
         Args:
-            query: the query string of the URL that was called.
+            query: the query string of the URL that was called, or the result of `verify_once` for it.
             body: of the request.
 
         Raises:
@@ -141,7 +145,7 @@ class WebhookReceiver:
 
         Cancelling it leaves nothing behind: the next delivery of the task counts as the first.
         """
-        reference = self.verify(query)
+        reference = (self.verify_once(query) if isinstance(query, str) else query).reference
         claim = parse_delivery(body)
         task_id = self._bindings.task_id(reference)
         if task_id is None:
