@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import ConfigurationError
+from .numbers import is_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Timeout:
 
     def __post_init__(self) -> None:
         for value in (self.connect, self.read, self.write):
-            if not _is_positive(value):
+            if not is_positive(value):
                 raise ConfigurationError(f"a timeout must be a number of seconds more than 0, not {value!r}")
 
     def at_most(self, seconds: float) -> Timeout:
@@ -38,7 +39,3 @@ class Timeout:
 def as_timeout(value: float | Timeout) -> Timeout:
     """A number of seconds is the limit of each phase."""
     return value if isinstance(value, Timeout) else Timeout(value, value, value)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

@@ -16,7 +16,7 @@ from ..errors import (
     WebhookPayloadError,
     WebhookVerificationError,
 )
-from ..models.video import VideoTask
+from ..models.video import MOST_SECONDS, VideoTask
 from ..resources._task_events import OnEnd
 from ._memory import Bindings, Recent
 
@@ -24,7 +24,6 @@ EXPIRES_IN = 48 * 3600.0
 """Seconds; twice what the gateway gives a task before it gives up."""
 
 _MIN_SECRET = 16
-_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class WebhookReceiver:
             InvalidInputError: the URL is not an absolute one, the reference can't be sent, or `expires_in` is not a
                 number of seconds above 0.
         """
-        if not 0 < expires_in < _MOST_SECONDS:
+        if not 0 < expires_in < MOST_SECONDS:
             raise InvalidInputError(f"expires_in must be more than 0 seconds, and finite, not {expires_in!r}")
         expires_at = int(self._now() + expires_in)
         return build_callback_url(url, reference, secret=self._secrets[0], expires_at=expires_at)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -38,7 +39,7 @@ class Signings:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.signed = self.parsed = 0
-        sign, parse = webhook._sign, webhook.parse_qs
+        sign = webhook._sign
 
         def counted_sign(*arguments: Any) -> str:
             self.signed += 1
@@ -46,7 +47,7 @@ class Signings:
 
         def counted_parse(*arguments: Any, **options: Any) -> Any:
             self.parsed += 1
-            return parse(*arguments, **options)
+            return parse_qs(*arguments, **options)
 
         monkeypatch.setattr(webhook, "_sign", counted_sign)
         monkeypatch.setattr(webhook, "parse_qs", counted_parse)
