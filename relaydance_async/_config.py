@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 import anyio
 
 from ._sansio.addresses import is_loopback
+from ._sansio.numbers import is_positive
 from ._sansio.observer import Observer
 from ._sansio.retry import RetryPolicy
 from ._sansio.target import ApiTarget
-from ._sansio.timeout import Timeout, is_positive
+from ._sansio.timeout import Timeout
 from ._version import __version__
 from .errors import ConfigurationError
 

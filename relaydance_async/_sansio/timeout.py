@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import ConfigurationError
+from .numbers import is_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,3 @@ def as_timeout(value: float | Timeout | None) -> Timeout:
     if value is None:
         value = float("inf")
     return value if isinstance(value, Timeout) else Timeout(value, value, value)
-
-
-def is_positive(value: object) -> bool:
-    """Whether it is a number above 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

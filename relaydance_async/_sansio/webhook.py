@@ -10,6 +10,7 @@ import hmac
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from pydantic import ValidationError
@@ -59,8 +60,32 @@ def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: i
     return urlunsplit(parts._replace(query=f"{parts.query}&{ours}" if parts.query else ours, fragment=""))
 
 
-def verify_callback(query: str, *, secrets: Sequence[bytes], now: float) -> str:
-    """The reference in a delivery's query string.
+@dataclass(frozen=True, slots=True)
+class VerifiedCallback:
+    """What is known of a delivery whose URL has a token of ours.
+
+    Attributes:
+        reference: the caller's name for the task.
+    """
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a delivery says. It is a hint, not to be trusted.
+
+    Attributes:
+        task_id: of the task, or an id of the upstream's.
+        is_terminal: whether the task has ended.
+    """
+
+    task_id: str
+    is_terminal: bool
+
+
+def verify_callback(query: str, *, secrets: Sequence[bytes], now: float) -> VerifiedCallback:
+    """Check the token in a delivery's query string.
 
     Args:
         query: without the question mark.
@@ -84,7 +109,7 @@ def verify_callback(query: str, *, secrets: Sequence[bytes], now: float) -> str:
         raise WebhookVerificationError("the token of the delivery's URL is not ours")
     if int(expires) < now:
         raise WebhookVerificationError("the token of the delivery's URL has expired")
-    return reference
+    return VerifiedCallback(reference)
 
 
 def _sign(secret: bytes, reference: str, expires: str) -> str:
@@ -92,9 +117,8 @@ def _sign(secret: bytes, reference: str, expires: str) -> str:
     return urlsafe_b64encode(hmac.digest(secret, message, "sha256")).decode().rstrip("=")
 
 
-def parse_delivery(body: bytes) -> VideoTask:
-    """The task that a delivery tells of, in any shape of the gateway's or its upstreams'. It is a hint, not to be
-    trusted.
+def parse_delivery(body: bytes) -> Claim:
+    """What a delivery says, in any shape that the gateway or its upstreams send.
 
     Raises:
         WebhookPayloadError: the body is no task, or the id is none that could be asked for.
@@ -105,4 +129,4 @@ def parse_delivery(body: bytes) -> VideoTask:
         raise WebhookPayloadError(f"the delivery is not a task: {body[:200]!r}") from None
     if _TASK_ID.fullmatch(task.task_id) is None:
         raise WebhookPayloadError(f"the delivery's task has an odd id: {task.task_id[:200]!r}")
-    return task
+    return Claim(task.task_id, task.is_terminal)

@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -36,6 +36,8 @@ KEEPALIVE_SECONDS = 5.0
 _NO_AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _SMALL_BODY = 64 * 1024
 """Bytes that the kernel takes in one go, so that no write timeout is needed."""
+_MOST_HOSTS = 256
+"""For how many hosts it is remembered which proxy leads there."""
 
 
 class AiohttpResponse:
@@ -191,14 +193,15 @@ class AiohttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._guarded: aiohttp.ClientSession | None = None
         self._closed = False
-        self._proxies: dict[tuple[str, str | None, int | None], str | None] = {}
+        # A client that lives long meets thousands of hosts of clips.
+        self._find_proxy = lru_cache(maxsize=_MOST_HOSTS)(partial(proxy_for, can_socks=False))
 
     async def send(self, request: WireRequest) -> AiohttpResponse:
         """See `Transport`."""
         failure: Exception
         try:
             url = URL(request.url, encoded=True)
-            proxy = self._proxy(url)
+            proxy = self._find_proxy(url.scheme, url.host or "", url.port or 0)
             more: dict[str, Any] = {"proxy": proxy}
             session = self._open_session(url, proxied=proxy is not None)
             if url.scheme == "https":
@@ -275,12 +278,6 @@ class AiohttpTransport:
             raise WriteTimeout if watch.expired() else error from None
         finally:
             answered = True
-
-    def _proxy(self, url: URL) -> str | None:
-        key = (url.scheme, url.host, url.port)
-        if key not in self._proxies:
-            self._proxies[key] = proxy_for(url.scheme, url.host or "", url.port or 0, can_socks=False)
-        return self._proxies[key]
 
     def _open_session(self, url: URL, *, proxied: bool) -> aiohttp.ClientSession:
         if self._network is Network.PUBLIC and not proxied:

@@ -179,14 +179,21 @@ class SlotPool(httpx.AsyncBaseTransport):
         )
 
     async def _take(self, key: Key) -> _Slot:
-        idle = self._idle.get(key)
-        while idle:
-            slot = idle.pop()  # the one used last: the others may expire
+        while (slot := self._pop_idle(key)) is not None:
             if slot.is_usable():
                 return slot
             await self._drop(slot)
         slot = await self._connect(key)
         self._open.add(slot)
+        return slot
+
+    def _pop_idle(self, key: Key) -> _Slot | None:
+        idle = self._idle.get(key)
+        if not idle:
+            return None
+        slot = idle.pop()  # the one used last: the others may expire
+        if not idle:
+            del self._idle[key]  # of thousands of hosts, most are never asked again
         return slot
 
     async def _connect(self, key: Key) -> _Slot:
@@ -216,9 +223,11 @@ class SlotPool(httpx.AsyncBaseTransport):
             await self._drop(self._longest_idle())
 
     def _longest_idle(self) -> _Slot:
-        for key in [key for key, slots in self._idle.items() if not slots]:
+        key, idle = next(iter(self._idle.items()))
+        slot = idle.popleft()
+        if not idle:
             del self._idle[key]
-        return next(iter(self._idle.values())).popleft()
+        return slot
 
     async def _drop(self, slot: _Slot) -> None:
         self._open.discard(slot)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from ._base import WireModel
 from ._task_shapes import TaskStatus, is_object, normalize_task
@@ -151,7 +151,8 @@ def _check_url(url: object) -> None:
         raise ValueError(f"{url!r:.80} is not a URL; upload a local file first: file = await client.files.upload(path)")
 
 
-_MOST_SECONDS = 1e9
+MOST_SECONDS = 1e9
+"""Above it, about 30 years, a number of seconds is a mistake. It also keeps infinity out."""
 
 
 def _as_seconds(value: object) -> object:
@@ -159,7 +160,7 @@ def _as_seconds(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("seconds is a number of seconds")
     if isinstance(value, int | float):
-        if not 0 < value < _MOST_SECONDS:
+        if not 0 < value < MOST_SECONDS:
             raise ValueError("seconds must be more than 0, and finite")
         return str(int(value)) if value == int(value) else str(value)
     return value
@@ -180,12 +181,16 @@ class VideoRequest(BaseModel):
     references: Sequence[Annotated[Reference, BeforeValidator(_as_reference)]] = ()
     metadata: Mapping[str, Any] = Field(default_factory=dict[str, Any])
 
+    _all_metadata: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
+
     @model_validator(mode="after")
     def _fits(self) -> VideoRequest:
-        twice = sorted(self._named_metadata().keys() & self.metadata.keys())
+        named = self._named_metadata()
+        twice = sorted(named.keys() & self.metadata.keys())
         if twice:
             raise ValueError(f"given twice, as an argument and in metadata: {', '.join(twice)}")
         self._check_references()
+        self._all_metadata = {**self.metadata, **named}
         return self
 
     def _check_references(self) -> None:
@@ -207,11 +212,11 @@ class VideoRequest(BaseModel):
         return {name: value for name, value in named.items() if value is not None}
 
     def body(self) -> dict[str, Any]:
-        """The JSON body (API documentation, "Video generations")."""
-        body: dict[str, Any] = {"model": self.model, "prompt": self.prompt}
-        if self.seconds is not None:
-            body["seconds"] = self.seconds
-        metadata = {**self.metadata, **self._named_metadata()}
-        if metadata:
-            body["metadata"] = metadata
-        return body
+        """The JSON body (API documentation, "Video generations"). What is not given is None, for `build_post` to leave
+        out; a None within `metadata` is the caller's and is sent as null."""
+        return {
+            "model": self.model,
+            "prompt": self.prompt,
+            "seconds": self.seconds,
+            "metadata": self._all_metadata or None,
+        }

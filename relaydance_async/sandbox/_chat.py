@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from ._catalog import TOKEN_UNITS
@@ -11,27 +10,13 @@ from ._chat_stream import stream_events
 from ._dialects import Refusal
 from ._exchange import Answer, Exchange
 from ._json import Json, as_list, as_object, dump, is_whole
+from ._reply import Reply
 from ._requests import parse_object, refuse_sensitive, require_model
 from ._state import State
 
 MOST_STOPS = 4
 MOST_CHOICES = 8
 MOST_CHUNKS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the fake model says, before it takes a shape."""
-
-    completion_id: str
-    model: str
-    created: int
-    text: str
-    reasoning: str
-    tool_calls: list[Json]
-    finish_reason: str
-    usage: Json
-    choices: int
 
 
 async def create_chat(state: State, exchange: Exchange) -> Answer:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ._exchange import Event
 from ._json import Json, dump
-
-if TYPE_CHECKING:
-    from ._chat import Reply
+from ._reply import Reply
 
 PING = b": PING\n\n"
 DONE = b"data: [DONE]\n\n"

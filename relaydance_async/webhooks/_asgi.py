@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import anyio
 
+from .._sansio.webhook import VerifiedCallback
 from ..errors import RelayDanceError, WebhookPayloadError, WebhookVerificationError
 from ._receiver import Delivery, WebhookReceiver
 
@@ -88,11 +89,10 @@ class WebhookApp:
         """The status, and whether the body was left unread."""
         unread = True
         try:
-            query = scope["query_string"].decode("latin-1")
-            self._check_head(scope, query)
+            verified = self._check_head(scope)
             body = await self._read(receive)
             unread = False
-            await self._hand_on(await self._receiver.receive(query, body))
+            await self._hand_on(await self._receiver.receive(verified, body))
         except _Refused as refusal:
             return refusal.status, unread
         except WebhookVerificationError:
@@ -104,17 +104,18 @@ class WebhookApp:
             return 503, unread
         return 204, unread
 
-    def _check_head(self, scope: Scope, query: str) -> None:
+    def _check_head(self, scope: Scope) -> VerifiedCallback:
         """All that can be said before the body is read."""
         if scope["method"] != "POST":
             raise _Refused(405)
-        self._receiver.verify(query)
+        verified = self._receiver.verify_once(scope["query_string"].decode("latin-1"))
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise _Refused(415)
         length = headers.get(b"content-length", b"")
         if length.isdigit() and (len(length) > 18 or int(length) > self._max_body_bytes):
             raise _Refused(413)
+        return verified
 
     async def _read(self, receive: Receive) -> bytes:
         body = bytearray()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .._client import AsyncRelayDance
-from .._sansio.webhook import SigningSecret, build_callback_url, parse_delivery, verify_callback
+from .._sansio.webhook import SigningSecret, VerifiedCallback, build_callback_url, parse_delivery, verify_callback
 from ..errors import (
     ConfigurationError,
     InvalidInputError,
@@ -16,7 +16,7 @@ from ..errors import (
     WebhookPayloadError,
     WebhookVerificationError,
 )
-from ..models.video import VideoTask
+from ..models.video import MOST_SECONDS, VideoTask
 from ..resources._task_events import OnEnd
 from ._memory import Bindings, Recent
 
@@ -24,7 +24,6 @@ EXPIRES_IN = 48 * 3600.0
 """Seconds; twice what the gateway gives a task before it gives up."""
 
 _MIN_SECRET = 16
-_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class WebhookReceiver:
             InvalidInputError: the URL is not an absolute one, the reference can't be sent, or `expires_in` is not a
                 number of seconds above 0.
         """
-        if not 0 < expires_in < _MOST_SECONDS:
+        if not 0 < expires_in < MOST_SECONDS:
             raise InvalidInputError(f"expires_in must be more than 0 seconds, and finite, not {expires_in!r}")
         expires_at = int(self._now() + expires_in)
         return build_callback_url(url, reference, secret=self._secrets[0], expires_at=expires_at)
@@ -124,13 +123,17 @@ class WebhookReceiver:
         Raises:
             WebhookVerificationError: the token is missing, wrong or expired. Answer 403.
         """
+        return self.verify_once(query).reference
+
+    def verify_once(self, query: str) -> VerifiedCallback:
+        """Like `verify`; the result can be given to `receive`, which then does not verify a second time."""
         return verify_callback(query, secrets=self._secrets, now=self._now())
 
-    async def receive(self, query: str, body: bytes) -> Delivery:
+    async def receive(self, query: str | VerifiedCallback, body: bytes) -> Delivery:
         """Take in one delivery.
 
         Args:
-            query: the query string of the URL that was called.
+            query: the query string of the URL that was called, or the result of `verify_once` for it.
             body: of the request.
 
         Raises:
@@ -141,7 +144,7 @@ class WebhookReceiver:
 
         Cancelling it leaves nothing behind: the next delivery of the task counts as the first.
         """
-        reference = self.verify(query)
+        reference = (self.verify_once(query) if isinstance(query, str) else query).reference
         claim = parse_delivery(body)
         task_id = self._bindings.task_id(reference)
         if task_id is None:

@@ -152,17 +152,17 @@ def webhook(data: bytes) -> None:
     ours = _callback_query(reference)
     query = draw.take(draw.byte()).decode("latin-1")
     if ours is not None:
-        assert verify_callback(ours, secrets=[SECRET], now=1000.0) == reference
+        assert verify_callback(ours, secrets=[SECRET], now=1000.0).reference == reference
         if draw.byte() & 1:
             at = draw.byte() % len(ours)
             query = ours[:at] + query + ours[at + len(query) :]
     try:
         verified = verify_callback(query, secrets=[b"another secret, the new one", SECRET], now=1000.0)
-        assert verified == reference
+        assert verified.reference == reference
     except WebhookVerificationError as error:
         check_error(error)
     try:
-        _check_task(parse_delivery(build_document(draw, TASKS)))
+        assert 1 <= len(parse_delivery(build_document(draw, TASKS)).task_id) <= 256
     except WebhookPayloadError as error:
         check_error(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from relaydance_async import (
     LastFrame,
     VideoReference,
 )
-from relaydance_async._sansio.request import build_model
+from relaydance_async._sansio.request import build_model, build_post
 from relaydance_async.models.video import VideoRequest
 from relaydance_async.sandbox import Sandbox
 
@@ -23,7 +24,11 @@ PICTURE = "https://files.example/a.png"
 
 
 def build(**arguments: Any) -> dict[str, Any]:
-    return build_model(VideoRequest, {"model": "m", "prompt": "a cat", **arguments}).body()
+    video = build_model(VideoRequest, {"model": "m", "prompt": "a cat", **arguments})
+    body = build_post("/video/generations", video.body()).body
+    assert isinstance(body, bytes)
+    sent: dict[str, Any] = json.loads(body)
+    return sent
 
 
 def test_the_body_is_the_documented_one() -> None:
@@ -217,3 +222,21 @@ async def test_the_gateway_takes_what_is_sent(dialect: Any) -> None:
         )
         assert task.status == "submitted"
         assert sandbox.ledger.accepted("POST /v1/video/generations") == 1
+
+
+def test_a_null_of_the_caller_within_metadata_is_sent_and_one_of_an_argument_is_not() -> None:
+    body = build(ratio=None, seconds=None, metadata={"seed": None, "camera": {"fixed": None}})
+    assert body == {"model": "m", "prompt": "a cat", "metadata": {"seed": None, "camera": {"fixed": None}}}
+
+
+def test_the_named_metadata_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ImageReference] = []
+    content_item = ImageReference.content_item
+
+    def counted(reference: ImageReference) -> dict[str, Any]:
+        asked.append(reference)
+        return content_item(reference)
+
+    monkeypatch.setattr(ImageReference, "content_item", counted)
+    build(references=[PICTURE])
+    assert len(asked) == 1
