@@ -157,8 +157,12 @@ class Skipping:
     def clock(self) -> Clock:
         return Clock(self.time, self.sleep, lambda: 1.0, self.now)
 
-    async def skip_silences(self, count: Callable[[], int]) -> None:
-        """Whenever another silence has begun, let the read timeout pass."""
+    async def skip_silences(self, count: Callable[[], int], deadline: float | None) -> None:
+        """Whenever another silence has begun, let the read timeout pass, or what is left of the call's deadline.
+
+        Beyond that nothing is skipped: what the call still tidies up, in a thread, takes the time that it takes.
+        """
+        ends = float("inf") if deadline is None else self.time() + deadline
         heard = count()
         while True:
             while count() == heard:  # noqa: ASYNC110  (another thread counts)
@@ -166,7 +170,8 @@ class Skipping:
             heard = count()
             await asyncio.sleep(0.002)  # for the client to fall silent as well
             for _ in range(round(READ_TIMEOUT / STEP) + 1):
-                self.skip(STEP)
+                if self.time() < ends:
+                    self.skip(STEP)
                 await self._pass()
 
 
@@ -332,7 +337,9 @@ async def play(stage: Stage, endpoint: Endpoint, row: Row, moment: Moment, trans
             stage.begin(endpoint, row, moment, clock)
             proxy = stage.proxy(endpoint, row)
             began = clock.time()
-            watcher = asyncio.create_task(clock.skip_silences(lambda: proxy.silences if row.silent else 0))
+            watcher = asyncio.create_task(
+                clock.skip_silences(lambda: proxy.silences if row.silent else 0, row.deadline)
+            )
             error: RelayDanceError | None = None
             try:
                 await endpoint.call(scene)

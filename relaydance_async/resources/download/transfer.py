@@ -45,7 +45,7 @@ class Transfer:
         max_bytes: of the whole clip.
     """
 
-    takes = _REDIRECTS | {_RANGE_NOT_SATISFIABLE}
+    takes: frozenset[int] = _REDIRECTS | {_RANGE_NOT_SATISFIABLE}
 
     def __init__(self, part: PartFile, max_bytes: int) -> None:
         self._part = part
