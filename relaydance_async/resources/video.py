@@ -221,7 +221,7 @@ class Video(Resource):
             The path of the clip.
 
         Raises:
-            InvalidInputError: the task has not succeeded.
+            InvalidInputError: the task has not succeeded, or no file can have that name.
             DownloadError: it could not be fetched whole, is too large, or its URL is not to be trusted.
 
         Cancelling it leaves the part file, from which a later call goes on, unless nothing can.

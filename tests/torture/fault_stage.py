@@ -110,15 +110,19 @@ ENDPOINTS = (
 )
 
 
-async def skip_silences(loop: JumpingLoop, count: Callable[[], int]) -> None:
-    """Whenever another silence has begun, let the read timeout pass."""
+async def skip_silences(loop: JumpingLoop, count: Callable[[], int], deadline: float | None) -> None:
+    """Whenever another silence has begun, let the read timeout pass, or what is left of the call's deadline.
+
+    Beyond that nothing is skipped: what the call still tidies up, in a thread, takes the time that it takes.
+    """
+    ends = float("inf") if deadline is None else loop.time() + deadline
     heard = count()
     while True:
         while count() == heard:  # noqa: ASYNC110  (another thread counts)
             await asyncio.sleep(0.001)
         heard = count()
         await asyncio.sleep(0.002)  # for the client to fall silent as well
-        await loop.skip_in_steps(READ_TIMEOUT + STEP)
+        await loop.skip_in_steps(min(READ_TIMEOUT + STEP, max(0.0, ends - loop.time())))
 
 
 @dataclass
@@ -285,7 +289,7 @@ async def play(stage: Stage, endpoint: Endpoint, row: Row, moment: Moment, trans
         stage.begin(endpoint, row, moment, loop)
         proxy = stage.proxy(endpoint, row)
         began = loop.time()
-        watcher = asyncio.create_task(skip_silences(loop, lambda: proxy.silences if row.silent else 0))
+        watcher = asyncio.create_task(skip_silences(loop, lambda: proxy.silences if row.silent else 0, row.deadline))
         error: RelayDanceError | None = None
         try:
             await endpoint.call(scene)

@@ -46,7 +46,7 @@ async def download_clip(api: Api, task: VideoTask, to: Path, limits: DownloadLim
 
     Raises:
         InvalidInputError: `to` can't be the name of a file.
-        DownloadError: it could not be fetched or written whole. With a message of the host that was asked.
+        DownloadError: it could not be fetched or written whole, or its URL is not to be trusted.
 
     Cancelling it leaves the part file, from which a later call goes on, unless nothing can. It returns when that is
     closed, so that the later call can begin at once.

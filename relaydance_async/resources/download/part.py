@@ -53,9 +53,9 @@ class PartFile:
         self._is_stale = False
         """Whether what is on the disk is of no use."""
         self._lock = threading.Lock()
-        self.size = 0
+        self.size: int = 0
         self.validator: str | None = None
-        self.is_closed = False
+        self.is_closed: bool = False
 
     @property
     def is_full(self) -> bool:

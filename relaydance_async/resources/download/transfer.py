@@ -42,9 +42,9 @@ class Transfer:
         max_bytes: of the whole clip.
     """
 
-    takes = _REDIRECTS | {_RANGE_NOT_SATISFIABLE}
-    returns = "clip"
-    holds = False
+    takes: frozenset[int] = _REDIRECTS | {_RANGE_NOT_SATISFIABLE}
+    returns: str = "clip"
+    holds: bool = False
 
     def __init__(self, part: PartFile, max_bytes: int) -> None:
         self._part = part
