@@ -18,7 +18,7 @@ from relaydance_async._runtime import Runtime, Runtimes
 from relaydance_async._sansio.target import Network
 from relaydance_async._transports import build_transport
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.kit.calls import client_of, list_models, submit_clip
+from tests.kit.calls import HELLO, client_of, list_models, submit_clip
 from tests.kit.probe import NOTHING, Held, held, look_at, loops_of, watch
 from tests.kit.routes import MODELS
 from tests.kit.waiting import wait_until
@@ -177,6 +177,26 @@ def test_a_client_that_was_never_used_leaves_nothing() -> None:
     asyncio.run(client.aclose())
     del client
     gc.collect()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+async def test_what_a_client_holds_is_told_for_the_running_loop(sandbox: Sandbox, transport: Any) -> None:
+    sandbox.faults.add(Fault(MODELS, stall=True))
+    endless = {"sandbox_chunks": 10_000, "sandbox_chunk_delay": 0.01}
+    async with client_of(sandbox, transport=transport, max_concurrency=2) as client:
+        assert await held(client) == NOTHING
+        stream = await client.chat.completions.create(model="grok-4.3", messages=HELLO, stream=True, extra_body=endless)
+        assert await held(client) == Held(permits=1, connections=1, streams=1)
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(list_models, client)
+            await wait_until(lambda: sandbox.ledger.count(MODELS) == 1)
+            assert await held(client) == await held(client.with_options()) == Held(2, 2, 2, 1, 0)
+            group.cancel_scope.cancel()
+        await stream.aclose()
+        assert (await held(client)).permits == 0
+    assert await held(client) == NOTHING
 
 
 @pytest.mark.anyio

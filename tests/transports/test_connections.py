@@ -271,3 +271,27 @@ async def test_requests_at_once_have_a_connection_each_and_then_share_them(trans
         for _ in range(16):
             await fetch(transport, server.url)
     assert server.connections == 8
+
+
+async def test_a_transport_counts_its_open_and_its_idle_connections_and_none_of_a_callers(
+    maker: Maker, transport: Transport
+) -> None:
+    head_was_seen = anyio.Event()
+
+    async def in_halves(peer: Peer) -> None:
+        await server.read(peer)
+        await peer.send(OK[:-1])
+        await head_was_seen.wait()
+        await peer.send(OK[-1:])
+        await peer.until_gone()
+
+    async with serve(in_halves) as server:
+        counts = [transport.stats()]
+        response = await transport.send(wire(server.url))
+        counts.append(transport.stats())
+        head_was_seen.set()
+        assert await response.read(100) == b"ok"
+        counts.append(transport.stats())
+        await transport.aclose()
+        counts.append(transport.stats())
+    assert counts == ([(0, 0), (1, 0), (1, 1), (0, 0)] if maker.is_ours else [(0, 0)] * 4)
