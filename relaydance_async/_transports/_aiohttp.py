@@ -130,13 +130,15 @@ def _connected(connection: asyncio.Transport | None) -> Awaitable[None] | None:
         return None
     waiting = request.begin()
     if waiting is not None:
-        return _begun(request, waiting)
+        return _begun(request, waiting, connection)
     _note_whole(request)
     return None
 
 
-async def _begun(request: WireRequest, waiting: Awaitable[None]) -> None:
+async def _begun(request: WireRequest, waiting: Awaitable[None], connection: asyncio.Transport | None) -> None:
     await waiting
+    if _is_closed(connection):  # meanwhile
+        raise aiohttp.ClientConnectionResetError("closed before the first byte")
     _note_whole(request)
 
 

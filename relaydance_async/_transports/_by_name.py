@@ -44,7 +44,16 @@ def broke_by_name(error: Exception, request: WireRequest) -> Broke:
     kind: BreakKind = "connect" if reached is Reached.NOT_SENT else "closed"
     if not _NEVER_SENDABLE.isdisjoint(names):
         return Broke(reached, "setup", plain_words(error), retryable=False)
-    return Broke(reached, kind, plain_words(error))
+    return Broke(reached, kind, _words(error))
+
+
+def _words(error: Exception) -> str:
+    if type(error).__name__ == "ServerDisconnectedError":  # its own text may be a part of an answer, in Python's form
+        return "the server closed it without an answer"
+    cause = error.__cause__
+    if isinstance(cause, Exception) and isinstance(message := getattr(cause, "message", None), str):
+        return message  # of aiohttp's parser; around it is a code that nobody sent
+    return plain_words(error)
 
 
 def _proxy_answer(error: Exception, names: list[str]) -> str | None:

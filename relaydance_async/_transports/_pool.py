@@ -298,7 +298,8 @@ def _teller(request: WireRequest, backend: _Backend) -> Trace:
             request.sent_at_once()
             if has_ended(backend.fileno):
                 request.refused()
-                raise httpcore.WriteError("it was closed before the request had been sent")
+                # No WriteError: httpcore would go on to read an answer to what it has not even begun, without end.
+                raise httpcore.ReadError("it was closed before the request had been sent")
         elif event.endswith((".send_request_headers.failed", ".send_request_body.failed")):
             # Our own sockets and trio's fail only while something of what they were given is still here.
             request.refused()

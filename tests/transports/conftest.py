@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from relaydance_async import AsyncRelayDance
+from relaydance_async._sansio.target import Network
 from relaydance_async._transports import Transport, build_transport
 from tests.kit.clocks import QuickClock
 from tests.kit.tls import trust
@@ -87,10 +88,12 @@ class Maker:
         self.stack.push_async_callback(client.aclose)
         return client
 
-    async def transport(self, *, max_idle: int = 100) -> Transport:
+    async def transport(self, *, max_idle: int = 100, network: Network = Network.ANY) -> Transport:
         """A transport alone."""
         options = self.options()
-        made = await build_transport(options.get("transport", "auto"), options.get("http_client"), max_idle=max_idle)
+        made = await build_transport(
+            options.get("transport", "auto"), options.get("http_client"), max_idle=max_idle, network=network
+        )
         self.stack.push_async_callback(made.aclose)
         return made
 

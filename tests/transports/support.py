@@ -16,6 +16,7 @@ import pytest
 import trustme
 from anyio.streams.tls import TLSListener
 
+from relaydance_async._sansio.breakage import Progress
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport, TransportResponse, WireRequest
@@ -226,9 +227,11 @@ def wire(
     headers: Mapping[str, str] | None = None,
     body: bytes | BodyStream | None = None,
     timeout: Timeout = Timeout(5.0, 5.0, 5.0),  # noqa: B008  (frozen)
+    peer: str = "the gateway",
+    progress: Progress | None = None,
 ) -> WireRequest:
     """An attempt."""
-    return WireRequest(method, url, dict(headers or {}), body, timeout)
+    return WireRequest(method, url, dict(headers or {}), body, timeout, peer=peer, progress=progress)
 
 
 async def fetch(transport: Transport, url: str, method: str = "GET", **options: Any) -> tuple[int, bytes]:

@@ -16,8 +16,10 @@ from tests.kit.calls import ask_chat, submit_clip
 from tests.transports.conftest import Maker
 from tests.transports.support import (
     OK,
+    Gone,
     Peer,
     Script,
+    as_json,
     closed_port,
     fetch,
     over_every_transport,
@@ -207,24 +209,89 @@ async def test_the_read_timeout_is_for_each_piece_and_not_for_the_whole(transpor
         assert anyio.current_time() - started > timeout.read
 
 
-@pytest.mark.parametrize("kind", WITH_WRITE_TIMEOUT)
-@pytest.mark.parametrize("as_stream", [False, True])
-async def test_a_body_that_the_server_does_not_take_in_time_may_have_been_accepted(
-    transport: Transport, as_stream: bool
-) -> None:
-    async def deaf(peer: Peer) -> None:
-        await peer.read_head()
-        await anyio.sleep_forever()
+LENGTH = {"content-length": str(24 << 20)}
 
+
+async def deaf(peer: Peer) -> None:
+    await peer.read_head()
+    await anyio.sleep_forever()
+
+
+def in_pieces(length: int | None = None) -> BodyStream:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(24):
             yield bytes(1 << 20)
 
-    body = BodyStream(pieces) if as_stream else bytes(24 << 20)
+    return BodyStream(pieces, length)
+
+
+@pytest.mark.parametrize("kind", WITH_WRITE_TIMEOUT)
+@pytest.mark.parametrize("body", [bytes(24 << 20), in_pieces(24 << 20)], ids=["bytes", "pieces"])
+async def test_a_body_whose_end_the_server_did_not_take_in_time_was_not_accepted(
+    transport: Transport, maker: Maker, body: bytes | BodyStream
+) -> None:
+    timeout = Timeout(5.0, 5.0, SHORT)
     async with serve(deaf) as server:
-        error = await failure(transport, server.url, body=body, timeout=Timeout(5.0, 5.0, SHORT))
-    assert of(error) == (APITimeoutError, True, True)
+        error = await failure(
+            transport, server.url, headers={"content-length": str(24 << 20)}, body=body, timeout=timeout
+        )
+    # A caller's client doesn't tell how much of some bytes it has written.
+    assert of(error) == (APITimeoutError, True, isinstance(body, bytes) and not maker.is_ours)
     assert error.message == f"the request could not be sent within {SHORT:g} s"
+
+
+@pytest.mark.parametrize("kind", WITH_WRITE_TIMEOUT)
+async def test_of_a_body_of_unknown_length_any_piece_may_have_been_the_last(transport: Transport) -> None:
+    async with serve(deaf) as server:
+        error = await failure(transport, server.url, body=in_pieces(), timeout=Timeout(5.0, 5.0, SHORT))
+    assert of(error) == (APITimeoutError, True, True)
+
+
+async def resetting_in_the_request(peer: Peer) -> None:
+    await peer.read_head()
+    await peer.reset()
+
+
+@pytest.mark.parametrize("body", [bytes(24 << 20), in_pieces(24 << 20)], ids=["bytes", "pieces"])
+async def test_an_upload_that_the_server_cuts_midway_was_not_accepted(
+    transport: Transport, maker: Maker, body: bytes | BodyStream
+) -> None:
+    async with serve(resetting_in_the_request) as server:
+        error = await failure(transport, server.url, headers=LENGTH, body=body)
+    assert of(error) == (APIConnectionError, True, isinstance(body, bytes) and not maker.is_ours)
+
+
+async def test_a_billed_upload_that_was_cut_midway_is_repeated(maker: Maker) -> None:
+    async def run(peer: Peer) -> None:
+        if server.connections == 1:
+            await resetting_in_the_request(peer)
+            raise Gone
+        await server.read(peer)
+        await peer.send(as_json(b'{"id":"file-1","object":"file"}'))
+
+    async with serve(run) as server:
+        uploaded = await maker.client(server.url).files.upload(bytes(24 << 20), filename="clip.bin")
+    assert (uploaded.id, server.connections, len(server.heads)) == ("file-1", 2, 1)
+
+
+async def test_an_answer_that_is_cut_off_is_told_in_one_line_without_layers(transport: Transport, kind: str) -> None:
+    async with serve(BREAKS["closed in the body"]) as server:
+        error = await failure(transport, server.url, body=b"{}")
+    assert "\n" not in error.message
+    if kind == "aiohttp":
+        assert error.message == "the connection broke: the answer was cut off (2 of 5 bytes)"
+
+
+@pytest.mark.parametrize("case", BREAKS)
+async def test_no_text_holds_a_line_break_a_librarys_repr_or_the_query(transport: Transport, case: str) -> None:
+    async with serve(BREAKS[case]) as server:
+        error = await failure(transport, f"{server.url}/?token=secret", body=b"{}")
+    assert not any(part in error.message for part in ("\n", "<", "Error(", "secret", "message="))
+
+
+async def test_who_was_asked_is_named(transport: Transport) -> None:
+    error = await failure(transport, closed_port(), "GET", peer="cdn.example")
+    assert error.message.startswith("no connection to cdn.example: ")
 
 
 async def test_a_server_that_thinks_before_it_answers_is_given_the_read_timeout(transport: Transport) -> None:
