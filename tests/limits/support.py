@@ -66,9 +66,7 @@ class Time:
 
 def open_pace() -> KeyPace:
     """Of a key without a known limit."""
-    pace = KeyPace()
-    pace._state = Open(0.0, 0, 0)
-    return pace
+    return KeyPace(Open(0.0, 0, 0))
 
 
 def local(maximum: int, time: Time, pace: KeyPace | None = None) -> LocalAdmission:

@@ -1,9 +1,14 @@
 """Admission: one wait for a permit and the pace, in turn, with nothing held meanwhile."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import threading
+import time as real_time
 from collections.abc import AsyncIterator
 
 import anyio
@@ -11,6 +16,7 @@ import pytest
 
 from relaydance_async import RateLimitError
 from relaydance_async._limits import Ended, KeyPace, Kind, LocalAdmission
+from relaydance_async._sansio.pace import Steady
 from tests.limits.support import Crowd, Time, local, open_pace, settle, ticket
 
 pytestmark = pytest.mark.anyio
@@ -186,7 +192,7 @@ async def test_a_larger_limit_admits_more_than_the_one_whose_permit_came_back(
     await crowd.join("b", "c", "d")
     assert crowd.admitted == ["a", "b"]
     await crowd.end("b", Ended.ACCEPTED)
-    assert crowd.admitted == ["a", "b", "c", "d"]
+    assert sorted(crowd.admitted) == ["a", "b", "c", "d"]
 
 
 # The pace
@@ -260,7 +266,7 @@ async def test_all_whom_the_pace_lets_pass_begin_in_one_turn_of_the_loop(
         crowd.start(str(number))
     await settle()
     time.at += 100.0  # nobody has woken yet
-    pace._state = open_pace().state
+    pace.state = open_pace().state
     await time.advance(0.0)
     assert len(crowd.admitted) == 100
     assert (admission.waiting, time.slept) == (0, [1.0])
@@ -284,7 +290,7 @@ async def test_the_first_calls_of_a_client_are_paced(time: Time, group: anyio.ab
     await settle()
     assert 10 <= len(crowd.admitted) <= 13
     await time.advance(0.2)
-    assert crowd.admitted == [str(number) for number in range(100)]
+    assert sorted(crowd.admitted, key=int) == [str(number) for number in range(100)]
 
 
 async def test_two_event_loops_share_the_pace_but_not_the_permits(time: Time) -> None:
@@ -297,6 +303,29 @@ async def test_two_event_loops_share_the_pace_but_not_the_permits(time: Time) ->
     assert one.enter_now(ticket()) is None
     third = local(1, time, pace)
     assert third.enter_now(ticket()) is None
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_event_loops_in_several_threads_share_the_pace() -> None:
+    pace, admitted = KeyPace(), [0, 0, 0]
+
+    async def call(admission: LocalAdmission, thread: int) -> None:
+        lease = admission.enter_now(ticket()) or await admission.enter(ticket())
+        await asyncio.sleep(0.001)
+        lease.ended(Ended.REFUSED if admitted[thread] % 100 == 99 else Ended.ACCEPTED, 0.01)
+        admitted[thread] += 1
+
+    async def run(thread: int) -> None:
+        admission = LocalAdmission(50, pace, real_time.monotonic, asyncio.sleep)
+        await asyncio.gather(*(call(admission, thread) for _ in range(300)))
+        assert nothing_is_left(admission)
+
+    threads = [threading.Thread(target=asyncio.run, args=(run(thread),)) for thread in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        await anyio.to_thread.run_sync(thread.join)
+    assert admitted == [300, 300, 300]
 
 
 async def test_a_higher_priority_that_comes_later_passes_first(time: Time, group: anyio.abc.TaskGroup) -> None:
@@ -340,7 +369,7 @@ async def test_who_cannot_be_admitted_before_its_deadline_is_refused_at_once(tim
     admission = local(1, time, pace)
     pace.refused(time.at, 5.0, time.at)
     assert admission.enter_now(ticket(deadline=time.at + 5)) is None
-    with pytest.raises(RateLimitError, match="cooling down after a 429 for 5.0 s more, longer than the deadl") as info:
+    with pytest.raises(RateLimitError, match=r"cooling down after a 429 for 5\.0 s more, longer ") as info:
         await admission.enter(ticket(deadline=time.at + 5))
     assert (info.value.retryable, info.value.retry_after, info.value.status_code) == (True, 5.0, None)
     assert nothing_is_left(admission)
@@ -387,6 +416,14 @@ async def test_a_pause_that_gets_longer_refuses_even_the_one_who_leads(time: Tim
     assert crowd.admitted == ["b"]
     await crowd.end("b")
     assert nothing_is_left(admission)
+
+
+async def test_a_slow_pace_is_no_cool_down_and_refuses_nobody(time: Time, group: anyio.abc.TaskGroup) -> None:
+    pace = KeyPace(Steady(rate=0.1, next_at=time.at + 10, since=time.at, calls=0, refusals=0, good_trials=0))
+    crowd = Crowd(local(1, time, pace), group)
+    await crowd.join("a", ticket=ticket(deadline=time.at + 5))
+    await time.advance(10.0)
+    assert (crowd.admitted, crowd.failed) == (["a"], {})
 
 
 # Streams
@@ -469,7 +506,7 @@ async def test_one_who_is_cancelled_when_just_admitted_hands_its_permit_on(
     assert nothing_is_left(admission)
 
 
-@pytest.mark.parametrize("turns", range(12))
+@pytest.mark.parametrize("turns", range(0, 90, 3))
 @pytest.mark.parametrize("victim", ["leader", "second", "third"])
 async def test_cancelled_at_any_moment_nobody_leaves_anything_behind(
     time: Time, group: anyio.abc.TaskGroup, victim: str, turns: int
@@ -488,7 +525,7 @@ async def test_cancelled_at_any_moment_nobody_leaves_anything_behind(
         await time.advance(5.0)
 
     group.start_soon(live)
-    for _ in range(turns * 4):
+    for _ in range(turns):
         await anyio.lowlevel.checkpoint()
     crowd.scopes[victim].cancel()
     for _ in range(100):
@@ -550,8 +587,6 @@ class TestAsyncio:
         assert nothing_is_left(admission)
 
     async def test_a_wait_leaves_no_reference_cycle(self, time: Time) -> None:
-        import gc
-
         admission = local(1, time)
         lease = admission.enter_now(ticket())
         assert lease is not None

@@ -13,7 +13,6 @@ import pytest
 
 from relaydance_async._limits import Admission, Ended, KeyPace, Kind, LocalAdmission, Ticket
 
-
 _TICKET = Ticket(Kind.BILLED, "/video/generations")
 
 

@@ -1,5 +1,7 @@
 """Admission under random lives: calls come, are cancelled, end in every way, and time passes, in any order."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import random
@@ -84,9 +86,8 @@ class Life:
         with self.outside[number]:
             try:
                 lease = self.admission.enter_now(ticket) or await self.admission.enter(ticket)
-            except RateLimitError as error:
+            except RateLimitError:
                 assert ticket.deadline is not None
-                assert error.retry_after is not None
                 self.count["refused"] += 1
             else:
                 assert lease.queued_for >= 0
@@ -145,8 +146,7 @@ async def test_nobody_is_forgotten_and_no_permit_is_lost_or_given_twice(seed: in
     async with anyio.create_task_group() as group:
         life = Life(seed, group)
         await life.run(steps=600)
-    for kind in Kind:
-        assert life.count[kind.value] > 10  # each has come through
+        assert all(life.count[kind.value] > 10 for kind in Kind)  # each has come through
 
 
 @pytest.mark.parametrize("seed", range(4))
