@@ -128,10 +128,8 @@ class Entrance:
         """See `Admission`."""
         shares = self._shares
         share = shares.of[ticket.kind]
-        # Who waits goes first: those of its kind, and all of them when the pace holds them back.
-        if self.waiting and (self._leader is not None or share.line.waiting):
-            return None
-        if shares.in_use >= shares.limit or share.in_use >= share.most:
+        # This overtakes nobody: those who wait without a leader wait for a permit that their kind can't have.
+        if self._leader is not None or shares.in_use >= shares.limit or share.in_use >= share.most:
             return None
         now = self._monotonic()
         if self._pace.admit(now):

@@ -17,6 +17,7 @@ The gateway publishes no rate limit, so it is found out.
     Open        a refusal                                                 Closed
     Closed      a refusal                                                 Closed, for longer if it asks for more
     Closed      the pause is over                                         Ramping
+    Closed      the same, and more than `open_above` passed before it     Open
     Ramping     two refusals close together (one alone proves nothing)    Steady
     Ramping     the pace has grown above `open_above`                     Open
     Steady      a trial ends                                              Steady, at another pace
