@@ -227,7 +227,7 @@ class APIStatusError(RelayDanceError):
 class BadRequestError(APIStatusError):
     """400: a required parameter is missing or the body is malformed."""
 
-    hint = "Correct the request; repeating it as it is can't help"
+    hint = "Correct the request"
 
 
 class AuthenticationError(APIStatusError):

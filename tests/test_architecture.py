@@ -229,7 +229,7 @@ def grow(root: Path, files: dict[str, str]) -> Path:
     ("file", "source"),
     [
         ("_client.py", "from .resources.video import Video\nfrom . import _call, models"),
-        ("_call/call.py", "import tenacity\nfrom ._sansio import decide"),
+        ("_call/call.py", "import tenacity\nfrom .._sansio import decide"),
         ("_transports/pool.py", "import httpx"),
         ("_transports/fast.py", "def make():\n    import aiohttp"),
         ("_sansio/retry_after.py", "import datetime, json\nfrom ..models import chat\nfrom .. import errors"),
@@ -269,7 +269,7 @@ def test_an_import_from_below_is_right(tmp_path: Path, file: str, source: str) -
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .._transports import Pool",
             "_limits (layer 3) imports _transports (layer 3)",
         ),
-        ("_call/call.py", "def f():\n    from ._client import X", "_call (layer 5) imports _client (layer 7)"),
+        ("_call/call.py", "def f():\n    from .._client import X", "_call (layer 5) imports _client (layer 7)"),
         ("fanout/a.py", "from ..resources.video import Video", "fanout (layer 6) imports resources (layer 6)"),
         ("resources/video.py", "from .files import Files", "the resource video imports its sibling files"),
         ("resources/video.py", "from . import Files", "the resource video imports its sibling"),

@@ -467,48 +467,54 @@ async def test_an_answer_that_cannot_be_read_is_not_repeated_and_keeps_what_came
     assert error.maybe_accepted is (route in BILLED)
 
 
+FINAL = "Not repeated: the same request would fail again. "
 GATEWAY_TEXTS: dict[str, tuple[Fault, Call, str]] = {
     "unknown model": (
         Fault(SUBMIT, status=503, code="model_not_found", message="No available channel for model x"),
         submit_clip,
         "HTTP 503: No available channel for model x (code model_not_found, POST /video/generations, request id {id}). "
-        "Check the id; `await client.models.list()` shows the models that this key can use.",
+        + FINAL
+        + "Check the id; `await client.models.list()` shows the models that this key can use.",
     ),
     "short balance, the request id in the message": (
         Fault(IMAGES, status=403, code="insufficient_user_quota", message="用户额度不足"),
         make_image,
         "HTTP 403: 用户额度不足 (request id: {id}) (code insufficient_user_quota, POST /images/generations). "
-        "Top up the account or raise the key's quota; `await client.account.balance()` shows what is left.",
+        + FINAL
+        + "Top up the account or raise the key's quota; `await client.account.balance()` shows what is left.",
     ),
     "four 429s without a word": (
         Fault(MODELS, status=429, body=b""),
         list_models,
         "HTTP 429: the gateway sent no message (GET /models, request id {id}, 4 attempts). "
-        "Slow down: a lower max_concurrency, or more attempts in RetryPolicy.",
+        "Not repeated: this was attempt 4 of 4. Slow down: a lower max_concurrency, or more attempts in RetryPolicy.",
     ),
     "a poll": (
         Fault(FETCH, status=400, code="task_not_exist", message="no such task"),
         fetch_task,
         "HTTP 400: no such task (code task_not_exist, task task_1, GET /video/generations/task_1, request id {id}). "
-        "Check the task's id, and that the key is of the account that submitted it.",
+        + FINAL
+        + "Check the task's id, and that the key is of the account that submitted it.",
     ),
     "a web page": (
         Fault(MODELS, body=b"<html>\n  <p>console</p>\n</html>", content_type="text/html"),
         list_models,
         "HTTP 200: the answer is a web page, not the API's JSON: '<html> <p>console</p> </html>' "
-        "(GET /models, request id {id}). Check the base URL (it ends in /v1) and any proxy in between.",
+        "(GET /models, request id {id}). " + FINAL + "Check the base URL (it ends in /v1) and any proxy in between.",
     ),
     "an upload that is too large": (
         Fault("POST /v1/files", status=413, body=b""),
         upload_file,
         "HTTP 413: the gateway sent no message (POST /files, request id {id}). "
-        "Send a smaller body, or upload the file and send its URL.",
+        + FINAL
+        + "Send a smaller body, or upload the file and send its URL.",
     ),
     "a full envelope": (
         Fault(CHAT, status=400, body='{"error": {"message": "Too hot.", "param": "temperature", "code": 7}}'),
         CALLS[CHAT],
         "HTTP 400: Too hot. (code 7, param temperature, POST /chat/completions, request id {id}). "
-        "Correct the request; repeating it as it is can't help.",
+        + FINAL
+        + "Correct the request.",
     ),
 }
 

@@ -89,4 +89,4 @@ def _logged() -> Generator[None, None, None]:
     try:
         yield
     except Exception:
-        log.exception("an observer raised; the call goes on")
+        log.exception("on_retry, or another observer, raised; the call goes on")

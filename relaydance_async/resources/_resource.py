@@ -85,7 +85,7 @@ def _marked(function: Callable[P, T]) -> Callable[P, T]:
     if mark is not None:
         mark(function)
     else:
-        function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # pyright: ignore
+        setattr(function, "_is_coroutine", getattr(asyncio.coroutines, "_is_coroutine"))  # noqa: B009, B010  (private)
     return function
 
 

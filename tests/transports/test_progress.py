@@ -14,7 +14,8 @@ import pytest
 from relaydance_async import APIConnectionError
 from relaydance_async._sansio.breakage import Progress, Reached
 from relaydance_async._transports import Transport
-from tests.client_support import submit_clip, wait_until
+from tests.kit.calls import submit_clip
+from tests.kit.waiting import wait_until
 from tests.transports.conftest import OURS, Maker
 from tests.transports.support import (
     OK,
