@@ -4,8 +4,8 @@ Who can't begin at once stands in the line of its kind, and holds nothing while 
 (a permit that comes back, a higher limit, a later time) ends in `_admit`, which lets in all who may begin now.
 
 When the pace holds them back, the one whose turn it is becomes the leader. Only the leader sleeps. When it wakes, it
-lets in all whom the pace admits then, in one turn of the event loop; the pace may have changed at any time meanwhile.
-The next in line leads on when the leader has left, admitted or cancelled.
+lets in all whom the pace admits then, in one turn of the event loop. The pace may change at any time meanwhile.
+When the leader has left, admitted or cancelled, the next in line leads.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Place:
         turn = self.turn
         if isinstance(turn, anyio.Event):
             turn.set()
-        elif turn is not None and not turn.done():
+        elif turn is not None and not turn.done() and not turn.get_loop().is_closed():  # where nobody wakes any more
             turn.set_result(None)
 
 
@@ -153,6 +153,7 @@ class Entrance:
         except BaseException:
             self._leave(place)
             raise
+        place.turn = None  # a stream holds its lease for long
         if place.phase is Phase.LATE:
             raise _cooling_down(self._pace.pause(self._monotonic()))
         return place

@@ -56,7 +56,8 @@ class LocalAdmission(Entrance):
         if share.in_use >= share.most and not self._warned:
             self._warned = True
             log.warning(
-                "%d streams are open, as many as may be at once, so the next stream waits. "
-                "A stream keeps its permit until it is closed: use `async with`, or call `aclose()`.",
+                "a stream has to wait: %d streams are open, of %d at most. "
+                "A stream keeps its permit until it is closed: use `async with`, or call `aclose()`",
                 share.in_use,
+                share.most,
             )

@@ -438,7 +438,7 @@ async def test_streams_that_hold_all_they_may_are_warned_of_once(
     await crowd.join("c", "d", ticket=STREAM)
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("relaydance_async", logging.WARNING)
-    assert record.getMessage().startswith("2 streams are open, as many as may be at once, so the next stream waits.")
+    assert record.getMessage().startswith("a stream has to wait: 2 streams are open, of 2 at most. A stream keeps its")
     await crowd.join("other kind")
     assert crowd.admitted == ["a", "b", "other kind"]
     await crowd.end("a")
@@ -539,6 +539,30 @@ async def test_cancelled_at_any_moment_nobody_leaves_anything_behind(
     assert ended >= {"a", "b", "leader", "second", "third"} - {victim}
     assert nothing_is_left(admission)
     assert time.sleepers == 0
+
+
+@pytest.mark.parametrize("held_by", ["permits", "pace"])
+def test_in_a_loop_that_was_closed_under_them_those_who_wait_end_without_a_word(
+    held_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", failures.append)
+    time = Time()
+    admission = local(1, time)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # asyncio tells of each task that was pending
+    lease = admission.enter_now(ticket())
+    assert lease is not None
+    waiting = [loop.create_task(admission.enter(ticket())) for _ in range(3)]
+    loop.run_until_complete(settle())
+    if held_by == "pace":
+        lease.ended(Ended.REFUSED, 5.0)
+        loop.run_until_complete(settle())
+    loop.close()
+    lease.ended(Ended.OTHER)
+    del admission, lease, waiting, time
+    gc.collect()
+    assert failures == []
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # whose own cancellation comes even after the wake-up
