@@ -48,7 +48,7 @@ def parts_of(client: AsyncRelayDance) -> list[object]:
 
 def open_pace(client: AsyncRelayDance) -> None:
     """As it is after the first calls: for tests of many calls on a clock that stands still."""
-    pace_of(client)._state = Open(0.0, 0, 0)
+    pace_of(client).state = Open(0.0, 0, 0)
 
 
 def close_pace(client: AsyncRelayDance, seconds: float) -> None:
