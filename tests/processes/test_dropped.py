@@ -63,7 +63,7 @@ async def test_a_stream_outlives_the_variable_of_its_client(sandbox: Sandbox, tr
 
 async def forget_streams(sandbox: Sandbox, transport: Any, *, read: bool) -> None:
     with FaultyProxy(sandbox.root_url) as proxy:
-        client = client_of(sandbox, base_url=proxy.base_url, transport=transport, max_concurrency=2)
+        client = client_of(sandbox, base_url=proxy.base_url, transport=transport, max_concurrency=3)
         for _ in range(5):
             streams = [await open_endless(client) for _ in range(2)]
             if read:

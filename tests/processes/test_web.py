@@ -118,7 +118,7 @@ async def test_a_reader_that_leaves_frees_the_stream_its_permit_and_its_connecti
     sandbox: Sandbox, transport: Any, path: str
 ) -> None:
     with FaultyProxy(sandbox.root_url) as proxy:
-        client = client_of(sandbox, base_url=proxy.base_url, transport=transport, max_concurrency=5)
+        client = client_of(sandbox, base_url=proxy.base_url, transport=transport, max_concurrency=6)
         async with serving(build_app(client, [client_of(sandbox)])) as port:
             readers = [await ask(port, path) for _ in range(5)]
             for reader, _ in readers:
