@@ -22,11 +22,13 @@ class Route(Generic[T]):
     """A method and a path, what is paid for it, and what it returns.
 
     Attributes:
+        name: of the client's method that calls it, such as "video.submit".
         path: below the base URL, or, when it begins with `/api/`, below the host's root; ids stand in braces.
         returns: what becomes of the answer.
         safety: whether it is paid for when it is accepted.
     """
 
+    name: str
     method: str
     path: str
     returns: Receiver[T]
@@ -49,21 +51,23 @@ class Route(Generic[T]):
         return ApiTarget(self.path, path, build_query(query) if query else "")
 
 
-def get(path: str, returns: Receiver[T]) -> Route[T]:
+def get(name: str, path: str, returns: Receiver[T]) -> Route[T]:
     """A GET, which is safe to repeat."""
-    return Route("GET", path, returns, RetrySafety.SAFE)
+    return Route(name, "GET", path, returns, RetrySafety.SAFE)
 
 
-def billed_post(path: str, returns: Receiver[T]) -> Route[T]:
+def billed_post(name: str, path: str, returns: Receiver[T]) -> Route[T]:
     """A POST that is paid for when it is accepted."""
-    return Route("POST", path, returns, RetrySafety.BILLED)
+    return Route(name, "POST", path, returns, RetrySafety.BILLED)
 
 
-def routes_of(base: type[Any]) -> list[Route[Any]]:
-    """All routes that are declared beside the subclasses of the base of resources, in the order of their paths."""
+def declared_routes() -> list[Route[Any]]:
+    """All routes that the modules of this package declare, by their paths. Documents and tests are checked with it."""
     found: dict[tuple[str, str], Route[Any]] = {}
-    for resource in base.__subclasses__():
-        for value in vars(sys.modules[resource.__module__]).values():
-            if isinstance(value, Route):
-                found[value.method, value.path] = value  # pyright: ignore[reportUnknownArgumentType]
-    return [found[key] for key in sorted(found, key=lambda key: (key[1], key[0]))]
+    package = __name__.rpartition(".")[0]
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{package}."):
+            for value in vars(module).values():
+                if isinstance(value, Route):
+                    found[value.path, value.method] = value  # pyright: ignore[reportUnknownArgumentType]
+    return [found[key] for key in sorted(found)]

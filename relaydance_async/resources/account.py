@@ -9,9 +9,9 @@ from ._resource import Resource
 from ._route import get
 
 # Without the final slash the gateway redirects.
-TOKEN_USAGE = get("/api/usage/token/", as_model(TokenUsage))
-SUBSCRIPTION = get("/dashboard/billing/subscription", as_model(Subscription))
-USAGE = get("/dashboard/billing/usage", as_model(BillingUsage))
+TOKEN_USAGE = get("account.balance", "/api/usage/token/", as_model(TokenUsage))
+SUBSCRIPTION = get("account.balance", "/dashboard/billing/subscription", as_model(Subscription))
+USAGE = get("account.balance", "/dashboard/billing/usage", as_model(BillingUsage))
 
 
 class Account(Resource):

@@ -12,7 +12,7 @@ from ._resource import Resource
 from ._route import billed_post
 from ._upload import FileInput, open_upload
 
-UPLOAD = billed_post("/files", as_model(UploadedFile))
+UPLOAD = billed_post("files.upload", "/files", as_model(UploadedFile))
 
 
 class Files(Resource):

@@ -13,8 +13,8 @@ from ._resource import Resource, made_at_once, require_text
 from ._route import billed_post
 from ._upload import FileInput, open_upload
 
-GENERATE = billed_post("/images/generations", as_model(ImagesResponse))
-EDIT = billed_post("/images/edits", as_model(ImagesResponse))
+GENERATE = billed_post("images.generate", "/images/generations", as_model(ImagesResponse))
+EDIT = billed_post("images.edit", "/images/edits", as_model(ImagesResponse))
 
 
 class Images(Resource):

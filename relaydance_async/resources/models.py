@@ -7,8 +7,8 @@ from ..models.catalog import Model, ModelList
 from ._resource import Resource
 from ._route import get
 
-LIST = get("/models", as_model(ModelList))
-RETRIEVE = get("/models/{model}", as_model(Model))
+LIST = get("models.list", "/models", as_model(ModelList))
+RETRIEVE = get("models.retrieve", "/models/{model}", as_model(Model))
 
 
 class Models(Resource):

@@ -34,8 +34,8 @@ _POLL_SECONDS = 30.0
 better asked again."""
 
 
-SUBMIT = billed_post("/video/generations", as_model(VideoTask))
-RETRIEVE = get("/video/generations/{task_id}", as_model(VideoTask))
+SUBMIT = billed_post("video.submit", "/video/generations", as_model(VideoTask))
+RETRIEVE = get("video.retrieve", "/video/generations/{task_id}", as_model(VideoTask))
 
 
 class VideoParams(CallOptions, total=False):

@@ -8,7 +8,7 @@ from typing import Any
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import HandClock, QuickClock
-from tests.kit.routes import CHAT, FETCH, FILES, IMAGES, MODEL, MODELS, SUBMIT
+from tests.kit.routes import CHAT, EDITS, FETCH, FILES, IMAGES, MODEL, MODELS, SUBMIT
 
 Call = Callable[[AsyncRelayDance], Awaitable[Any]]
 
@@ -36,6 +36,10 @@ async def make_image(client: AsyncRelayDance) -> Any:
     return await client.images.generate(model="grok-imagine-image", prompt="a cat")
 
 
+async def edit_image(client: AsyncRelayDance) -> Any:
+    return await client.images.edit(model="grok-imagine-image", prompt="a hat", image=b"not a picture")
+
+
 async def submit_clip(client: AsyncRelayDance) -> Any:
     return await client.video.submit(model="doubao-seedance-2-0-720p", prompt="a cat turns", seconds=5)
 
@@ -59,6 +63,7 @@ async def fetch_task(client: AsyncRelayDance) -> Any:
 BILLED: dict[str, Call] = {
     CHAT: ask_chat,
     IMAGES: make_image,
+    EDITS: edit_image,
     SUBMIT: submit_clip,
     FILES: upload_file,
 }

@@ -9,11 +9,14 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import anyio
 
+from ..._call import as_bytes
 from ..._sansio.addresses import check_public, is_loopback
-from ..._sansio.request import path_segment
 from ..._sansio.target import ApiTarget, ForeignTarget, Network
 from ...errors import DownloadError
 from ...models.video import VideoTask
+from .._route import get
+
+CONTENT = get("video.download", "/videos/{task_id}/content", as_bytes())
 
 _LONGEST_URL = 16 * 1024
 """Characters. Signed URLs have some hundreds; servers take 8 KiB as a rule."""
@@ -84,8 +87,8 @@ class ClipSource:
         Raises:
             DownloadError: no clip may come from that URL.
         """
-        path = f"/videos/{path_segment(task.task_id, name='task_id')}/content"
-        own = cls(ApiTarget("/videos/{task_id}/content", path), f"{base_url}{path}", policy)
+        target = CONTENT.target(task_id=task.task_id)
+        own = cls(target, f"{base_url}{target.path}", policy)
         return own.next_hop(task.url) if task.url else own
 
     def next_hop(self, location: str) -> ClipSource:
