@@ -146,12 +146,22 @@ def _note_whole(request: WireRequest) -> None:
 
 
 def _is_usable(connection: asyncio.Transport | None) -> bool:
-    return connection is not None and not has_arrivals(fileno_of(connection.get_extra_info("socket")))
+    """Whether an idle connection can be lent out to the request that asks for one."""
+    request = _sending.get()
+    if connection is None or request is None or request.is_harmless:
+        return connection is not None
+    return not has_arrivals(_fileno(connection))
 
 
 def _is_closed(connection: asyncio.Transport | None) -> bool:
-    # The kernel knows it before asyncio, and that before asyncio's TLS.
-    return connection is None or connection.is_closing() or has_ended(fileno_of(connection.get_extra_info("socket")))
+    if connection is None or connection.is_closing():
+        return True
+    # Over TLS asyncio is slow to say so.
+    return connection.get_extra_info("ssl_object") is not None and has_ended(_fileno(connection))
+
+
+def _fileno(connection: asyncio.Transport) -> int:
+    return fileno_of(connection.get_extra_info("socket"))
 
 
 class _Body(aiohttp.BytesPayload):

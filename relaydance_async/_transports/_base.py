@@ -61,6 +61,11 @@ class WireRequest:
         self._opened: AsyncGenerator[bytes, None] | None = None
 
     @property
+    def is_harmless(self) -> bool:
+        """Whether sending it twice costs nothing, so that a connection for it is not worth a closer look."""
+        return self.method == "GET"
+
+    @property
     def tells_its_end(self) -> bool:
         """Whether the body moves `progress` when its last piece is fetched. All others go with the first write."""
         return isinstance(self.body, BodyStream) and self.body.length != 0
