@@ -85,7 +85,7 @@ class AiohttpResponse:
             got, length = self._response.content.total_bytes, self._response.content_length
             told = f" ({got} of {length} bytes)" if length is not None else ""
             return Broke(request.progress.reached, "closed", f"the answer was cut off{told}")
-        return _broke(error, request)
+        return broke_by_aiohttp(error, request)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See `TransportResponse`."""
@@ -121,7 +121,7 @@ _sending: ContextVar[WireRequest | None] = ContextVar("_sending", default=None)
 """For `_connected`, which knows when a request begins to leave, but not which."""
 
 
-def _connected(connection: asyncio.Transport | None) -> Awaitable[None] | None:
+def _connected(connection: Any) -> Awaitable[None] | None:
     """A request has its connection, and is written to it next."""
     request = _sending.get()
     if request is None:
@@ -133,9 +133,9 @@ def _connected(connection: asyncio.Transport | None) -> Awaitable[None] | None:
     return None
 
 
-async def _begun(request: WireRequest, waiting: Awaitable[None], connection: asyncio.Transport | None) -> None:
+async def _begun(request: WireRequest, waiting: Awaitable[None], connection: Any) -> None:
     await waiting
-    if _is_closed(connection):  # meanwhile
+    if _is_closed(connection.transport):  # meanwhile
         raise aiohttp.ClientConnectionResetError("closed before the first byte")
     _note_whole(request)
 
@@ -148,8 +148,8 @@ def _note_whole(request: WireRequest) -> None:
 def _is_usable(connection: asyncio.Transport | None) -> bool:
     """Whether an idle connection can be lent out to the request that asks for one."""
     request = _sending.get()
-    if connection is None or request is None or request.is_harmless:
-        return connection is not None
+    if connection is None or request is None or request.method == "GET":
+        return connection is not None  # to send a GET in vain costs nothing
     return not has_arrivals(_fileno(connection))
 
 
@@ -203,6 +203,7 @@ class AiohttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._guarded: aiohttp.ClientSession | None = None
         self._closed = False
+        self._timeouts: tuple[Timeout, aiohttp.ClientTimeout] | None = None
         self._proxies: dict[tuple[str, str | None, int | None], str | None] = {}
 
     async def send(self, request: WireRequest) -> AiohttpResponse:
@@ -223,7 +224,7 @@ class AiohttpTransport:
             else:
                 response = await self._upload(session, request, url, body, more)
         except Exception as error:
-            failure = build_failure(error, request, _broke)
+            failure = build_failure(error, request, broke_by_aiohttp)
         except BaseException as error:
             await request.close_body()
             raise without_frames(error)  # noqa: B904  (it is the same one)
@@ -250,9 +251,15 @@ class AiohttpTransport:
             headers=headers,
             data=body,
             allow_redirects=False,
-            timeout=_as_client_timeout(request.timeout),
+            timeout=self._client_timeout(request.timeout),
             **more,
         )
+
+    def _client_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
+        known = self._timeouts
+        if known is None or known[0] is not timeout:  # a client's calls share one, which saves the hash
+            known = self._timeouts = (timeout, _as_client_timeout(timeout))
+        return known[1]
 
     async def _upload(
         self,
@@ -388,7 +395,7 @@ async def _pieces(body: bytes | BodyStream, request: WireRequest) -> AsyncIterat
         yield body[start : start + _SMALL_BODY]
 
 
-def _broke(error: Exception, request: WireRequest) -> Broke:
+def broke_by_aiohttp(error: Exception, request: WireRequest) -> Broke:
     """What an exception of aiohttp's means."""
     reached = request.progress.reached
     match error:

@@ -288,7 +288,7 @@ def _teller(request: WireRequest, backend: _Backend) -> Trace:
             if waiting is not None:
                 await waiting
             request.sent_at_once()
-            if not request.is_harmless and has_ended(backend.fileno):
+            if request.method != "GET" and has_ended(backend.fileno):
                 request.refused()
                 # No WriteError: httpcore would go on to read an answer to what it has not even begun, without end.
                 raise httpcore.ReadError("it was closed before the request had been sent")

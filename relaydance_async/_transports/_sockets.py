@@ -106,7 +106,7 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         if waiting is not None:
             await waiting
         request.sent_at_once()
-        if request.is_harmless or self._protocol.transport.get_extra_info("ssl_object") is None:
+        if request.method == "GET" or self._protocol.transport.get_extra_info("ssl_object") is None:
             return
         # Over TLS asyncio is slow to say so.
         if has_ended(self._fileno):
