@@ -87,7 +87,7 @@ class AiohttpResponse:
             got, length = self._response.content.total_bytes, self._response.content_length
             told = f" ({got} of {length} bytes)" if length is not None else ""
             return Broke(request.progress.reached, "closed", f"the answer was cut off{told}")
-        return _broke(error, request)
+        return broke_by_aiohttp(error, request)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See `TransportResponse`."""
@@ -123,7 +123,7 @@ _sending: ContextVar[WireRequest | None] = ContextVar("_sending", default=None)
 """For `_connected`, which knows when a request begins to leave, but not which."""
 
 
-def _connected(connection: asyncio.Transport | None) -> Awaitable[None] | None:
+def _connected(connection: Any) -> Awaitable[None] | None:
     """A request has its connection, and is written to it next."""
     request = _sending.get()
     if request is None:
@@ -135,9 +135,9 @@ def _connected(connection: asyncio.Transport | None) -> Awaitable[None] | None:
     return None
 
 
-async def _begun(request: WireRequest, waiting: Awaitable[None], connection: asyncio.Transport | None) -> None:
+async def _begun(request: WireRequest, waiting: Awaitable[None], connection: Any) -> None:
     await waiting
-    if _is_closed(connection):  # meanwhile
+    if _is_closed(connection.transport):  # meanwhile
         raise aiohttp.ClientConnectionResetError("closed before the first byte")
     _note_whole(request)
 
@@ -148,12 +148,22 @@ def _note_whole(request: WireRequest) -> None:
 
 
 def _is_usable(connection: asyncio.Transport | None) -> bool:
-    return connection is not None and not has_arrivals(fileno_of(connection.get_extra_info("socket")))
+    """Whether an idle connection can be lent out to the request that asks for one."""
+    request = _sending.get()
+    if connection is None or request is None or request.method == "GET":
+        return connection is not None  # to send a GET in vain costs nothing
+    return not has_arrivals(_fileno(connection))
 
 
 def _is_closed(connection: asyncio.Transport | None) -> bool:
-    # The kernel knows it before asyncio, and that before asyncio's TLS.
-    return connection is None or connection.is_closing() or has_ended(fileno_of(connection.get_extra_info("socket")))
+    if connection is None or connection.is_closing():
+        return True
+    # Over TLS asyncio is slow to say so.
+    return connection.get_extra_info("ssl_object") is not None and has_ended(_fileno(connection))
+
+
+def _fileno(connection: asyncio.Transport) -> int:
+    return fileno_of(connection.get_extra_info("socket"))
 
 
 class _Body(aiohttp.BytesPayload):
@@ -195,6 +205,7 @@ class AiohttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._guarded: aiohttp.ClientSession | None = None
         self._closed = False
+        self._timeouts: tuple[Timeout, aiohttp.ClientTimeout] | None = None
         # A client that lives long meets thousands of hosts of clips.
         self._find_proxy = lru_cache(maxsize=_MOST_HOSTS)(partial(proxy_for, can_socks=False))
 
@@ -216,7 +227,7 @@ class AiohttpTransport:
             else:
                 response = await self._upload(session, request, url, body, more)
         except Exception as error:
-            failure = build_failure(error, request, _broke)
+            failure = build_failure(error, request, broke_by_aiohttp)
         except BaseException as error:
             await request.close_body()
             raise without_frames(error)  # noqa: B904  (it is the same one)
@@ -243,9 +254,15 @@ class AiohttpTransport:
             headers=headers,
             data=body,
             allow_redirects=False,
-            timeout=_as_client_timeout(request.timeout),
+            timeout=self._client_timeout(request.timeout),
             **more,
         )
+
+    def _client_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
+        known = self._timeouts
+        if known is None or known[0] is not timeout:  # a client's calls share one, which saves the hash
+            known = self._timeouts = (timeout, _as_client_timeout(timeout))
+        return known[1]
 
     async def _upload(
         self,
@@ -381,7 +398,7 @@ async def _pieces(body: bytes | BodyStream, request: WireRequest) -> AsyncIterat
         yield body[start : start + _SMALL_BODY]
 
 
-def _broke(error: Exception, request: WireRequest) -> Broke:
+def broke_by_aiohttp(error: Exception, request: WireRequest) -> Broke:
     """What an exception of aiohttp's means."""
     reached = request.progress.reached
     match error:

@@ -23,6 +23,8 @@ class WireRequest:
         objection: what `Progress.sending` raised; it ends the attempt as it is.
         peer: who is asked, for messages.
         progress: how far it has got. The transport moves it.
+        tells_its_end: whether the body moves `progress` when its last piece is fetched. All others count as written
+            with the first byte.
     """
 
     __slots__ = (
@@ -34,6 +36,7 @@ class WireRequest:
         "objection",
         "peer",
         "progress",
+        "tells_its_end",
         "timeout",
         "url",
     )
@@ -52,18 +55,17 @@ class WireRequest:
         self.method: str = method
         self.url: str = url
         self.headers: Mapping[str, str] = headers
-        self.body: BodyStream | bytes | None = self._watched(body) if isinstance(body, BodyStream) else body
+        self.body: BodyStream | bytes | None = body
+        self.tells_its_end: bool = False
+        if isinstance(body, BodyStream):
+            self.body = self._watched(body)
+            self.tells_its_end = body.length != 0
         self.body_error: str | None = None
         self.objection: Exception | None = None
         self.timeout: Timeout = timeout
         self.peer: str = peer
         self.progress: Progress = progress if progress is not None else Progress()
         self._opened: AsyncGenerator[bytes, None] | None = None
-
-    @property
-    def tells_its_end(self) -> bool:
-        """Whether the body moves `progress` when its last piece is fetched. All others go with the first write."""
-        return isinstance(self.body, BodyStream) and self.body.length != 0
 
     def begin(self) -> Awaitable[None] | None:
         """There is a connection, and the first byte is about to leave: to be awaited before that, unless it is None.

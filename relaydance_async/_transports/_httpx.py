@@ -99,7 +99,7 @@ class HttpxTransport:
         self._client = client
         self._pool = pool
         self._owned = pool is not None
-        self._judge: Judge = _broke if self._owned else broke_by_name
+        self._judge: Judge = broke_by_httpx if self._owned else broke_by_name
         self.name = name
 
     @classmethod
@@ -206,7 +206,7 @@ _NEVER_SENDABLE = (
 )
 
 
-def _broke(error: Exception, request: WireRequest) -> Broke:
+def broke_by_httpx(error: Exception, request: WireRequest) -> Broke:
     """What an exception of httpx's or httpcore's means, over our own pool."""
     reached = request.progress.reached
     if isinstance(error, httpcore.ProxyError):

@@ -22,7 +22,7 @@ import httpx
 from .._sansio.addresses import check_public
 from .._sansio.target import Network
 from ._base import TransportStats, WireRequest
-from ._descriptors import break_off, fileno_of, has_ended
+from ._descriptors import break_off, fileno_of, has_arrivals, has_ended
 from ._private_names import has_leftovers
 from ._proxy import proxy_for
 from ._sockets import AsyncioBackend, AsyncioStream
@@ -152,7 +152,7 @@ class SlotPool(httpx.AsyncBaseTransport):
         """Send one request; the answer's stream gives the connection back."""
         url = request.url
         key = (url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
-        slot = await self._take(key)
+        slot = await self._take(key, carefully=request.method != "GET")
         try:
             response = await slot.connection.handle_async_request(self._outgoing(request, key, slot))
         except BaseException:
@@ -178,9 +178,9 @@ class SlotPool(httpx.AsyncBaseTransport):
             extensions=extensions,
         )
 
-    async def _take(self, key: Key) -> _Slot:
+    async def _take(self, key: Key, *, carefully: bool) -> _Slot:
         while (slot := self._pop_idle(key)) is not None:
-            if slot.is_usable():
+            if slot.is_usable() and not (carefully and has_arrivals(slot.backend.fileno)):
                 return slot
             await self._drop(slot)
         slot = await self._connect(key)
@@ -296,7 +296,7 @@ def _teller(request: WireRequest, backend: _Backend) -> Trace:
             if waiting is not None:
                 await waiting
             request.sent_at_once()
-            if has_ended(backend.fileno):
+            if request.method != "GET" and has_ended(backend.fileno):
                 request.refused()
                 # No WriteError: httpcore would go on to read an answer to what it has not even begun, without end.
                 raise httpcore.ReadError("it was closed before the request had been sent")

@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 def checking_connector() -> Callable[..., aiohttp.TCPConnector]:
     """A connector that asks before it lends out a connection.
 
-    Its first argument is `usable(transport)`, asked of an idle connection; its second is `connected(connection)`,
-    awaited with the connection of each request just before that is written. What that raises gives the connection
-    back.
+    Its first argument is `usable(transport)`: whether an idle connection may be lent out. Its second is
+    `connected(connection)`, called, and awaited unless it returns None, just before a request is written to that
+    connection. What this raises gives the connection back.
     """
     import aiohttp
 
     class Connector(aiohttp.TCPConnector):
         def __init__(self, usable: Callable[[Any], bool], connected: Callable[[Any], Any], **options: Any) -> None:
-            super().__init__(**options)
+            super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
             self._is_usable = usable
             self._tell = connected
 
         async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109  (aiohttp's signature)
             connection = await super().connect(req, traces, timeout)
             try:
-                waiting = self._tell(connection.transport)
+                waiting = self._tell(connection)
                 if waiting is not None:
                     await waiting
             except BaseException:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import httpcore
 
 from ._base import WireRequest
-from ._descriptors import fileno_of, has_arrivals, has_ended
+from ._descriptors import fileno_of, has_ended
 from ._dial import dial
 
 TLS_SHUTDOWN_SECONDS = 2.0
@@ -106,7 +106,9 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         if waiting is not None:
             await waiting
         request.sent_at_once()
-        # The kernel knows it before asyncio, and that before asyncio's TLS.
+        if request.method == "GET" or self._protocol.transport.get_extra_info("ssl_object") is None:
+            return
+        # Over TLS asyncio is slow to say so.
         if has_ended(self._fileno):
             self._refuse("it was closed before the request had been sent")
 
@@ -183,7 +185,7 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         protocol = self._protocol
         if info == "is_readable":
             # Of an idle connection: it was closed, or holds what nobody asked for. Either way it is of no more use.
-            return bool(protocol.pieces) or protocol.ended or has_arrivals(self._fileno)
+            return bool(protocol.pieces) or protocol.ended
         names = {"client_addr": "sockname", "server_addr": "peername"}
         return protocol.transport.get_extra_info(names.get(info, info))
 

@@ -21,7 +21,8 @@ import pytest
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._sansio.decode import decode_result
-from relaydance_async.resources import _resource, _upload
+from relaydance_async._call import receive
+from relaydance_async.resources import _upload
 from relaydance_async.resources.download import part
 from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
 from tests.kit.clocks import QuickClock
@@ -157,7 +158,7 @@ class Sweep:
         loop = asyncio.get_running_loop()
         handler = loop.get_exception_handler()
         loop.set_exception_handler(lambda loop, context: self.problems.append(context))
-        patch.setattr(_resource, "decode_result", self._decode)
+        patch.setattr(receive, "decode_result", self._decode)
         patch.setattr(_upload, "PIECE", 8 * 1024)
         patch.setattr(part, "WRITE_BYTES", CLIP_BYTES * 2 // 3)  # once in a thread, and once at the end
         # Warnings are errors, and those of a finalizer come here: "unclosed socket", "never awaited".

@@ -267,7 +267,7 @@ async def test_a_billed_upload_that_was_cut_midway_is_repeated(maker: Maker) -> 
             await resetting_in_the_request(peer)
             raise Gone
         await server.read(peer)
-        await peer.send(as_json(b'{"id":"file-1","object":"file"}'))
+        await peer.send(as_json(b'{"id":"file-1","url":"https://files.test/1"}'))
 
     async with serve(run) as server:
         uploaded = await maker.client(server.url).files.upload(bytes(24 << 20), filename="clip.bin")

@@ -13,7 +13,7 @@ import pytest
 
 from relaydance_async._sansio.breakage import Broke, Reached
 from relaydance_async._transports._by_name import broke_by_name
-from relaydance_async._transports._httpx import _broke as broke_by_httpx
+from relaydance_async._transports._httpx import broke_by_httpx
 from tests.transports.support import wire
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -21,7 +21,7 @@ aiohttp = pytest.importorskip("aiohttp")
 from aiohttp.http_exceptions import BadStatusLine, TransferEncodingError  # noqa: E402
 from yarl import URL  # noqa: E402
 
-from relaydance_async._transports._aiohttp import _broke as broke_by_aiohttp  # noqa: E402
+from relaydance_async._transports._aiohttp import broke_by_aiohttp  # noqa: E402
 
 RESET = ConnectionResetError(errno.ECONNRESET, "Call failed ('127.0.0.1', 1)")
 DISTRUST = ssl.SSLCertVerificationError(1, "self-signed certificate")
@@ -35,7 +35,8 @@ def caused(error: Exception, cause: BaseException) -> Exception:
 
 def of_proxy(status: int) -> Exception:
     info = aiohttp.RequestInfo(URL("http://u:secret@proxy"), "CONNECT", {}, URL("http://u:secret@proxy"))
-    return aiohttp.ClientHttpProxyError(info, (), status=status, message="Denied")
+    error: Exception = aiohttp.ClientHttpProxyError(info, (), status=status, message="Denied")
+    return error
 
 
 def unconnected(cause: OSError) -> Exception:
