@@ -30,7 +30,7 @@ async def test_the_proxies_of_10_000_hosts_are_not_all_remembered(monkeypatch: p
     monkeypatch.setattr(_aiohttp, "proxy_for", proxy_for)
     transport = AiohttpTransport()
 
-    def refuse(*, public_only: bool) -> Any:
+    def refuse(*_: object, **__: object) -> Any:
         raise ConnectionError("nobody is asked")
 
     monkeypatch.setattr(transport, "_open_session", refuse)
@@ -74,9 +74,9 @@ async def test_the_pool_keeps_nothing_of_a_host_whose_last_idle_connection_is_go
     monkeypatch.setattr(pool, "_connect", connect)
     for number in range(HOSTS):
         key = (b"https", f"host-{number}.example".encode(), 443, True)
-        first = await pool._take(key)
+        first = await pool._take(key, carefully=False)
         await pool.give_back(first, whole=True)
-        second = await pool._take(key)
+        second = await pool._take(key, carefully=False)
         assert (second is first) is usable
         await pool._drop(second)
         assert pool._idle == {}
@@ -94,6 +94,6 @@ async def test_the_pool_keeps_max_idle_connections_of_10_000_hosts(monkeypatch: 
     monkeypatch.setattr(pool, "_connect", connect)
     for number in range(HOSTS):
         key = (b"https", f"host-{number}.example".encode(), 443, True)
-        await pool.give_back(await pool._take(key), whole=True)
+        await pool.give_back(await pool._take(key, carefully=False), whole=True)
     assert len(pool._idle) == pool.open_connections == 100
     assert next(iter(pool._idle))[1] == f"host-{HOSTS - 100}.example".encode()
