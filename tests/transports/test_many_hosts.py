@@ -73,14 +73,14 @@ async def test_the_pool_keeps_nothing_of_a_host_whose_last_idle_connection_is_go
 
     monkeypatch.setattr(pool, "_connect", connect)
     for number in range(HOSTS):
-        key = (b"https", f"host-{number}.example".encode(), 443, True)
+        key = (b"https", f"host-{number}.example".encode(), 443)
         first = await pool._take(key, carefully=False)
         await pool.give_back(first, whole=True)
         second = await pool._take(key, carefully=False)
         assert (second is first) is usable
         await pool._drop(second)
         assert pool._idle == {}
-    assert pool.open_connections == 0
+    assert pool.stats().open == 0
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -93,7 +93,7 @@ async def test_the_pool_keeps_max_idle_connections_of_10_000_hosts(monkeypatch: 
 
     monkeypatch.setattr(pool, "_connect", connect)
     for number in range(HOSTS):
-        key = (b"https", f"host-{number}.example".encode(), 443, True)
+        key = (b"https", f"host-{number}.example".encode(), 443)
         await pool.give_back(await pool._take(key, carefully=False), whole=True)
-    assert len(pool._idle) == pool.open_connections == 100
+    assert len(pool._idle) == pool.stats().open == 100
     assert next(iter(pool._idle))[1] == f"host-{HOSTS - 100}.example".encode()
