@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -207,6 +208,17 @@ def installed_package() -> Path:
 def test_every_module_imports_only_from_the_layers_below_it() -> None:
     found = violations(installed_package())
     assert not found, "\n" + "\n".join(found)
+
+
+def test_the_picture_of_the_house_is_true() -> None:
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = {
+        room: int(floor)
+        for floor, names in re.findall(r"^floor (\d) +(\S+(?: \S+)*)", text, re.MULTILINE)
+        for room in names.split()
+    }
+    rooms = {path.stem for path in installed_package().iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert shown == {room: floor for room, floor in LAYERS.items() if room in rooms}
 
 
 def test_importing_the_package_loads_no_optional_library_and_no_sandbox() -> None:

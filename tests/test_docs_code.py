@@ -174,7 +174,10 @@ def runnable(module: str) -> bool:
 
 
 def documents() -> list[Path]:
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [
+        *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
 
 
 def sources() -> list[Path]:
