@@ -230,11 +230,8 @@ PROXY_FAULTS = [
 ]
 
 
-# An upload that is reset before its last piece is written is repeated; by when the reset comes.
-@pytest.mark.parametrize(
-    ("route", "kind"),
-    [(r, k) for r in BILLED for k in PROXY_FAULTS if (r, k) != (FILES, "reset_before_request")],
-)
+@pytest.mark.parametrize("kind", PROXY_FAULTS)
+@billed
 async def test_a_billed_request_whose_connection_breaks_is_not_repeated(
     sandbox: Sandbox, route: str, kind: Any, start: Start
 ) -> None:
