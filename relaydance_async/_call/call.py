@@ -177,13 +177,13 @@ class Call(Generic[T]):
         return WireRequest(request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt)
 
     async def _read(self, attempt: Attempt, response: TransportResponse, holding: Holding) -> T | Failed:
-        attempt.received(response.status_code)
         answer = Answer(
             *(self._request, attempt, self._history, response),
             holding=holding,
             limit=self._options.max_response_bytes,
             watchers=self._watchers,
         )
+        attempt.received(lambda: answer.meta)
         cause: RelayDanceError
         lesson = _NOTHING_LEARNT
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import RelayDanceError
-from ..models.meta import AttemptRecord
+from ..models.meta import AttemptRecord, ResponseMeta
 from .retry import Decision
 
 
@@ -56,8 +56,8 @@ class CallObserver(Protocol):
         """
         ...
 
-    def answered(self, attempt: int, status: int) -> None:
-        """The head of an answer came."""
+    def answered(self, attempt: int, meta: ResponseMeta) -> None:
+        """The head of an answer came: its status, its headers and the gateway's id of the request."""
         ...
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
@@ -98,7 +98,7 @@ class NoObserver:
     async def sending(self, attempt: int) -> None:
         """See `CallObserver`."""
 
-    def answered(self, attempt: int, status: int) -> None:
+    def answered(self, attempt: int, meta: ResponseMeta) -> None:
         """See `CallObserver`."""
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
