@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,3 +50,17 @@ async def test_the_gateways_id_of_each_request_is_told(transport: str) -> None:
     assert [meta.request_id for meta in ear.metas] == ids
     assert [meta.status_code for meta in ear.metas] == [503, 200]
     assert "set-cookie" not in ear.metas[0].headers
+
+
+async def test_a_request_to_another_host_has_no_route(transport: str, tmp_path: Path) -> None:
+    ear = Ear()
+    with Sandbox(time_scale=0) as sandbox:
+        async with (
+            transport_options(transport) as options,
+            client_of(sandbox, QuickClock(sandbox.clock.advance), _observers=[ear], **options) as client,
+        ):
+            clip = await client.video.wait(await submit_clip(client))
+            ear.calls.clear()
+            await client.video.download(clip, tmp_path)
+    (call,) = ear.calls
+    assert (call.route, call.path) == ("", clip.url)

@@ -71,7 +71,7 @@ def watch(observers: Sequence[Observer], request: PreparedRequest) -> Watchers |
     info = CallInfo(
         method=request.method,
         path=path,
-        route=request.target.route if isinstance(request.target, ApiTarget) else path,
+        route=request.target.route if isinstance(request.target, ApiTarget) else "",
         model=request.model,
         billed=request.safety is RetrySafety.BILLED,
         task_id=request.task_id,

@@ -24,7 +24,7 @@ class CallInfo:
     Attributes:
         method: of the request.
         path: the target as it may be shown: no query, no signature.
-        route: the template of the path; the same as `path` for another host's.
+        route: the template of the path; "" for another host's, as in a `Ticket`. Headers that are added go there too.
         model: that is asked for, or None.
         billed: whether it is paid for when accepted.
         task_id: the video task that it is about, or None.
