@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 from relaydance_async._sansio.observer import CallInfo, CallObserver, NoObserver
 from relaydance_async.models.meta import ResponseMeta
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.kit.calls import client_of, submit_clip
+from tests.kit.calls import HELLO, client_of, open_stream, submit_clip
 from tests.kit.clocks import QuickClock
 from tests.kit.routes import SUBMIT
 from tests.kit.transports import TRANSPORTS, transport_options
+from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", TRANSPORTS)]
 
@@ -64,3 +66,21 @@ async def test_a_request_to_another_host_has_no_route(transport: str, tmp_path: 
             await client.video.download(clip, tmp_path)
     (call,) = ear.calls
     assert (call.route, call.path) == ("", clip.url)
+
+
+async def test_a_streams_call_ends_with_the_stream_a_forgotten_one_too(transport: str) -> None:
+    ear = Ear()
+    with Sandbox() as sandbox:
+        async with (
+            transport_options(transport) as options,
+            client_of(sandbox, _observers=[ear], **options) as client,
+        ):
+            await open_stream(client)
+            assert ear.ends == [(None, None)]
+            stream = await client.chat.completions.create(model="grok-4.3", messages=HELLO, stream=True)
+            await anext(stream)
+            assert len(ear.ends) == 1
+            del stream
+            gc.collect()
+            await wait_until(lambda: len(ear.ends) == 2)
+    assert ear.ends[1] == (None, None)
