@@ -1,8 +1,11 @@
 """What can be watched of a call: one protocol, called where the phase of an attempt moves.
 
     call_began
-      per attempt:  queued -> admitted -> sending -> answered        (or failed, from any of them)
+      per attempt:  queued -> admitted -> sending -> answered        (or failed, from admitted on)
     ended
+
+An attempt that succeeds, that the call's deadline or a cancellation cuts short, or that never got its turn, has no
+other end than its call's. Only `sending` and `failed` may wait: the event loop stands still in all others.
 
 Hooks, tracing and a journal are observers.
 """
