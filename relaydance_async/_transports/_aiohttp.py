@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, suppress
@@ -451,4 +452,8 @@ def _innermost(error: Exception) -> Exception:
 
 @lru_cache(maxsize=64)
 def _as_client_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
+    return aiohttp.ClientTimeout(total=None, sock_connect=_finite(timeout.connect), sock_read=_finite(timeout.read))
+
+
+def _finite(seconds: float) -> float | None:
+    return None if seconds == math.inf else seconds  # aiohttp rounds a time, and infinity can't be
