@@ -66,10 +66,19 @@ class Attempt(Progress):
 
     def sending(self) -> Awaitable[None] | None:
         """See `Progress`."""
+        if self._watchers is not None:
+            return self._announced(self._watchers)
+        self._begin_to_send()
+        return None
+
+    async def _announced(self, watchers: Watchers) -> None:
+        await watchers.sending(self.number)
+        self._begin_to_send()
+
+    def _begin_to_send(self) -> None:
         self.phase = Phase.SENDING
         self.sent_at = self._clock.now()
         self.reached = Reached.PARTLY_SENT
-        return None if self._watchers is None else self._watchers.sending(self.number)
 
     def received(self, meta: Callable[[], ResponseMeta]) -> None:
         """The head of an answer has come. It is asked for only if somebody watches."""
