@@ -76,7 +76,7 @@ class Call(Generic[T]):
         """Attempt it until it succeeds or an error says that it won't."""
         self._began = self._shared.clock.monotonic()
         outcome = await self._next_attempt()
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, Failed) and _is_repeated(outcome):
             outcome = await self._repeat(outcome)
         if not isinstance(outcome, Failed):
             return outcome
@@ -129,7 +129,7 @@ class Call(Generic[T]):
                 lease = await admission.enter(ticket)
             response = await self._send(attempt, lease, runtime)
         except RelayDanceError as error:
-            cause = error
+            cause = error.with_traceback(None)  # a frame of which would know it: a cycle
         else:
             holding = Holding(lease, response, runtime, runtimes)
             return await self._read(attempt, response, holding)
@@ -194,7 +194,7 @@ class Call(Generic[T]):
             attempt.ended()
             return result
         except RelayDanceError as error:
-            cause = error
+            cause = error.with_traceback(None)  # a frame of which would know it: a cycle
             lesson = _lesson_of(error)
         finally:
             await answer.aclose(*lesson)
