@@ -155,10 +155,7 @@ class RelayDanceError(Exception):
     def advice(self) -> str:
         """What to do about it: the class's `hint`, or something more exact."""
         if self.maybe_accepted:
-            ambiguous = (
-                "The request may have been accepted and billed, so it was not repeated; check before sending it again, "
-                "or allow it with RetryPolicy(retry_ambiguous=True)"
-            )
+            ambiguous = "The request may have been accepted and billed: check before you send it again"
             return f"{self.hint}. {ambiguous}" if self.hint else ambiguous
         return self.hint
 
