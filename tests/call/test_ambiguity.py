@@ -6,13 +6,7 @@ from typing import Any
 
 import pytest
 
-from relaydance_async import (
-    APIConnectionError,
-    APITimeoutError,
-    BadRequestError,
-    RetryPolicy,
-    Timeout,
-)
+from relaydance_async import APIConnectionError, APITimeoutError, BadRequestError, RetryPolicy, Timeout
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
 from tests.call.support import PROXY_FAULTS, Start, failure_of
 from tests.kit.calls import BILLED, open_stream, submit_clip

@@ -10,10 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from relaydance_async import (
-    AsyncRelayDance,
-    RetryPolicy,
-)
+from relaydance_async import AsyncRelayDance, RetryPolicy
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import BILLED, ask_chat, list_models, make_image, submit_clip
@@ -27,9 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def cancelled(
-    client: AsyncRelayDance,
-    call: Callable[[AsyncRelayDance], Awaitable[Any]],
-    reached: Callable[[], bool],
+    client: AsyncRelayDance, call: Callable[[AsyncRelayDance], Awaitable[Any]], reached: Callable[[], bool]
 ) -> None:
     """Begin a call, cancel it at a certain point, and look whether everything is back."""
     outcome: list[object] = []

@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-from relaydance_async import (
-    APIConnectionError,
-    RetryEvent,
-    ServerError,
-    Timeout,
-)
+from relaydance_async import APIConnectionError, RetryEvent, ServerError, Timeout
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
 from tests.call.support import PROXY_FAULTS, Start, closed_port, failure_of
 from tests.kit.calls import BILLED, submit_clip

@@ -6,10 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from relaydance_async import (
-    RateLimitError,
-    RetryPolicy,
-)
+from relaydance_async import RateLimitError, RetryPolicy
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import list_models, submit_clip

@@ -8,11 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from relaydance_async import (
-    APITimeoutError,
-    RetryPolicy,
-    ServerError,
-)
+from relaydance_async import APITimeoutError, RetryPolicy, ServerError
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import BILLED, ask_chat, submit_clip

@@ -8,10 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from relaydance_async import (
-    RetryEvent,
-    ServerError,
-)
+from relaydance_async import RetryEvent, ServerError
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import submit_clip

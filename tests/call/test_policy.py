@@ -7,13 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from relaydance_async import (
-    BadRequestError,
-    RateLimitError,
-    RetryEvent,
-    RetryPolicy,
-    ServerError,
-)
+from relaydance_async import BadRequestError, RateLimitError, RetryEvent, RetryPolicy, ServerError
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import BILLED, submit_clip
