@@ -22,7 +22,7 @@ from .._sansio.addresses import check_public
 from .._sansio.breakage import Broke, Phase, Reached, describe_timeout, is_passing_refusal
 from .._sansio.request import BodyStream
 from .._sansio.target import Network
-from .._sansio.timeout import Timeout
+from .._sansio.timeout import Timeout, finite
 from ..errors import ResponseTooLargeError
 from ._base import TransportStats, WireRequest
 from ._coding import decoded
@@ -451,4 +451,5 @@ def _innermost(error: Exception) -> Exception:
 
 @lru_cache(maxsize=64)
 def _as_client_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
+    # It rounds what is longer than 5 s up to whole seconds, which infinity doesn't have.
+    return aiohttp.ClientTimeout(total=None, sock_connect=finite(timeout.connect), sock_read=finite(timeout.read))

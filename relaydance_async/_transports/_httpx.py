@@ -13,6 +13,7 @@ import httpx
 from .._sansio.breakage import BreakKind, Broke, Phase, Reached, describe_timeout, is_passing_refusal
 from .._sansio.request import BodyStream
 from .._sansio.target import Network
+from .._sansio.timeout import finite
 from ..errors import ConfigurationError, ResponseTooLargeError
 from ._base import TransportStats, WireRequest
 from ._by_name import broke_by_name
@@ -140,10 +141,10 @@ class HttpxTransport:
         content = request.body.open() if isinstance(request.body, BodyStream) else request.body
         limits = request.timeout
         timeout = {
-            "connect": limits.connect,
-            "read": limits.read,
-            "write": limits.write,
-            "pool": limits.connect,
+            "connect": finite(limits.connect),
+            "read": finite(limits.read),
+            "write": finite(limits.write),
+            "pool": finite(limits.connect),
         }
         if self._owned:
             extensions = {"timeout": timeout, REQUEST_MARK: request}

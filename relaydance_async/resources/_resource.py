@@ -90,7 +90,10 @@ def _marked(function: Callable[P, T]) -> Callable[P, T]:
 
 
 async def _raise(error: RelayDanceError) -> Any:
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # it would know itself, through its traceback
 
 
 def require_text(value: object, name: str) -> None:
