@@ -67,9 +67,15 @@ class Attempt(Progress):
     def sending(self) -> Awaitable[None] | None:
         """See `Progress`."""
         self.phase = Phase.SENDING
-        self.sent_at = self._clock.now()
         self.reached = Reached.PARTLY_SENT
-        return None if self._watchers is None else self._watchers.sending(self.number)
+        if self._watchers is not None:
+            return self._tell_sending(self._watchers)
+        self.sent_at = self._clock.now()
+        return None
+
+    async def _tell_sending(self, watchers: Watchers) -> None:
+        await watchers.sending(self.number)
+        self.sent_at = self._clock.now()  # not before: what it raises keeps the request from leaving
 
     def received(self, status: int) -> None:
         """The head of an answer has come."""

@@ -1,4 +1,4 @@
-"""Sends attempts through an `httpx.AsyncClient`: one of ours, over the pool in `_pool`, or the caller's."""
+"""Sends attempts with httpx: through the pool in `_pool`, or through a caller's `httpx.AsyncClient`."""
 
 from __future__ import annotations
 
@@ -94,12 +94,16 @@ class HttpxResponse:
 
 
 class HttpxTransport:
-    """An `httpx.AsyncClient`, or one of httpx2's: its pool, proxies, hooks and TLS options hold."""
+    """A pool of ours, or a caller's `httpx.AsyncClient` (or httpx2's): its pool, proxies, hooks and TLS options hold.
+
+    Over our pool there is no `AsyncClient`: it writes each URL to the log, with a query that may hold a signature.
+    """
 
     def __init__(self, client: Any, name: str, *, pool: SlotPool | None) -> None:
         self._client = client
         self._pool = pool
         self._owned = pool is not None
+        self._closed = False
         self._judge: Judge = broke_by_httpx if self._owned else broke_by_name
         self.name = name
 
@@ -113,8 +117,7 @@ class HttpxTransport:
         """Send with a client of ours, over a pool of single connections to that network."""
         # The pool reads the proxies of the environment itself.
         pool = SlotPool(max_idle=max_idle, network=network)
-        client = httpx.AsyncClient(transport=pool, trust_env=False)
-        return cls(client, "httpx over a pool of single connections", pool=pool)
+        return cls(None, "httpx over a pool of single connections", pool=pool)
 
     async def send(self, request: WireRequest) -> HttpxResponse:
         """See `Transport`."""
@@ -123,9 +126,12 @@ class HttpxTransport:
         failure: Exception
         try:
             outgoing = self._build(request)
-            if not self._owned and "trace" not in outgoing.extensions:
-                await _begin(request)  # a transport of somebody's, which won't tell when it sends
-            response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
+            if self._pool is not None:
+                response = await self._open_pool(self._pool).handle_async_request(outgoing)
+            else:
+                if "trace" not in outgoing.extensions:
+                    await _begin(request)  # a transport of somebody's, which won't tell when it sends
+                response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
             failure = build_failure(error, request, self._judge)
         except BaseException as error:
@@ -136,6 +142,11 @@ class HttpxTransport:
             return HttpxResponse(response, request, self._judge)
         await request.close_body()
         raise failure
+
+    def _open_pool(self, pool: SlotPool) -> SlotPool:
+        if self._closed:  # for a call that queued meanwhile; nobody would close its connection
+            raise RuntimeError("the client has been closed")
+        return pool
 
     def _build(self, request: WireRequest) -> Any:
         content = request.body.open() if isinstance(request.body, BodyStream) else request.body
@@ -158,9 +169,10 @@ class HttpxTransport:
         )
 
     async def aclose(self) -> None:
-        """Close the connections of a client of ours."""
-        if self._owned:
-            await self._client.aclose()
+        """Close the connections of our pool."""
+        if self._pool is not None:
+            self._closed = True
+            await self._pool.aclose()
 
     def stats(self) -> TransportStats:
         """See `Transport`."""
