@@ -119,13 +119,24 @@ class AiohttpResponse:
         await self._request.close_body()
 
 
-_sending: ContextVar[WireRequest | None] = ContextVar("_sending", default=None)
+class _Sending:
+    """A request on its way, for as long as it is: a timer that aiohttp has cancelled keeps its context, and so this, for
+    minutes."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, request: WireRequest | None) -> None:
+        self.request: WireRequest | None = request
+
+
+_NOTHING = _Sending(None)
+_sending: ContextVar[_Sending] = ContextVar("_sending", default=_NOTHING)
 """For `_connected`, which knows when a request begins to leave, but not which."""
 
 
 def _connected(connection: Any) -> Awaitable[None] | None:
     """A request has its connection, and is written to it next."""
-    request = _sending.get()
+    request = _sending.get().request
     if request is None:
         return None
     waiting = request.begin()
@@ -149,7 +160,7 @@ def _note_whole(request: WireRequest) -> None:
 
 def _is_usable(connection: asyncio.Transport | None) -> bool:
     """Whether an idle connection can be lent out to the request that asks for one."""
-    request = _sending.get()
+    request = _sending.get().request
     if connection is None or request is None or request.method == "GET":
         return connection is not None  # to send a GET in vain costs nothing
     return not has_arrivals(_fileno(connection))
@@ -212,6 +223,7 @@ class AiohttpTransport:
     async def send(self, request: WireRequest) -> AiohttpResponse:
         """See `Transport`."""
         failure: Exception
+        sending = _Sending(request)
         try:
             url = URL(request.url, encoded=True)
             proxy = self._find_proxy(url.scheme, url.host or "", url.port or 0)
@@ -219,7 +231,7 @@ class AiohttpTransport:
             session = self._open_session(url, proxied=proxy is not None)
             if url.scheme == "https":
                 more["ssl"] = await tls_context()
-            _sending.set(request)
+            _sending.set(sending)
             body = request.body
             if body is None or (isinstance(body, bytes) and len(body) <= _SMALL_BODY):
                 whole = _Body(body, request) if body else body
@@ -235,7 +247,8 @@ class AiohttpTransport:
             request.progress.answered()
             return AiohttpResponse(response, request)
         finally:
-            _sending.set(None)  # not `reset`: a coroutine that is thrown away ends in another context
+            sending.request = None
+            _sending.set(_NOTHING)  # not `reset`: a coroutine that is thrown away ends in another context
         await request.close_body()
         raise failure
 
