@@ -265,6 +265,9 @@ class _Protocol(asyncio.Protocol):
         self._reader = self._loop.create_future()
         if timeout is not None:
             self._set_alarm(self._loop.time() + timeout)
+        elif self._alarm is not None:  # an earlier read's
+            self._alarm.cancel()
+            self._alarm = None
         try:
             return await self._reader
         finally:
