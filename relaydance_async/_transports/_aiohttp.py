@@ -120,8 +120,10 @@ class AiohttpResponse:
 
 
 class _Sending:
-    """A request on its way, for as long as it is: a timer that aiohttp has cancelled keeps its context, and so this, for
-    minutes."""
+    """A request on its way, for as long as it is.
+
+    The loop keeps a cancelled timer of aiohttp's, with its context and so with this, for minutes.
+    """
 
     __slots__ = ("request",)
 

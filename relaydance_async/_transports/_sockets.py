@@ -71,6 +71,10 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         """The next write is this request's first one."""
         self._next = self._request = request
 
+    def forget(self) -> None:
+        """The request is over."""
+        self._next = self._request = None
+
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         protocol = self._protocol
         while not protocol.pieces:

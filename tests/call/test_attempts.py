@@ -52,12 +52,14 @@ async def test_the_last_attempt_began_when_its_first_byte_was_sent_in_300_of_300
 
 
 async def test_a_call_whose_deadline_passes_in_the_queue_made_no_attempt(sandbox: Sandbox, start: Start) -> None:
+    errors: list[RelayDanceError] = []
     sandbox.faults.add(Fault(CHAT, stall=True))
     async with start(sandbox, max_concurrency=1) as client, anyio.create_task_group() as group:
         group.start_soon(ask_chat, client)
         await wait_until(lambda: sandbox.ledger.count(CHAT) == 1)
-        error = await failure_of(submit_clip(client.with_options(deadline=0.02)))
+        errors.append(await failure_of(submit_clip(client.with_options(deadline=0.02))))
         group.cancel_scope.cancel()
+    (error,) = errors
     assert type(error) is APITimeoutError
     assert error.message == "no result within the deadline of 0.02 s; the call was waiting for its turn"
     assert (error.attempts, error.sent_at, error.maybe_accepted) == ((), None, False)
@@ -180,6 +182,7 @@ async def test_the_error_of_a_broken_stream_says_when_it_was_sent(sandbox: Sandb
         error = await failure_of(stream.get_final_completion())
     assert [record.error for record in error.attempts] == ["ServerError", "StreamError"]
     assert error.sent_at == error.attempts[-1].started_at
+    assert error.sent_at is not None
     assert error.sent_at - error.attempts[0].started_at == timedelta(seconds=0.5)
     check_timestamp(error)
 

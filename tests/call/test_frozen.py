@@ -204,7 +204,8 @@ async def test_bad_input_is_raised_where_it_is_awaited_and_nothing_is_sent(
     sandbox: Sandbox, start: Start, case: str
 ) -> None:
     async with start(sandbox) as client:
-        coroutine = client.chat.completions.create(**BAD[case])
+        create: Any = client.chat.completions.create
+        coroutine = create(**BAD[case])
         with pytest.raises(RelayDanceError) as caught:
             await coroutine
         assert isinstance(caught.value, ValueError)
@@ -232,6 +233,7 @@ async def test_large_bodies_that_wait_for_their_turn_hold_no_bytes(sandbox: Sand
 
     async with start(sandbox, clock, max_concurrency=1) as client:
         close_pace(client, 60.0)
+        held = 0
         tracemalloc.start()
         try:
             async with anyio.create_task_group() as group:
@@ -259,6 +261,7 @@ async def test_large_bodies_hold_no_bytes_between_two_attempts(sandbox: Sandbox,
         await client.chat.completions.create(model="m", messages=[{"role": "user", "content": picture}])
 
     async with start(sandbox, clock, base_url=f"{server.url}/v1", max_concurrency=1) as client:
+        held = 0
         tracemalloc.start()
         try:
             async with anyio.create_task_group() as group:

@@ -289,10 +289,10 @@ async def test_a_call_is_described_by_its_route_and_what_it_is_about(sandbox: Sa
 async def test_the_seconds_in_the_queue_are_told_and_kept_on_the_error(sandbox: Sandbox, start: Start) -> None:
     sandbox.faults.add(Fault(MODELS, status=400))
     clock, seen = HandClock(), Recorder()
+    errors: list[RelayDanceError] = []
     async with start(sandbox, clock, _observers=[seen]) as client:
         close_pace(client, 7.0)
         async with anyio.create_task_group() as group:
-            errors: list[RelayDanceError] = []
 
             async def call() -> None:
                 errors.append(await failure_of(client.models.list()))

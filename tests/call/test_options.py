@@ -11,7 +11,7 @@ import pytest
 from relaydance_async import AsyncRelayDance, ConfigurationError, RetryEvent, RetryPolicy, Timeout
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
-from tests.kit.calls import ask_chat, list_models, make_image, open_stream, submit_clip, upload_file
+from tests.kit.calls import ask_chat, client_of, list_models, make_image, open_stream, submit_clip, upload_file
 from tests.kit.clocks import QuickClock
 from tests.kit.inside import settings_of
 from tests.kit.routes import MODELS
@@ -85,29 +85,22 @@ CALLS = [list_models, ask_chat, submit_clip, upload_file, make_image, open_strea
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("name", TRANSPORTS)
-@pytest.mark.parametrize("view", [False, True])
-async def test_a_client_without_a_timeout_makes_every_call(
-    sandbox: Sandbox, name: str, call: Callable[[Any], Awaitable[Any]], view: bool
+async def test_a_view_without_a_timeout_makes_every_call(
+    sandbox: Sandbox, name: str, call: Callable[[Any], Awaitable[Any]]
 ) -> None:
-    async with transport_options(name) as options:
-        client = AsyncRelayDance(
-            sandbox.api_key, base_url=sandbox.base_url, **({} if view else {"timeout": None}), **options
-        )
-        async with client:
-            used = client.with_options(timeout=None) if view else client
-            await call(used)
-            await call(used)  # on a connection that is there
+    async with transport_options(name) as options, client_of(sandbox, **options) as client:
+        endless = client.with_options(timeout=None)
+        await call(endless)
+        await call(endless)  # on a connection that is there
 
 
 @pytest.mark.parametrize("name", TRANSPORTS)
 async def test_a_large_body_needs_no_timeout_either(sandbox: Sandbox, name: str) -> None:
-    async with transport_options(name) as options:
-        client = AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url, timeout=None, **options)
-        async with client:
-            await client.files.upload(bytes(3_000_000) + b"1", filename="a.bin")
-            await client.chat.completions.create(
-                model="grok-4.3", messages=[{"role": "user", "content": "x" * 2_000_000}]
-            )
+    messages = [{"role": "user", "content": "x" * 2_000_000}]
+    async with transport_options(name) as options, client_of(sandbox, **options) as client:
+        endless = client.with_options(timeout=None)
+        await endless.files.upload(bytes(3_000_000) + b"1", filename="a.bin")
+        await endless.chat.completions.create(model="grok-4.3", messages=messages)
 
 
 async def test_no_timeout_of_an_earlier_call_ends_one_that_has_none(sandbox: Sandbox, start: Start) -> None:
