@@ -6,11 +6,13 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import anyio
 import pytest
 
 from relaydance_async import AsyncRelayDance, AttemptRecord, RelayDanceError
 from relaydance_async._sansio.observer import CallInfo, CallObserver
 from relaydance_async._sansio.retry import Decision
+from tests.kit.waiting import wait_until
 
 Start = Callable[..., AsyncRelayDance]
 
@@ -81,3 +83,16 @@ class Recorder:
     def ended(self, result: object, error: BaseException | None) -> None:
         self.ends.append((result, error))
         self.note("ended")
+
+
+async def cancel_when(call: Callable[[], Any], reached: Callable[[], bool]) -> None:
+    """Begin a call, and cancel it when that is true."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        await wait_until(reached)
+        group.cancel_scope.cancel()
+
+
+def is_cancelled(seen: Recorder) -> bool:
+    """Whether its only call ended in a cancellation."""
+    return [(result, type(error)) for result, error in seen.ends] == [(None, anyio.get_cancelled_exc_class())]
