@@ -17,6 +17,7 @@ from ._config import (
     Secret,
     Unset,
     build_endpoint,
+    check_headers,
     check_max_concurrency,
 )
 from ._hooks import RetryHook, as_observer
@@ -218,4 +219,5 @@ def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    check_headers(headers)
     return {name.lower(): value for name, value in headers.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from functools import partial
 from typing import Final
 
 from .._limits import Ended
@@ -83,8 +82,11 @@ class Answer:
         holding, self._holding = self._holding, None
         if holding is None:
             raise RuntimeError("an answer is kept once")
-        if self._watchers is not None:
+        if self._watchers is None:
+            holding.register(None)
+        else:
             self._watchers.keep_open()
+            holding.register(self._watchers.forgotten)
         return OpenAnswer(self, holding)
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
@@ -117,7 +119,6 @@ class OpenAnswer:
     def __init__(self, answer: Answer, holding: Holding) -> None:
         self._answer = answer
         self._holding = holding
-        holding.register(partial(answer.ended, None))
 
     @property
     def status(self) -> int:

@@ -1,8 +1,8 @@
 """The one loop over the attempts of a call.
 
-The first attempt is made directly. When it fails, tenacity drives the rest: each attempt gives an outcome, which is the
-result or a `Failed` with the decision what to do next, and tenacity sleeps and goes on, or stops, as that says. One
-pure function, `decide`, decides, and one deadline spans queueing, attempts and waits.
+The first attempt is made directly. When it is to be repeated, tenacity drives the rest: each attempt gives an outcome,
+which is the result or a `Failed` with the decision what to do next, and tenacity sleeps and goes on, or stops, as that
+says. One pure function, `decide`, decides, and one deadline spans queueing, attempts and waits.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Call(Generic[T]):
         """Attempt it until it succeeds or an error says that it won't."""
         self._began = self._shared.clock.monotonic()
         outcome = await self._next_attempt()
-        if isinstance(outcome, Failed) and _is_repeated(outcome):
+        if _wait_after(outcome) is not None:
             outcome = await self._repeat(outcome)
         if not isinstance(outcome, Failed):
             return outcome
@@ -111,7 +111,7 @@ class Call(Generic[T]):
         async for one in retrying:
             if one.retry_state.attempt_number > 1:
                 outcome = await self._next_attempt()
-            one.retry_state.set_result(outcome)
+            one.retry_state.set_result(_wait_after(outcome))
         return outcome
 
     async def _next_attempt(self) -> T | Failed:
@@ -133,7 +133,7 @@ class Call(Generic[T]):
                 lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
             response = await self._send(attempt, lease, runtime)
         except RelayDanceError as error:
-            cause = error.with_traceback(None)  # a frame of which would know it: a cycle
+            cause = error.with_traceback(None)  # which leads to this frame, and so to itself
         else:
             holding = Holding(lease, response, runtime, runtimes)
             return await self._read(attempt, response, holding)
@@ -198,7 +198,7 @@ class Call(Generic[T]):
             attempt.ended()
             return result
         except RelayDanceError as error:
-            cause = error.with_traceback(None)  # a frame of which would know it: a cycle
+            cause = error.with_traceback(None)  # as above
             lesson = _lesson_of(error)
         finally:
             await answer.aclose(*lesson)
@@ -265,10 +265,15 @@ def _lesson_of(error: RelayDanceError) -> tuple[Ended, float | None]:
     return _NOTHING_LEARNT
 
 
-def _is_repeated(outcome: object) -> bool:
-    return isinstance(outcome, Failed) and isinstance(outcome.decision, Retry)
+def _wait_after(outcome: object) -> float | None:
+    """Seconds until it is repeated, or None: all that tenacity is told. Its objects know each other, and would leave
+    whatever they hold to the garbage collector."""
+    return outcome.decision.after if isinstance(outcome, Failed) and isinstance(outcome.decision, Retry) else None
+
+
+def _is_repeated(wait: float | None) -> bool:
+    return wait is not None
 
 
 def _wait(state: RetryCallState) -> float:
-    outcome = state.outcome.result() if state.outcome is not None else None
-    return outcome.decision.after if isinstance(outcome, Failed) and isinstance(outcome.decision, Retry) else 0.0
+    return state.outcome.result() if state.outcome is not None else 0.0

@@ -12,7 +12,7 @@ from .._transports import TransportResponse
 class Holding:
     """A connection and a lease. Whoever has it gives both back, once: this is the one place where that happens."""
 
-    __slots__ = ("_lease", "_on_lost", "_response", "_runtime", "_runtimes")
+    __slots__ = ("_forgotten", "_lease", "_response", "_runtime", "_runtimes")
 
     def __init__(self, lease: Lease, response: TransportResponse, runtime: Runtime, runtimes: Runtimes) -> None:
         self._lease = lease
@@ -20,20 +20,20 @@ class Holding:
         self._runtime = runtime
         # The connections break when the client becomes garbage; a stream may outlive the caller's client.
         self._runtimes = runtimes
-        self._on_lost: Callable[[], None] | None = None
+        self._forgotten: Callable[[], None] | None = None
 
     @property
     def is_held(self) -> bool:
         """Whether it has not been given back yet."""
         return self._response is not None
 
-    def register(self, on_lost: Callable[[], None]) -> None:
+    def register(self, forgotten: Callable[[], None] | None) -> None:
         """It will be held for longer than its call: the end of the event loop closes it.
 
         Args:
-            on_lost: called in that loop when it has become garbage without being closed.
+            forgotten: called in the event loop if it becomes garbage without having been closed.
         """
-        self._on_lost = on_lost
+        self._forgotten = forgotten
         if self._response is not None:
             self._runtime.streams.add(self._response)
 
@@ -50,4 +50,4 @@ class Holding:
 
     def __del__(self) -> None:
         if self._response is not None:  # a stream that nobody closed
-            self._runtime.take_back(self._response, self._lease, self._on_lost)
+            self._runtime.take_back(self._response, self._lease, self._forgotten)

@@ -54,6 +54,10 @@ class Watchers:
         """The call goes on after it has returned: its answer is still being read, and will say when it ends."""
         self._open = True
 
+    def forgotten(self) -> None:
+        """Nobody closed the answer that was kept open; it is garbage now."""
+        self.ended(None, None)
+
     def returned(self, result: object) -> None:
         """The call has given its result."""
         if not self._open:

@@ -74,7 +74,7 @@ def repair(model: type[M], body: bytes, error: ValidationError) -> M | None:
         try:
             return model.model_validate_json(text)
         except ValidationError as again:
-            error = again
+            error = again.with_traceback(None)  # which leads to this frame, and so to itself
         if error.error_count() > _MOST_REPAIRS:
             return None
         content = json.loads(text)

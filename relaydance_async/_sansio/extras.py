@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import InvalidInputError
 from .timeout import Timeout
 
 
@@ -27,12 +28,22 @@ class CallExtras:
 
     @classmethod
     def take(cls, params: Mapping[str, Any]) -> tuple[dict[str, Any], CallExtras]:
-        """The arguments of the API, and what this one call adds."""
+        """The arguments of the API, and what this one call adds.
+
+        Raises:
+            InvalidInputError: what should be a mapping is something else.
+        """
         arguments = dict(params)
         given = [arguments.pop(name, None) for name in _NAMES]
-        return arguments, _NONE if given == _NOTHING else cls(*given)
+        if given == _NOTHING:
+            return arguments, _NONE
+        for name, value in zip(_MAPPINGS, given, strict=False):
+            if value is not None and not isinstance(value, Mapping):
+                raise InvalidInputError(f"{name} must be a mapping, not {type(value).__name__}")
+        return arguments, cls(*given)
 
 
-_NAMES = ("extra_body", "extra_headers", "extra_query", "timeout")
+_MAPPINGS = ("extra_body", "extra_headers", "extra_query")
+_NAMES = (*_MAPPINGS, "timeout")
 _NOTHING = [None] * len(_NAMES)
 _NONE = CallExtras()

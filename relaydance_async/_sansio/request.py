@@ -70,7 +70,7 @@ class LargeJson:
 
     __slots__ = ("_content", "_encoded")
 
-    def __init__(self, content: Any, encoded: bytes) -> None:
+    def __init__(self, content: Mapping[str, Any], encoded: bytes) -> None:
         self._content = content
         self._encoded: bytes | None = encoded
 
@@ -126,12 +126,12 @@ def build_json_body(content: Mapping[str, Any]) -> bytes | LargeJson:
         InvalidInputError: as `build_json`.
     """
     try:
-        # First of all, because an iterator in it can be read only once.
-        copied = to_jsonable_python(content, exclude_none=True, by_alias=True)
+        # First, because a generator in it can be read only once.
+        plain: Mapping[str, Any] = to_jsonable_python(content, exclude_none=True, by_alias=True)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"an argument can't be sent as JSON: {error}") from error
-    encoded = build_json(copied)
-    return encoded if len(encoded) <= _LARGE else LargeJson(copied, encoded)
+        raise _unsendable(error) from error
+    encoded = build_json(plain)
+    return encoded if len(encoded) <= _LARGE else LargeJson(plain, encoded)
 
 
 def build_json(content: Mapping[str, Any]) -> bytes:
@@ -147,8 +147,12 @@ def build_json(content: Mapping[str, Any]) -> bytes:
             # Or a text holds the word; only a parser can tell.
             json.loads(body, parse_constant=_refuse_constant)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"an argument can't be sent as JSON: {error}") from error
+        raise _unsendable(error) from error
     return body
+
+
+def _unsendable(error: Exception) -> InvalidInputError:
+    return InvalidInputError(f"an argument can't be sent as JSON: {error}")
 
 
 _CONSTANTS = {

@@ -37,7 +37,7 @@ class ApiTarget:
 
 @dataclass(frozen=True, slots=True)
 class ForeignTarget:
-    """A URL of another origin, which must not get the key.
+    """A URL of another origin, which must not get the key. Its repr shows no query, which may hold a signature.
 
     Attributes:
         url: an absolute one, checked by whoever builds the target.
@@ -46,6 +46,9 @@ class ForeignTarget:
 
     url: str
     network: Network = Network.ANY
+
+    def __repr__(self) -> str:
+        return f"<ForeignTarget {shown(self)}>"
 
 
 Target: TypeAlias = ApiTarget | ForeignTarget

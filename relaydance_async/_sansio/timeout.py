@@ -41,3 +41,8 @@ def as_timeout(value: float | Timeout | None) -> Timeout:
     if value is None:
         value = float("inf")
     return value if isinstance(value, Timeout) else Timeout(value, value, value)
+
+
+def finite(seconds: float) -> float | None:
+    """For libraries, which have None for no limit."""
+    return None if seconds == float("inf") else seconds

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import math
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, suppress
@@ -23,7 +22,7 @@ from .._sansio.addresses import check_public
 from .._sansio.breakage import Broke, Phase, Reached, describe_timeout, is_passing_refusal
 from .._sansio.request import BodyStream
 from .._sansio.target import Network
-from .._sansio.timeout import Timeout
+from .._sansio.timeout import Timeout, finite
 from ..errors import ResponseTooLargeError
 from ._base import TransportStats, WireRequest
 from ._coding import decoded
@@ -120,13 +119,26 @@ class AiohttpResponse:
         await self._request.close_body()
 
 
-_sending: ContextVar[WireRequest | None] = ContextVar("_sending", default=None)
+class _Sending:
+    """A request on its way, for as long as it is.
+
+    The loop keeps a cancelled timer of aiohttp's, with its context and so with this, for minutes.
+    """
+
+    __slots__ = ("request",)
+
+    def __init__(self, request: WireRequest | None) -> None:
+        self.request: WireRequest | None = request
+
+
+_NOTHING = _Sending(None)
+_sending: ContextVar[_Sending] = ContextVar("_sending", default=_NOTHING)
 """For `_connected`, which knows when a request begins to leave, but not which."""
 
 
 def _connected(connection: Any) -> Awaitable[None] | None:
     """A request has its connection, and is written to it next."""
-    request = _sending.get()
+    request = _sending.get().request
     if request is None:
         return None
     waiting = request.begin()
@@ -150,7 +162,7 @@ def _note_whole(request: WireRequest) -> None:
 
 def _is_usable(connection: asyncio.Transport | None) -> bool:
     """Whether an idle connection can be lent out to the request that asks for one."""
-    request = _sending.get()
+    request = _sending.get().request
     if connection is None or request is None or request.method == "GET":
         return connection is not None  # to send a GET in vain costs nothing
     return not has_arrivals(_fileno(connection))
@@ -213,6 +225,7 @@ class AiohttpTransport:
     async def send(self, request: WireRequest) -> AiohttpResponse:
         """See `Transport`."""
         failure: Exception
+        sending = _Sending(request)
         try:
             url = URL(request.url, encoded=True)
             proxy = self._find_proxy(url.scheme, url.host or "", url.port or 0)
@@ -220,7 +233,7 @@ class AiohttpTransport:
             session = self._open_session(url, proxied=proxy is not None)
             if url.scheme == "https":
                 more["ssl"] = await tls_context()
-            _sending.set(request)
+            _sending.set(sending)
             body = request.body
             if body is None or (isinstance(body, bytes) and len(body) <= _SMALL_BODY):
                 whole = _Body(body, request) if body else body
@@ -236,7 +249,8 @@ class AiohttpTransport:
             request.progress.answered()
             return AiohttpResponse(response, request)
         finally:
-            _sending.set(None)  # not `reset`: a coroutine that is thrown away ends in another context
+            sending.request = None
+            _sending.set(_NOTHING)  # not `reset`: a coroutine that is thrown away ends in another context
         await request.close_body()
         raise failure
 
@@ -453,8 +467,5 @@ def _innermost(error: Exception) -> Exception:
 
 @lru_cache(maxsize=64)
 def _as_client_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=_finite(timeout.connect), sock_read=_finite(timeout.read))
-
-
-def _finite(seconds: float) -> float | None:
-    return None if seconds == math.inf else seconds  # aiohttp rounds a time, and infinity can't be
+    # It rounds what is longer than 5 s up to whole seconds, which infinity doesn't have.
+    return aiohttp.ClientTimeout(total=None, sock_connect=finite(timeout.connect), sock_read=finite(timeout.read))

@@ -28,7 +28,15 @@ def build_failure(error: Exception, request: WireRequest, judge: Judge) -> Excep
         told = Broke(request.progress.reached, "body", request.body_error)
     else:
         told = judge(error, request)
+    _drop_frames(error)
     return build_connection_error(told, peer=request.peer)
+
+
+def _drop_frames(error: BaseException | None) -> None:
+    """Of a library's exception and of those under it: aiohttp keeps some of them, and with their frames the call."""
+    while error is not None and error.__traceback__ is not None:
+        error = error.with_traceback(None)
+        error = error.__cause__ or error.__context__
 
 
 def without_frames(error: BaseException) -> BaseException:

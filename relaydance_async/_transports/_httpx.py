@@ -13,6 +13,7 @@ import httpx
 from .._sansio.breakage import BreakKind, Broke, Phase, Reached, describe_timeout, is_passing_refusal
 from .._sansio.request import BodyStream
 from .._sansio.target import Network
+from .._sansio.timeout import finite
 from ..errors import ConfigurationError, ResponseTooLargeError
 from ._base import TransportStats, WireRequest
 from ._by_name import broke_by_name
@@ -92,6 +93,16 @@ class HttpxResponse:
         await self._request.close_body()
 
 
+class _UnloggedURL(httpx.URL):
+    """A URL whose query, which may hold a signature, is not shown: httpx writes the URL of each request to the log."""
+
+    def __str__(self) -> str:
+        return str(self.copy_with(query=None)) if self.query else super().__str__()
+
+    def __repr__(self) -> str:
+        return f"URL({str(self)!r})"
+
+
 class HttpxTransport:
     """An `httpx.AsyncClient`, or one of httpx2's: its pool, proxies, hooks and TLS options hold."""
 
@@ -140,16 +151,19 @@ class HttpxTransport:
         content = request.body.open() if isinstance(request.body, BodyStream) else request.body
         limits = request.timeout
         timeout = {
-            "connect": limits.connect,
-            "read": limits.read,
-            "write": limits.write,
-            "pool": limits.connect,
+            "connect": finite(limits.connect),
+            "read": finite(limits.read),
+            "write": finite(limits.write),
+            "pool": finite(limits.connect),
         }
         if self._owned:
             extensions = {"timeout": timeout, REQUEST_MARK: request}
-            return httpx.Request(
+            outgoing = httpx.Request(
                 request.method, request.url, headers=request.headers, content=content, extensions=extensions
             )
+            if "?" in request.url:
+                outgoing.url = _UnloggedURL(outgoing.url)
+            return outgoing
         headers = {"accept-encoding": ACCEPTED, **request.headers}
         telling = {"trace": _teller(request)} if tells_when_it_sends(self._client) else {}
         return self._client.build_request(

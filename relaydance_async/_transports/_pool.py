@@ -72,6 +72,12 @@ class _Backend(httpcore.AsyncNetworkBackend):
         if isinstance(self._stream, AsyncioStream):
             self._stream.attach(request)
 
+    def forget(self) -> None:
+        """The request is over: an idle connection must not keep its body."""
+        self._expected = None
+        if isinstance(self._stream, AsyncioStream):
+            self._stream.forget()
+
     @property
     def fileno(self) -> int:
         """Of its socket; -1 without one."""
@@ -292,6 +298,7 @@ class _SlotStream(httpx.AsyncByteStream):
         slot, self._slot = self._slot, None
         if slot is None:
             return
+        slot.backend.forget()
         try:
             if self._whole:
                 await self._response.aclose()

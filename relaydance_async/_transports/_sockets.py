@@ -82,6 +82,10 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         """The next write is this request's first one, which it knows."""
         self._request = request
 
+    def forget(self) -> None:
+        """The request is over."""
+        self._next = self._request = None
+
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         self._request = None  # all of it is written; an idle connection holds no body and no key
         protocol = self._protocol
@@ -288,6 +292,9 @@ class _Protocol(asyncio.Protocol):
         self._reader = self._loop.create_future()
         if timeout is not None:
             self._set_alarm(self._loop.time() + timeout)
+        elif self._alarm is not None:  # an earlier read's
+            self._alarm.cancel()
+            self._alarm = None
         try:
             return await self._reader
         finally:

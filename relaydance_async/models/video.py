@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
@@ -52,6 +52,11 @@ class VideoTask(WireModel):
     @classmethod
     def _any_shape(cls, value: Any) -> Any:
         return normalize_task(value) if is_object(value) else value
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        # The query may hold a signature, and a repr goes into logs and tracebacks.
+        for name, value in super().__repr_args__():
+            yield name, value.partition("?")[0] if name == "url" and isinstance(value, str) else value
 
     @property
     def is_terminal(self) -> bool:

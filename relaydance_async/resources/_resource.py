@@ -66,8 +66,8 @@ class Resource:
 def apply(extras: CallExtras, options: Options) -> Options:
     """The options of a view, changed for one call."""
     if extras.headers is not None:
+        check_headers(extras.headers)
         added = {name.lower(): value for name, value in extras.headers.items()}
-        check_headers(added)
         options = options.changed(headers={**options.headers, **added})
     if extras.timeout is not None:
         options = options.changed(timeout=as_timeout(extras.timeout))
@@ -102,7 +102,10 @@ def _marked(function: Callable[P, T]) -> Callable[P, T]:
 
 
 async def _raise(error: RelayDanceError) -> Any:
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # it would know itself, through its traceback
 
 
 def require_text(value: object, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -77,7 +77,7 @@ class ClipSource:
     """
 
     target: ClipTarget
-    url: str
+    url: str = field(repr=False)  # it may be signed
     policy: HostPolicy
 
     @classmethod
