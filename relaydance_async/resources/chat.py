@@ -96,7 +96,15 @@ class Chat(Resource):
 def _as_list(messages: Iterable[Mapping[str, Any] | BaseModel]) -> list[Mapping[str, Any] | BaseModel]:
     if isinstance(messages, str | bytes | Mapping):
         raise InvalidInputError("messages must be a list of messages, such as [{'role': 'user', 'content': 'Hi'}]")
-    result = list(messages)
+    result = [_as_sent(message) for message in messages]
     if not result:
         raise InvalidInputError("messages must not be empty")
     return result
+
+
+def _as_sent(message: Mapping[str, Any] | BaseModel) -> Mapping[str, Any] | BaseModel:
+    """Without the fields in which an answer keeps what didn't fit: a strict upstream would refuse them."""
+    if not isinstance(message, BaseModel) or not message.model_extra:
+        return message
+    kept = {name for name in message.model_extra if name.startswith("raw_")}
+    return message.model_dump(exclude=kept, exclude_none=True) if kept else message
