@@ -4,7 +4,7 @@ controller   starts calls, with what all calls of a client share
 call         the one loop over attempts, driven by tenacity
 attempt      one attempt and its phase
 answer       an answer and what it holds; an open one outlives its call (a stream)
-receive      what becomes of an answer, as values: as_model, as_bytes, as_text, as_stream
+receive      what becomes of an answer, as values: as_model, as_bytes, as_text, as_read
 failure      the error that a failed attempt ends in, built once
 history      what earlier attempts left behind
 watching     those who watch a call
@@ -13,7 +13,7 @@ watching     those who watch a call
 from .answer import Answer, OpenAnswer
 from .call import Shared
 from .controller import Api, Controller
-from .receive import Receiver, as_bytes, as_model, as_stream, as_text, refuse_page
+from .receive import Receiver, as_bytes, as_model, as_read, as_text, is_event_stream, refuse_page
 
 __all__ = [
     "Answer",
@@ -24,7 +24,8 @@ __all__ = [
     "Shared",
     "as_bytes",
     "as_model",
-    "as_stream",
+    "as_read",
     "as_text",
+    "is_event_stream",
     "refuse_page",
 ]

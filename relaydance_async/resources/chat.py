@@ -7,16 +7,16 @@ from typing import Any, Literal, Unpack, overload
 
 from pydantic import BaseModel
 
-from .._call import as_model, as_stream
+from .._call import as_read
 from .._sansio.extras import CallExtras
 from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion, ChatParams
-from ._chat_stream import ChatStream, open_chat_stream
+from ._chat_stream import ChatStream, open_chat_stream, read_completion
 from ._resource import Resource, made_at_once, require_text
 from ._route import billed_post
 
-CREATE = billed_post("chat.completions.create", "/chat/completions", as_model(ChatCompletion))
-_STREAM = as_stream(open_chat_stream)
+CREATE = billed_post("chat.completions.create", "/chat/completions", as_read(read_completion, "ChatCompletion"))
+_STREAM = as_read(open_chat_stream, "stream", holds=True)
 
 
 class Completions(Resource):
@@ -74,6 +74,8 @@ class Completions(Resource):
             InvalidInputError: before anything is sent.
             APIStatusError: the gateway refused or failed.
             APIConnectionError: no answer; `maybe_accepted` says whether it may be billed.
+            StreamError, IncompleteStreamError: the answer was streamed though nobody asked for that, and broke or was
+                cut off; `text` and `completion` have what came.
 
         A deadline covers the call up to the answer, or up to the opened stream. Cancelling after the request was sent
         may leave an answer that is paid for.
