@@ -33,6 +33,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from .models.chat import ChatCompletion
 from .models.meta import AttemptRecord, ResponseMeta
 from .models.video import VideoTask
 
@@ -297,7 +298,7 @@ class ResponseDecodeError(RelayDanceError):
     """The answer is not what the API documents: HTML, the wrong shape, cut off.
 
     Attributes:
-        body: the first bytes of the answer (64 KiB at most), so that what was paid for can be looked at.
+        body: the answer as far as it was read, so that what was paid for can be looked at.
     """
 
     hint = "Check the base URL (it ends in /v1) and any proxy in between"
@@ -318,13 +319,17 @@ class StreamError(RelayDanceError):
 
     Attributes:
         text: the answer's text so far (first choice).
+        completion: all that had come: text, reasoning, tool calls, usage. None when nothing had.
     """
 
-    hint = "Ask again; what had arrived is in `text`"
+    hint = "Ask again; what had arrived is in `text` and `completion`"
 
-    def __init__(self, message: str = "", *, text: str = "", **details: Any) -> None:
+    def __init__(
+        self, message: str = "", *, text: str = "", completion: ChatCompletion | None = None, **details: Any
+    ) -> None:
         super().__init__(message, **details)
         self.text = text
+        self.completion = completion
 
     def advice(self) -> str:
         """What to do about it. No retry policy helps: a stream that has begun is never repeated."""

@@ -23,6 +23,7 @@ from relaydance_async import (
     AttemptRecord,
     AuthenticationError,
     BadRequestError,
+    ChatCompletion,
     ConfigurationError,
     ContentRefusedError,
     DownloadError,
@@ -68,13 +69,14 @@ META = ResponseMeta(
     sent_at=AT,
 )
 TASK = VideoTask.model_validate({"task_id": "task_1", "status": "failed", "error": {"message": "nsfw"}})
+PARTIAL = ChatCompletion.model_validate({"choices": [{"message": {"content": "so far", "images": [1]}}]})
 EXTRA: dict[type[RelayDanceError], dict[str, Any]] = {
     RateLimitError: {"retry_after": 7.0},
     ServerError: {"retry_after": 7.0},
     ResponseDecodeError: {"body": b"<html>"},
     ResponseTooLargeError: {"body": b"<html>"},
-    StreamError: {"text": "so far"},
-    IncompleteStreamError: {"text": "so far"},
+    StreamError: {"text": "so far", "completion": PARTIAL},
+    IncompleteStreamError: {"text": "so far", "completion": PARTIAL},
     TaskError: {"task": TASK},
     TaskFailedError: {"task": TASK},
     TaskTimeoutError: {"task": TASK},
@@ -278,10 +280,11 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
         "task task_1 was not ready within 900 s. The task goes on: resume with `await client.video.wait('task_1')`.",
     ),
     (ContentRefusedError("提示词被拒绝。"), "提示词被拒绝。 Change the prompt; the same one will be refused again."),
-    (StreamError("the stream broke!"), "the stream broke! Ask again; what had arrived is in `text`."),
+    (StreamError("the stream broke!"), "the stream broke! Ask again; what had arrived is in `text` and `completion`."),
     (
         StreamError("the stream broke", maybe_accepted=True),
-        "the stream broke. Ask again; what had arrived is in `text`. What came may be billed all the same.",
+        "the stream broke. Ask again; what had arrived is in `text` and `completion`. What came may be billed all the "
+        "same.",
     ),
 ]
 

@@ -13,7 +13,7 @@ watching     those who watch a call
 from .answer import Answer, OpenAnswer
 from .call import Shared
 from .controller import Api, Controller
-from .receive import Receiver, as_bytes, as_model, as_stream, as_text, refuse_page
+from .receive import Receiver, as_bytes, as_model, as_read, as_stream, as_text, is_event_stream, refuse_page
 
 __all__ = [
     "Answer",
@@ -24,7 +24,9 @@ __all__ = [
     "Shared",
     "as_bytes",
     "as_model",
+    "as_read",
     "as_stream",
     "as_text",
+    "is_event_stream",
     "refuse_page",
 ]

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from pydantic import BaseModel
 
 from .._sansio.decode import build_error_in, decode_result
-from .answer import Answer, OpenAnswer
+from .answer import Answer
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -94,14 +94,25 @@ def as_text() -> Receiver[str]:
     return _Reading(read, "text")
 
 
-def as_stream(open_stream: Callable[[OpenAnswer], T]) -> Receiver[T]:
-    """Server-sent events, read as they come. What is opened on the answer holds its connection until it is closed."""
+def as_read(read: Callable[[Answer], Awaitable[T]], returns: str) -> Receiver[T]:
+    """Whatever a function makes of the answer.
 
-    async def read(answer: Answer) -> T:
-        await refuse_page(answer, "the answer is not an event stream", ("text/event-stream",))
-        return open_stream(answer.keep())
+    Args:
+        read: the function.
+        returns: what it gives, in words.
+    """
+    return _Reading(read, returns)
 
+
+def as_stream(read: Callable[[Answer], Awaitable[T]]) -> Receiver[T]:
+    """What goes on reading the answer after the call has returned (`Answer.keep`). It holds its connection until it is
+    closed."""
     return _Reading(read, "stream", holds=True)
+
+
+def is_event_stream(answer: Answer) -> bool:
+    """Whether it says that it is server-sent events."""
+    return answer.headers.get("content-type", "").lower().startswith("text/event-stream")
 
 
 async def refuse_page(answer: Answer, problem: str, kinds: tuple[str, ...] = ()) -> None:

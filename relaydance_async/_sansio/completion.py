@@ -84,8 +84,12 @@ class _ToolCallSoFar:
 
     def is_over(self, piece: ToolCallDelta) -> bool:
         """Whether the piece begins another call. Some upstreams leave the index out, or give the same to all."""
-        renamed = piece.function is not None and bool(piece.function.name)
-        return renamed and bool(self.id and piece.id) and piece.id != self.id
+        name = piece.function.name if piece.function is not None else None
+        if not name:
+            return False  # some give each piece an id of its own
+        if self.id and piece.id:
+            return piece.id != self.id
+        return bool(self.name) and name != self.name
 
     def add(self, piece: ToolCallDelta) -> None:
         """Take one more piece, in order."""
@@ -109,14 +113,27 @@ class _ToolCalls:
     def __init__(self) -> None:
         self._calls: list[tuple[int, _ToolCallSoFar]] = []
         self._open: dict[int, _ToolCallSoFar] = {}
+        self._last = 0
 
     def add(self, piece: ToolCallDelta) -> None:
         """Take one more piece, in order."""
-        call = self._open.get(piece.index)
+        if "index" in piece.model_fields_set:
+            self._last = piece.index
+        else:
+            self._reopen(piece.id)
+        index = self._last
+        call = self._open.get(index)
         if call is None or call.is_over(piece):
-            call = self._open[piece.index] = _ToolCallSoFar()
-            self._calls.append((piece.index, call))
+            call = self._open[index] = _ToolCallSoFar()
+            self._calls.append((index, call))
         call.add(piece)
+
+    def _reopen(self, id: str | None) -> None:
+        """A piece without an index goes on with the call of its id, or with the one that the piece before was of."""
+        for index, call in self._calls:
+            if id and call.id == id:
+                self._last = index
+                self._open[index] = call
 
     def build(self) -> Iterator[dict[str, Any]]:
         """In the order of their indices; under the same one, as they came."""
@@ -179,7 +196,23 @@ class _ChoiceSoFar:
                 message[name] = "".join(pieces)
         if self.tool_calls is not None:
             message["tool_calls"] = list(self.tool_calls.build())
-        return {**self.extra.build(), "index": index, "message": message, "finish_reason": self.finish_reason}
+        extra = self.extra.build()
+        if "message" in extra:
+            # The last chunk of some upstreams has the whole once more.
+            extra["raw_message"] = extra["message"]
+        return {**extra, "index": index, "message": message, "finish_reason": self.finish_reason}
+
+
+def whole_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
+    """A completion that came at once, as the only chunk of a stream."""
+    fields = completion.model_dump(exclude_unset=True)
+    choices: list[dict[str, Any]] = fields["choices"]
+    for choice in choices:
+        delta: dict[str, Any] = choice.pop("message")
+        choice["delta"] = delta
+        for index, call in enumerate(delta.get("tool_calls") or ()):
+            call["index"] = index
+    return ChatCompletionChunk.model_validate({**fields, "object": "chat.completion.chunk"})
 
 
 class CompletionBuilder:
@@ -215,10 +248,19 @@ class CompletionBuilder:
         """The first choice's text so far."""
         return "".join(self._choices[0].content) if 0 in self._choices else ""
 
+    def knows(self, index: int) -> bool:
+        """Whether anything of that choice has come."""
+        return index in self._choices
+
     @property
     def unfinished(self) -> list[int]:
         """The choices that have no `finish_reason` yet."""
         return [index for index, choice in self._choices.items() if not choice.finish_reason]
+
+    @property
+    def began(self) -> bool:
+        """Whether any chunk came."""
+        return bool(self._head)
 
     @property
     def empty(self) -> bool:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from ..errors import RelayDanceError
 from ..models.meta import ResponseMeta
-from .envelope import build_decode_error, build_status_error, parse_envelope, without_lone_surrogates
+from .envelope import build_decode_error, build_status_error, parse_envelope
+from .lenient import fit, parse_lenient
 
 M = TypeVar("M", bound=BaseModel)
 
-_MOST_REPAIRS = 100
+_MOST_REPAIRS = 10_000
 """An answer with more wrong fields than this has another shape altogether."""
+_MOST_ROUNDS = 20
+"""More than the models are deep, twice: what can't be converted is put aside, and then found missing."""
 
 
 def decode_result(model: type[M], body: bytes, meta: Callable[[], ResponseMeta]) -> M:
     """The model in an answer of status 2xx.
 
-    An optional field of the wrong type is dropped, and half of a surrogate pair is replaced, rather than losing the
-    answer, which may be paid for.
+    A field of the wrong type is converted, or kept as `raw_NAME` when that can't be, and half of a surrogate pair is
+    replaced, rather than losing the answer, which may be paid for.
 
     Args:
         model: what the body should be.
@@ -36,17 +37,17 @@ def decode_result(model: type[M], body: bytes, meta: Callable[[], ResponseMeta])
     """
     try:
         result = model.model_validate_json(body)
-    except ValidationError as error:
-        return _second_look(model, body, meta, error)
+    except ValidationError:
+        return _second_look(model, body, meta)
     extra = result.__pydantic_extra__
     if extra and extra.get("error"):
         raise build_error_in(body, meta(), "the answer reports an error")
     return result
 
 
-def _second_look(model: type[M], body: bytes, meta: Callable[[], ResponseMeta], error: ValidationError) -> M:
+def _second_look(model: type[M], body: bytes, meta: Callable[[], ResponseMeta]) -> M:
     if parse_envelope(body) is None:
-        repaired = repair(model, body, error)
+        repaired = repair(model, body)
         if repaired is not None:
             return repaired
     raise build_error_in(body, meta(), f"the answer has not the shape of a {model.__name__}") from None
@@ -60,37 +61,25 @@ def build_error_in(body: bytes, meta: ResponseMeta, problem: str) -> RelayDanceE
     return build_decode_error(meta, body, problem)
 
 
-def repair(model: type[M], body: bytes, error: ValidationError) -> M | None:
-    """The model in a body that has failed to validate, without what is wrong with it; None when that can't be left out.
+def repair(model: type[M], body: bytes, *, absent: Collection[str] = ()) -> M | None:
+    """The model in a body that has failed to validate, with what is wrong in it converted or put aside (see `lenient`).
+    None when what the model needs can't be had.
 
     Args:
         model: what the body should be.
         body: JSON.
-        error: what validating it raised.
+        absent: lists that may be missing.
     """
     try:
-        # Python's parser takes half of a surrogate pair; pydantic's takes nothing of a body that has one.
-        text = without_lone_surrogates(json.dumps(json.loads(body), ensure_ascii=False))
-        try:
-            return model.model_validate_json(text)
-        except ValidationError as again:
-            error = again.with_traceback(None)  # which leads to this frame, and so to itself
-        if error.error_count() > _MOST_REPAIRS:
-            return None
-        content = json.loads(text)
-        # From the last to the first, so that an item keeps its place in a list until it is its turn.
-        for problem in reversed(error.errors(include_url=False, include_input=False, include_context=False)):
-            _delete(content, problem["loc"])
-        return model.model_validate(content)
-    except (ValueError, RecursionError):  # ValidationError is a ValueError
-        return None
-
-
-def _delete(content: Any, location: tuple[int | str, ...]) -> None:
-    for part in location[:-1]:
-        try:
-            content = content[part]
-        except (LookupError, TypeError):
-            return
-    with suppress(LookupError, TypeError):
-        del content[location[-1]]
+        content = parse_lenient(body)
+        for _ in range(_MOST_ROUNDS):
+            try:
+                return model.model_validate(content)
+            except ValidationError as error:
+                if error.error_count() > _MOST_REPAIRS:
+                    return None
+                problems = error.errors(include_url=False, include_input=False, include_context=False)
+            content = fit(content, reversed(problems), absent)
+    except (ValueError, RecursionError):
+        pass
+    return None

@@ -22,9 +22,6 @@ from ..errors import (
 )
 from ..models.meta import ResponseMeta
 
-BODY_KEPT = 64 * 1024
-"""Bytes of an unreadable answer that its error keeps."""
-
 _SHOWN = 200
 _MESSAGE_LIMIT = 2000
 
@@ -103,6 +100,8 @@ def _envelopes(content: Mapping[str, Any]) -> Iterator[Envelope]:
     refused = content.get("success") is False
     # A wrapped result also has `code` and `message`: it says "success" (tasks) or true (usage).
     unhappy = "data" not in content or (not content["data"] and content.get("code") not in ("success", True, None))
+    # An answer that has choices is paid for, whatever it says besides.
+    unhappy = unhappy and not content.get("choices")
     for name in ("message", "msg", "detail"):
         if name in content and (refused or unhappy):
             code = content.get("code")
@@ -173,7 +172,7 @@ def build_decode_error(meta: ResponseMeta, body: bytes, problem: str) -> Respons
         message = "the answer is empty"
     else:
         message = f"{problem}: {_excerpt(body)}"
-    return ResponseDecodeError(message, meta=meta, body=body[:BODY_KEPT])
+    return ResponseDecodeError(message, meta=meta, body=body)
 
 
 def _describe(meta: ResponseMeta, body: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..errors import APIConnectionError, APIStatusError, ConfigurationError, RelayDanceError
+from ..errors import APIConnectionError, APIStatusError, ConfigurationError, RelayDanceError, StreamError
 from .request import RetrySafety
 
 
@@ -91,7 +91,8 @@ def decide(
         jitter: a random number from 0 to 1.
     """
     if not error.retryable:
-        return GiveUp("the same request would fail again")
+        begun = isinstance(error, StreamError)
+        return GiveUp("its answer had begun" if begun else "the same request would fail again")
     if is_ambiguous(error, safety) and not policy.retry_ambiguous:
         return GiveUp("it may have been accepted, and would then be paid for twice")
     if not repeatable:
@@ -111,7 +112,8 @@ def is_ambiguous(error: RelayDanceError, safety: RetrySafety) -> bool:
     An error answer means that it was not (failed requests are not billed: API documentation); only a connection that
     broke or timed out once the request was on the wire leaves it open.
     """
-    return safety is RetrySafety.BILLED and isinstance(error, APIConnectionError) and error.maybe_accepted
+    broke = isinstance(error, APIConnectionError | StreamError)
+    return safety is RetrySafety.BILLED and broke and error.maybe_accepted
 
 
 def backoff(attempt: int, policy: RetryPolicy, jitter: float) -> float:

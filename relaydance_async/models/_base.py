@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A whole number that a database and a date can hold. A larger one is kept as `raw_NAME`."""
 
 
 class WireModel(BaseModel):

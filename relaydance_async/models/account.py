@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ._base import WireModel
+from pydantic import FiniteFloat
+
+from ._base import Whole, WireModel
 
 QUOTA_PER_USD = 500_000
 """Quota units to the US dollar (New API)."""
@@ -46,23 +48,23 @@ class TokenUsage(WireModel):
 
 class _TokenUsageData(WireModel):
     name: str | None = None
-    total_granted: float
-    total_used: float
-    total_available: float
+    total_granted: FiniteFloat
+    total_used: FiniteFloat
+    total_available: FiniteFloat
     unlimited_quota: bool = False
-    expires_at: int | None = None
+    expires_at: Whole | None = None
 
 
 class Subscription(WireModel):
     """The answer of `GET /dashboard/billing/subscription`."""
 
-    hard_limit_usd: float
+    hard_limit_usd: FiniteFloat
 
 
 class BillingUsage(WireModel):
     """The answer of `GET /dashboard/billing/usage`: `total_usage` is in cents."""
 
-    total_usage: float
+    total_usage: FiniteFloat
 
     def balance(self, subscription: Subscription) -> Balance:
         """Both answers in one."""

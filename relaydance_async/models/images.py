@@ -6,7 +6,7 @@ from base64 import b64decode
 
 from pydantic import field_validator
 
-from ._base import WireModel
+from ._base import Whole, WireModel
 from ._options import CallOptions
 
 
@@ -35,7 +35,7 @@ class Image(WireModel):
 class ImagesResponse(WireModel):
     """The answer of `images.generate` and `images.edit`."""
 
-    created: int | None = None
+    created: Whole | None = None
     data: list[Image]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
 from types import AsyncGeneratorType, TracebackType
 from typing import Self, cast
 
 import anyio
 
-from .._call import OpenAnswer
-from .._sansio.chat_stream import ChatDecoder
+from .._call import Answer, OpenAnswer, is_event_stream
+from .._sansio.chat_stream import ChatDecoder, decode_completion
+from .._sansio.completion import whole_chunk
 from ..errors import APIStatusError, RelayDanceError, StreamError
 from ..models.chat import ChatCompletion, ChatCompletionChunk
 
@@ -27,19 +29,21 @@ class ChatStream:
                 print(chunk.text(), end="")
             completion = await stream.get_final_completion()
 
+    An answer that was not streamed, though it was asked for, comes as one chunk.
+
     Iteration raises:
         IncompleteStreamError: it ended although a choice never got a `finish_reason` (the gateway sends `[DONE]` also
             when its upstream broke off).
-        StreamError: an `error` event came, the connection broke, or the chunks grew beyond `max_response_bytes`; `text`
-            has what had arrived.
+        StreamError: an `error` event came, the connection broke, or the chunks grew beyond `max_response_bytes`;
+            `text` and `completion` have what had arrived.
         APIStatusError: it was no stream but an error, under the content type of one.
     """
 
     # Nothing that it holds knows it: a cycle would leave a forgotten stream, with its permit, to the garbage collector.
-    def __init__(self, _opened: _Opened) -> None:
+    def __init__(self, _opened: _Opened | _Arrived) -> None:
         self._opened = _opened
         # A generator, because an `async def __anext__` would cost another coroutine for each chunk.
-        self._chunks = cast("AsyncGeneratorType[ChatCompletionChunk, None]", _read(_opened))
+        self._chunks = cast("AsyncGeneratorType[ChatCompletionChunk, None]", _opened.chunks())
 
     def __aiter__(self) -> AsyncGenerator[ChatCompletionChunk, None]:
         return self._chunks
@@ -63,12 +67,12 @@ class ChatStream:
                 raise failure
             finally:
                 del failure
-        return self._opened.decoder.completion()
+        return self._opened.completion()
 
     @property
     def text(self) -> str:
         """The first choice's text so far."""
-        return self._opened.decoder.text
+        return self._opened.text
 
     async def aclose(self) -> None:
         """Give the connection and the permit back. Safe to call twice; nothing more can be read."""
@@ -90,9 +94,74 @@ class ChatStream:
         await self._close(error)
 
 
-def open_chat_stream(answer: OpenAnswer) -> ChatStream:
-    """Take over an answer that is an event stream."""
-    return ChatStream(_Opened(answer))
+async def open_chat_stream(answer: Answer) -> ChatStream:
+    """The stream in an answer. One that says that it is no event stream is read whole.
+
+    Raises:
+        APIStatusError: it is an error with a good status.
+        ResponseDecodeError: it is something else.
+        StreamError: it is an event stream after all, and broken.
+    """
+    if is_event_stream(answer):
+        return ChatStream(_Opened(answer.keep()))
+    return ChatStream(_Arrived(decode_completion(await answer.read(), lambda: answer.meta)))
+
+
+async def read_completion(answer: Answer) -> ChatCompletion:
+    """The completion in an answer that should be no stream, but may be one.
+
+    Raises:
+        APIStatusError, ResponseDecodeError: it is no completion.
+        StreamError: it is an event stream with an error in it, or it broke; `completion` has what came.
+        APIConnectionError: it broke off, and was no event stream.
+    """
+    if not is_event_stream(answer):
+        return decode_completion(await answer.read(), lambda: answer.meta)
+    decoder = ChatDecoder(status=answer.status, limit=answer.limit)
+    try:
+        async with aclosing(answer.pieces()) as pieces:
+            async for piece in pieces:
+                for _ in decoder.feed(piece):
+                    pass
+                if decoder.done:
+                    await _drain(pieces)
+                    break
+    except (StreamError, APIStatusError):
+        raise
+    except RelayDanceError as error:
+        raise decoder.broke(error) from None
+    if decoder.unread:
+        return decode_completion(decoder.unread, lambda: answer.meta)  # it only says that it is an event stream
+    decoder.close()
+    return decoder.completion()
+
+
+class _Arrived:
+    """A completion that came at once."""
+
+    __slots__ = ("_completion",)
+
+    def __init__(self, completion: ChatCompletion) -> None:
+        self._completion = completion
+
+    async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """The only one."""
+        yield whole_chunk(self._completion)
+
+    @property
+    def text(self) -> str:
+        """The first choice's text."""
+        return whole_chunk(self._completion).text()
+
+    def completion(self) -> ChatCompletion:
+        """As it came."""
+        return self._completion
+
+    def ending(self) -> None:
+        """It is whole."""
+
+    async def aclose(self, error: BaseException | None) -> None:
+        """Nothing is held."""
 
 
 class _Opened:
@@ -105,15 +174,18 @@ class _Opened:
         self.pieces = cast("AsyncGeneratorType[bytes, None]", answer.pieces())
         self.decoder: ChatDecoder = ChatDecoder(status=answer.status, limit=answer.limit)
 
-    async def drain(self) -> None:
-        """Read to the end of the answer, unless that takes long."""
-        # Only a connection whose answer was read to its end can be used again; the end comes with [DONE] or not soon.
-        with anyio.move_on_after(_DRAIN_SECONDS):
-            try:
-                async for _ in self.pieces:
-                    pass
-            except RelayDanceError as error:
-                error.with_traceback(None)  # see `_read`; the stream is whole
+    def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """The chunks as they come."""
+        return _read(self)
+
+    @property
+    def text(self) -> str:
+        """The first choice's text so far."""
+        return self.decoder.text
+
+    def completion(self) -> ChatCompletion:
+        """The completion as far as it has come."""
+        return self.decoder.completion()
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
         """The error of the stream, with what is known of the call."""
@@ -137,6 +209,17 @@ class _Opened:
             await self.answer.aclose(error)
 
 
+async def _drain(pieces: AsyncGenerator[bytes, None]) -> None:
+    """Read to the end of the answer, unless that takes long."""
+    # Only a connection whose answer was read to its end can be used again; the end comes with [DONE] or not soon.
+    with anyio.move_on_after(_DRAIN_SECONDS):
+        try:
+            async for _ in pieces:
+                pass
+        except RelayDanceError as error:
+            error.with_traceback(None)  # see `_read`; the stream is whole
+
+
 async def _read(opened: _Opened) -> AsyncGenerator[ChatCompletionChunk, None]:
     decoder = opened.decoder
     failure: RelayDanceError | None = None
@@ -145,8 +228,10 @@ async def _read(opened: _Opened) -> AsyncGenerator[ChatCompletionChunk, None]:
             for chunk in decoder.feed(piece):
                 yield chunk
             if decoder.done:
-                await opened.drain()
+                await _drain(opened.pieces)
                 break
+        if (whole := decoder.rest()) is not None:
+            yield whole
     except RelayDanceError as error:
         # Without its frames: the one that raised it may still know it, and would keep this one.
         failure = opened.failure(error.with_traceback(None))

@@ -7,15 +7,15 @@ from typing import Any, Literal, Unpack, overload
 
 from pydantic import BaseModel
 
-from .._call import as_model, as_stream
+from .._call import as_read, as_stream
 from .._sansio.extras import CallExtras
 from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion, ChatParams
-from ._chat_stream import ChatStream, open_chat_stream
+from ._chat_stream import ChatStream, open_chat_stream, read_completion
 from ._resource import Resource, made_at_once, require_text
 from ._route import billed_post
 
-CREATE = billed_post("chat.completions.create", "/chat/completions", as_model(ChatCompletion))
+CREATE = billed_post("chat.completions.create", "/chat/completions", as_read(read_completion, "ChatCompletion"))
 _STREAM = as_stream(open_chat_stream)
 
 
@@ -74,6 +74,8 @@ class Completions(Resource):
             InvalidInputError: before anything is sent.
             APIStatusError: the gateway refused or failed.
             APIConnectionError: no answer; `maybe_accepted` says whether it may be billed.
+            StreamError, IncompleteStreamError: the answer was streamed though nobody asked for that, and broke or was
+                cut off; `text` and `completion` have what came.
 
         A deadline covers the call up to the answer, or up to the opened stream. Cancelling after the request was sent
         may leave an answer that is paid for.
@@ -96,7 +98,15 @@ class Chat(Resource):
 def _as_list(messages: Iterable[Mapping[str, Any] | BaseModel]) -> list[Mapping[str, Any] | BaseModel]:
     if isinstance(messages, str | bytes | Mapping):
         raise InvalidInputError("messages must be a list of messages, such as [{'role': 'user', 'content': 'Hi'}]")
-    result = list(messages)
+    result = [_as_sent(message) for message in messages]
     if not result:
         raise InvalidInputError("messages must not be empty")
     return result
+
+
+def _as_sent(message: Mapping[str, Any] | BaseModel) -> Mapping[str, Any] | BaseModel:
+    """Without the fields in which an answer keeps what didn't fit: a strict upstream would refuse them."""
+    if not isinstance(message, BaseModel) or not message.model_extra:
+        return message
+    kept = {name for name in message.model_extra if name.startswith("raw_")}
+    return message.model_dump(exclude=kept, exclude_none=True) if kept else message

@@ -116,6 +116,13 @@ ODD = [
     *['{"message": "a", "message": {"message": 1}}', '{"error": {"error": "a"}}', "[null, 1, {}]", '"invalid_request"'],
 ]
 
+ODD_VALUES: list[Any] = [
+    *[None, True, False, 0, -1, 1.5, 1e300, float("nan"), float("-inf"), 10**400, 2**64, "", "a", "12", "1.5", "nan"],
+    *[[], {}, [None], [[]], [{}], {"a": None}, [1, "a", {"text": "b"}], {"type": "text", "text": "b"}, "\ud800", "\0"],
+    *[{"error": "a"}, [{"message": {"content": "b"}}], {"0": {}}, "9" * 4301, {"": {"": [{"": "x"}]}}],
+]
+"""JSON values for places where others belong."""
+
 
 class Draw:
     """Takes decisions from bytes; when they are used up, the plainest one."""

@@ -8,11 +8,13 @@ The ordinary tests run each with hypothesis, and `nox -s fuzz` with a coverage-g
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import pickle
 import zlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -28,7 +30,7 @@ from relaydance_async import (
     WebhookPayloadError,
     WebhookVerificationError,
 )
-from relaydance_async._sansio.chat_stream import ChatDecoder
+from relaydance_async._sansio.chat_stream import ChatDecoder, decode_completion
 from relaydance_async._sansio.decode import decode_result
 from relaydance_async._sansio.envelope import build_decode_error, decode_status_error, parse_envelope
 from relaydance_async._sansio.retry_after import LONGEST, parse_retry_after
@@ -40,7 +42,7 @@ from relaydance_async.models.catalog import ModelList
 from relaydance_async.models.files import UploadedFile
 from relaydance_async.models.images import ImagesResponse
 from relaydance_async.models.meta import ResponseMeta
-from tests.fuzz.shapes import CHUNKS, ERRORS, RESULTS, TASKS, Draw, build_document
+from tests.fuzz.shapes import CHUNKS, ERRORS, MESSAGE, ODD_VALUES, RESULTS, TASKS, USAGE, Draw, build_document
 
 Target = Callable[[bytes], None]
 
@@ -65,7 +67,8 @@ def check_error(error: RelayDanceError) -> None:
     shown = f"{error}{error!r}{error.support_details()}"
     shown.encode()
     assert len(shown) < _MOST_TEXT
-    assert pickle.loads(pickle.dumps(error)) == error
+    again: RelayDanceError = pickle.loads(pickle.dumps(error))
+    assert again == error or repr(vars(again)) == repr(vars(error))  # NaN, kept as it came, is never equal
 
 
 def envelope(data: bytes) -> None:
@@ -210,24 +213,90 @@ def stream(data: bytes) -> None:
 def _assemble(pieces: list[bytes], decoder: ChatDecoder) -> None:
     text = ""
     failure: RelayDanceError | None = None
+    whole: ChatCompletionChunk | None = None
     try:
         for piece in pieces:
             for chunk in decoder.feed(piece):
                 text += chunk.text()
             if decoder.done:
                 break
+        whole = decoder.rest()
+        text += whole.text() if whole is not None else ""
         decoder.close()
     except (StreamError, APIStatusError) as error:
         failure = error
     completion = decoder.completion()
     completion.model_dump()
-    assert failure is not None or all(choice.finish_reason for choice in completion.choices)
+    assert failure is not None or whole is not None or all(choice.finish_reason for choice in completion.choices)
     # A chunk that reports an error, or is one too many, was not handed on.
     assert decoder.text == text
     if failure is not None:
         check_error(failure)
+        so_far = getattr(failure, "completion", None)
+        assert so_far is None or repr(so_far) == repr(completion)
         assert getattr(failure, "text", text) == text
         assert failure.maybe_accepted is isinstance(failure, StreamError)
+
+
+TEXT = "what was paid for"
+_KEPT = {
+    **MESSAGE,
+    "content": TEXT,
+    "images": [{"image_url": {"url": "u"}}],
+    "annotations": None,
+    "audio": {"data": "a"},
+}
+_PLACES = (
+    *("index", "role", "refusal", "reasoning", "tool_calls", "images", "audio", "id", "type", "function", "name"),
+    *("arguments", "finish_reason", "created", "model", "usage", "prompt_tokens", "object", "logprobs"),
+)
+
+
+def paid(data: bytes) -> None:
+    """A completion, and a stream of one chunk, with any JSON in one place: its text is never lost."""
+    draw = Draw(data)
+    place, value = draw.pick(_PLACES), draw.pick((*ODD_VALUES, draw.rest().decode("latin-1")))
+    answer = {"index": 0, "message": _KEPT, "finish_reason": "stop", "logprobs": None}
+    completion = _put(
+        {"id": "c", "created": 17, "model": "m", "object": "o", "choices": [answer], "usage": USAGE}, place, value
+    )
+    body = json.dumps(completion).encode()
+    assert decode_completion(body, ResponseMeta).choices[0].message.content == TEXT
+    _check_paid(body)
+    event = b"data: " + body.replace(b'"message"', b'"delta"') + b"\n\n"
+    try:
+        _check_paid(event)
+    except StreamError as error:
+        assert place == "finish_reason"
+        _check_cut_off(error)
+
+
+def _check_cut_off(error: StreamError) -> None:
+    check_error(error)
+    assert error.text == TEXT
+    assert error.completion is not None
+    assert error.completion.choices[0].message.content == TEXT
+
+
+def _check_paid(body: bytes) -> None:
+    decoder = ChatDecoder(status=200, limit=1 << 20)
+    for _ in decoder.feed(body):
+        pass
+    decoder.rest()
+    decoder.close()
+    # Under an odd index it is another choice's.
+    assert [choice.message.content for choice in decoder.completion().choices] == [TEXT]
+
+
+def _put(value: Any, place: str, odd: Any) -> Any:
+    """The same with something else wherever that name stands."""
+    if isinstance(value, list):
+        items: Sequence[Any] = cast("Sequence[Any]", value)
+        return [_put(item, place, odd) for item in items]
+    if not isinstance(value, dict):
+        return value
+    members = cast("dict[str, Any]", value).items()
+    return {name: odd if name == place else _put(item, place, odd) for name, item in members}
 
 
 def coding(data: bytes) -> None:
@@ -261,5 +330,5 @@ async def _arriving(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
 _loop = asyncio.new_event_loop()
 
 TARGETS: dict[str, Target] = {
-    target.__name__: target for target in (envelope, events, retry_after, task, webhook, result, stream, coding)
+    target.__name__: target for target in (envelope, events, retry_after, task, webhook, result, stream, paid, coding)
 }

@@ -312,4 +312,17 @@ async def test_an_optional_field_of_the_wrong_type_does_not_lose_the_answer(benc
     _, client = bench.start(faults=[Fault(CHAT, status=200, body=json.dumps(body))])
     chat = await client.chat.completions.create(model="grok-4.3", messages=MESSAGES)
     assert chat.choices[0].message.content == "Hi"
-    assert (chat.id, chat.usage) == (None, None)
+    assert (chat.id, chat.usage, chat.model_extra) == ("5", None, {"raw_usage": "?"})
+
+
+async def test_what_did_not_fit_in_an_answer_is_not_sent_back_with_its_message(
+    bench: Bench, recorded: list[Any]
+) -> None:
+    parts = [{"type": "text", "text": "Hi"}]
+    body = {"choices": [{"message": {"role": "assistant", "content": parts, "images": [1]}, "finish_reason": "stop"}]}
+    _, client = bench.start(faults=[Fault(CHAT, status=200, body=json.dumps(body), times=1)])
+    first = await client.chat.completions.create(model="grok-4.3", messages=MESSAGES)
+    message = first.choices[0].message
+    assert message.model_extra == {"raw_content": parts, "images": [1]}
+    await client.chat.completions.create(model="grok-4.3", messages=[*MESSAGES, message])
+    assert recorded[1]["messages"][1] == {"role": "assistant", "content": "Hi", "images": [1]}

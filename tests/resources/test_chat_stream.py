@@ -14,6 +14,7 @@ import pytest
 from relaydance_async import (
     APIStatusError,
     AsyncRelayDance,
+    ChatCompletion,
     ChatStream,
     IncompleteStreamError,
     NotFoundError,
@@ -354,7 +355,7 @@ async def test_json_with_an_error_that_claims_to_be_an_event_stream_is_that_erro
     assert (await held(client)).permits == 0
 
 
-@pytest.mark.parametrize("body", ["html", "empty", "text", '{"choices": []}'])
+@pytest.mark.parametrize("body", ["html", "empty", "text", '{"choices": 5}', "[]"])
 async def test_what_is_no_stream_is_a_decode_error_that_says_so(bench: Bench, body: str) -> None:
     _, client = bench.start(faults=[Fault(CHAT, status=200, body=body)])
     with pytest.raises(ResponseDecodeError) as caught:
@@ -472,6 +473,119 @@ async def test_however_a_stream_ends_badly_its_error_tells_of_the_call(bench: Be
     assert "retry_ambiguous" not in str(error)
     assert "\n" not in str(error)
     assert str(error).count("broke") <= 1
+
+
+WHOLE: dict[str, Any] = {
+    "id": "c",
+    "choices": [{"message": {"content": [{"type": "text", "text": "Hi"}], "images": [1]}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": "3"},
+}
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/event-stream"])
+async def test_a_json_body_in_place_of_a_stream_comes_as_one_chunk(bench: Bench, kind: str) -> None:
+    _, client = bench.start(faults=[Fault(CHAT, body=json.dumps(WHOLE), content_type=kind)])
+    async with await open_stream(client) as stream:
+        chunks = [chunk async for chunk in stream]
+        completion = await stream.get_final_completion()
+    assert [(chunk.text(), chunk.choices[0].finish_reason) for chunk in chunks] == [("Hi", "stop")]
+    assert stream.text == completion.choices[0].message.content == "Hi"
+    assert completion.choices[0].message.model_extra is not None
+    assert completion.choices[0].message.model_extra["images"] == [1]
+    assert completion.usage == chunks[0].usage
+    assert completion.usage is not None
+    assert completion.usage.prompt_tokens == 3
+    assert (await held(client)).permits == 0
+
+
+async def test_a_stream_of_one_json_body_can_be_closed_unread_and_twice(bench: Bench) -> None:
+    _, client = bench.start(faults=[Fault(CHAT, body=json.dumps(WHOLE))])
+    async with await open_stream(client) as stream:
+        assert (await held(client)).permits == 0
+        await stream.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "text/plain"])
+async def test_a_stream_that_nobody_asked_for_is_put_together(bench: Bench, kind: str) -> None:
+    _, client = bench.start(faults=[Fault(CHAT, body=SENT, content_type=kind)])
+    completion = await client.chat.completions.create(model="grok-4.3", messages=MESSAGES)
+    assert (completion.choices[0].message.content, completion.choices[0].finish_reason) == ("Hi", "stop")
+    assert (await held(client)).permits == 0
+
+
+SENT = 'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\ndata: {"choices": [{"finish_reason": "stop"}]}\n\n'
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "text/plain"])
+async def test_a_stream_that_nobody_asked_for_and_that_is_cut_off_is_not_repeated(bench: Bench, kind: str) -> None:
+    sandbox, client = bench.start(faults=[Fault(CHAT, body=SENT.partition("\n\n")[0] + "\n\n", content_type=kind)])
+    with pytest.raises(IncompleteStreamError) as caught:
+        await client.chat.completions.create(model="grok-4.3", messages=MESSAGES)
+    assert (caught.value.text, caught.value.maybe_accepted) == ("Hi", True)
+    assert caught.value.completion is not None
+    assert caught.value.completion.choices[0].message.content == "Hi"
+    assert caught.value.not_retried_because == "its answer had begun"
+    assert [record.status_code for record in caught.value.attempts] == [200]
+    assert sandbox.ledger.count(CHAT) == 1
+    assert (await held(client)).permits == 0
+
+
+@pytest.mark.parametrize("fault", [Fault(CHAT, cut_stream_after=4), Fault(CHAT, stream_error_after=3)])
+async def test_a_stream_that_nobody_asked_for_and_that_breaks_is_not_repeated(bench: Bench, fault: Fault) -> None:
+    sandbox, client = bench.start(faults=[fault])
+    with pytest.raises(StreamError) as caught:
+        # `extra_body` asks where nobody does: the answer is a stream.
+        await client.chat.completions.create(model="grok-4.3", messages=MESSAGES, extra_body={"stream": True})
+    assert caught.value.text
+    assert TEXT.startswith(caught.value.text)
+    assert caught.value.completion is not None
+    assert caught.value.completion.choices[0].message.content == caught.value.text
+    assert caught.value.maybe_accepted
+    assert len(caught.value.attempts) == 1
+    assert sandbox.ledger.count(CHAT) == 1
+    assert (await held(client)).permits == 0
+
+
+async def test_a_stream_that_nobody_asked_for_is_bounded(bench: Bench) -> None:
+    event = SENT.partition("\n\n")[0] + "\n\n"
+    _, client = bench.start(faults=[Fault(CHAT, body=event * 1000, content_type="text/event-stream")])
+    small = client.with_options(max_response_bytes=10 * len(event))
+    with pytest.raises(StreamError, match="larger than max_response_bytes="):
+        await small.chat.completions.create(model="grok-4.3", messages=MESSAGES)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+async def test_what_is_neither_a_completion_nor_a_stream_is_whole_on_the_error(bench: Bench, kind: str) -> None:
+    body = "<html>" + "x" * 100_000
+    _, client = bench.start(faults=[Fault(CHAT, body=body, content_type=kind)])
+    with pytest.raises(ResponseDecodeError) as caught:
+        await client.chat.completions.create(model="grok-4.3", messages=MESSAGES)
+    assert caught.value.body == body.encode()
+    assert caught.value.maybe_accepted
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+async def test_one_json_body_in_answer_to_a_plain_call_is_read_whatever_it_says_it_is(bench: Bench, kind: str) -> None:
+    _, client = bench.start(faults=[Fault(CHAT, body=json.dumps(WHOLE), content_type=kind)])
+    completion = await client.chat.completions.create(model="grok-4.3", messages=MESSAGES)
+    assert completion.choices[0].message.content == "Hi"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("before", ["", ": PING\n\n"])
+async def test_an_error_body_under_either_is_that_error(bench: Bench, stream: bool, before: str) -> None:
+    # Comments belong to streams.
+    for kind in ("text/event-stream",) if before else ("application/json", "text/event-stream"):
+        _, client = bench.start(faults=[Fault(CHAT, status=200, body=before + ERROR, content_type=kind)])
+        with pytest.raises(NotFoundError, match="no such upstream"):
+            await ask(client, stream=stream)
+
+
+async def ask(client: AsyncRelayDance, *, stream: bool) -> ChatCompletion:
+    answer = await client.chat.completions.create(model="grok-4.3", messages=MESSAGES, stream=stream)
+    return answer if isinstance(answer, ChatCompletion) else await answer.get_final_completion()
 
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}

@@ -19,7 +19,8 @@ from relaydance_async import (
     RelayDanceError,
     StreamError,
 )
-from relaydance_async._sansio.chat_stream import ChatDecoder
+from relaydance_async._sansio.chat_stream import ChatDecoder, decode_completion
+from relaydance_async.models.meta import ResponseMeta
 
 DONE = b"data: [DONE]\n\n"
 
@@ -44,6 +45,8 @@ def read(decoder: ChatDecoder, *pieces: bytes) -> tuple[str, RelayDanceError | N
         for piece in pieces:
             for chunk in decoder.feed(piece):
                 chunks.append(chunk)
+        if (whole := decoder.rest()) is not None:
+            chunks.append(whole)
         decoder.close()
     except RelayDanceError as error:
         failure = error
@@ -173,3 +176,128 @@ def test_a_field_of_the_wrong_type_costs_only_itself() -> None:
     decoder = decoder_of()
     odd = b'data: {"choices": [{"delta": {"content": "Hi \\ud83d", "role": 7}, "finish_reason": "stop"}]}\n\n'
     assert read(decoder, odd) == ("Hi \ufffd", None)
+
+
+def test_what_came_before_an_error_is_on_it_as_a_completion() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1}
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x"'}}
+    pieces = (chunk({"content": "Hi", "reasoning": "so"}), chunk({"tool_calls": [call]}, usage=usage))
+    _, failure = read(decoder_of(), *pieces, b'data: {"error": "no"}\n\n')
+    assert isinstance(failure, StreamError)
+    assert failure.completion is not None
+    message = failure.completion.choices[0].message
+    assert (message.content, message.reasoning, failure.completion.choices[0].finish_reason) == ("Hi", "so", None)
+    assert message.tool_calls is not None
+    assert message.tool_calls[0].function is not None
+    assert message.tool_calls[0].function.arguments == '{"x"'
+    assert failure.completion.usage is not None
+    assert failure.completion.usage.prompt_tokens == 3
+
+
+def chunk(delta: Any, finish_reason: Any = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return b"data: " + json.dumps({"id": "c", "choices": [choice], **more}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize("ending", [b"", DONE, b"data: {\n\n"])
+def test_when_nothing_came_no_completion_is_on_the_error(ending: bytes) -> None:
+    _, failure = read(decoder_of(), ending)
+    assert isinstance(failure, StreamError)
+    assert failure.completion is None
+
+
+ODD_CHUNKS: dict[str, tuple[bytes, ...]] = {
+    "no delta": (chunk(None), chunk({"content": "Hi"})),
+    "content in parts": (chunk({"content": [{"type": "text", "text": "H"}]}), chunk({"content": ["i"]})),
+    "no choices": (chunk({"content": "Hi"}), b'data: {"usage": null}\n\n', b'data: {"choices": null}\n\n'),
+    "null in place of a choice": (b'data: {"choices": [null]}\n\n', chunk({"content": "Hi"})),
+    "null in place of tool calls": (chunk({"content": "Hi", "tool_calls": [None]}), chunk({"tool_calls": {}})),
+    "events that are empty": (b"data:\n\n", chunk({"content": "Hi"}), b"data: null\n\ndata: []\n\n"),
+    "a list of one chunk": (b'data: [{"choices": [{"delta": {"content": "Hi"}}]}]\n\n',),
+    "the old text": (b'data: {"choices": [{"text": "Hi"}]}\n\n',),
+    "a message": (b'data: {"choices": [{"index": 0, "message": {"content": "Hi", "images": [1]}}]}\n\n',),
+    "the sum in the end": (
+        chunk({"content": "Hi"}),
+        b'data: {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}\n\n',
+    ),
+    "numbers as text": (chunk({"content": "Hi"}, created="1.5", usage={"prompt_tokens": "12"}),),
+    "other types": (chunk({"content": "Hi", "role": [], "refusal": None}, id=7, model=["m"]),),
+}
+
+
+@pytest.mark.parametrize("case", ODD_CHUNKS)
+def test_odd_chunks_lose_no_text(case: str) -> None:
+    decoder = decoder_of()
+    assert read(decoder, *ODD_CHUNKS[case], chunk({}, "stop")) == ("Hi", None)
+    assert decoder.text == "Hi"
+    assert decoder.completion().choices[0].message.content == "Hi"
+
+
+def test_the_sum_in_a_last_chunk_is_kept_under_another_name() -> None:
+    decoder = decoder_of()
+    read(decoder, *ODD_CHUNKS["the sum in the end"])
+    assert decoder.completion().choices[0].model_extra == {"raw_message": {"content": "Hi"}}
+
+
+@pytest.mark.parametrize("reason", [{"type": "stop"}, 1, True, ["stop"]])
+def test_a_finish_reason_of_another_type_is_one(reason: Any) -> None:
+    assert read(decoder_of(), chunk({"content": "Hi"}, reason)) == ("Hi", None)
+
+
+@pytest.mark.parametrize("reason", [None, "", False, 0, {}, []])
+def test_no_finish_reason_of_any_type_is_an_end(reason: Any) -> None:
+    text, failure = read(decoder_of(), chunk({"content": "Hi"}, reason))
+    assert (text, type(failure)) == ("Hi", IncompleteStreamError)
+
+
+@pytest.mark.parametrize("done", [b"data:  [DONE]\n\n", b'data: "[DONE]"\n\n'])
+def test_the_end_may_be_written_another_way(done: bytes) -> None:
+    decoder = decoder_of()
+    assert read(decoder, event("Hi", "stop") + done + event("never")) == ("Hi", None)
+    assert decoder.done
+
+
+BODY: dict[str, Any] = {
+    "id": "c",
+    "choices": [{"message": {"content": "Hi", "tool_calls": [{"id": "a"}, {"id": "b", "index": "x"}]}}],
+    "usage": {"prompt_tokens": "3"},
+}
+
+
+@pytest.mark.parametrize("before", [b"", b": PING\n\n", b"\xef\xbb\xbf: PING\n: PING\n\n", b" \n"])
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_a_json_body_in_place_of_a_stream_is_its_only_chunk(before: bytes, size: int) -> None:
+    body = before + json.dumps(BODY, indent=1).encode()
+    decoder = decoder_of()
+    assert read(decoder, *(body[at : at + size] for at in range(0, len(body), size))) == ("Hi", None)
+    completion = decoder.completion()
+    assert completion.usage is not None
+    assert completion.usage.prompt_tokens == 3
+    assert [call.id for call in completion.choices[0].message.tool_calls or ()] == ["a", "b"]
+
+
+def test_a_json_error_after_comments_is_that_error() -> None:
+    _, failure = read(
+        decoder_of(), b": PING\n\n" * 100_000 + b'{"error": {"message": "no", "code": "model_not_found"}}'
+    )
+    assert isinstance(failure, NotFoundError)
+
+
+def test_comments_alone_take_no_room() -> None:
+    decoder = decoder_of(1000)
+    assert read(decoder, *[b": PING\n\n"] * 1000, event("Hi", "stop")) == ("Hi", None)
+
+
+@pytest.mark.parametrize("before", [b"", b": PING\n\n", b"event: message\n", b"\xef\xbb\xbf", b"\r\n"])
+def test_an_event_stream_in_place_of_a_completion_is_put_together(before: bytes) -> None:
+    completion = decode_completion(before + WHOLE, ResponseMeta)
+    assert completion.choices[0].message.content == "Hello, you"
+    assert completion.choices[0].finish_reason == "stop"
+
+
+def test_an_event_stream_in_place_of_a_completion_ends_in_the_same_errors() -> None:
+    with pytest.raises(IncompleteStreamError) as caught:
+        decode_completion(event("Hi"), ResponseMeta)
+    assert (caught.value.text, caught.value.maybe_accepted) == ("Hi", True)
+    with pytest.raises(StreamError, match="no"):
+        decode_completion(event("Hi") + ENDINGS["an error event"][0], ResponseMeta)

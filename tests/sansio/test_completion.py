@@ -245,6 +245,39 @@ def test_another_id_and_name_under_the_same_index_begin_another_call() -> None:
     ]
 
 
+UNNUMBERED: dict[str, list[list[Json]]] = {
+    "in one piece": [
+        [{"id": "a", "function": {"name": "f", "arguments": "1"}}, {"id": "b", "function": {"name": "g"}}]
+    ],
+    "without ids": [
+        [{"function": {"name": "f", "arguments": ""}}],
+        [{"function": {"arguments": "1"}}],
+        [{"function": {"name": "g", "arguments": ""}}],
+    ],
+    "mixed": [
+        [{"id": "a", "function": {"name": "f", "arguments": ""}}],
+        [{"id": "b", "function": {"name": "g", "arguments": ""}}],
+        [{"id": "a", "function": {"arguments": "1"}}],
+    ],
+    "with an index in the first only": [
+        [{"index": 0, "id": "a", "function": {"name": "f"}}],
+        [{"function": {"arguments": "1"}}],
+        [{"index": 1, "id": "b", "function": {"name": "g"}}],
+        [{"function": {"arguments": ""}}],
+    ],
+}
+
+
+@pytest.mark.parametrize("case", UNNUMBERED)
+def test_tool_calls_without_an_index_are_kept_apart(case: str) -> None:
+    whole = build(*(chunk(choice(tool_calls=calls)) for calls in UNNUMBERED[case]))
+    calls = whole.choices[0].message.tool_calls
+    assert [(c.function and c.function.name, c.function and c.function.arguments) for c in calls or ()] == [
+        ("f", "1"),
+        ("g", ""),
+    ]
+
+
 def test_building_leaves_the_chunks_as_they_are() -> None:
     chunks = [chunk(choice(images=[1], audio={"data": "a"})), chunk(choice(images=[2], audio={"data": "b"}))]
     before = [item.model_dump() for item in chunks]

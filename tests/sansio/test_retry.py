@@ -14,11 +14,13 @@ from relaydance_async import (
     APITimeoutError,
     BadRequestError,
     ConfigurationError,
+    IncompleteStreamError,
     RateLimitError,
     RelayDanceError,
     ResponseDecodeError,
     RetryPolicy,
     ServerError,
+    StreamError,
 )
 from relaydance_async._sansio.request import RetrySafety
 from relaydance_async._sansio.retry import Decision, GiveUp, Retry, backoff, decide, is_ambiguous
@@ -30,6 +32,9 @@ LATE = APITimeoutError("no answer", retryable=True, maybe_accepted=True)
 BUSY = RateLimitError("slow down", retryable=True)
 DOWN = ServerError("down", retryable=True)
 
+BROKEN = StreamError("broke", retryable=True, maybe_accepted=True)
+
+BEGUN = GiveUp("its answer had begun")
 FINAL = GiveUp("the same request would fail again")
 ONCE = GiveUp("its body can be read only once")
 AMBIGUOUS = GiveUp("it may have been accepted, and would then be paid for twice")
@@ -74,6 +79,8 @@ TABLE: dict[str, tuple[Decision, Decision]] = {
         decided(LOST, safety=BILLED, policy=RetryPolicy(retry_ambiguous=True)),
         Retry(0.5),
     ),
+    "a stream that broke in place of a billed answer is not": (decided(BROKEN, safety=BILLED), AMBIGUOUS),
+    "nor is one that was cut off": (decided(IncompleteStreamError("cut", maybe_accepted=True), safety=BILLED), BEGUN),
     "a bad request is final": (decided(BadRequestError("bad")), FINAL),
     "an unreadable answer is final": (decided(ResponseDecodeError("odd"), safety=BILLED), FINAL),
     "the last attempt is the last": (decided(DOWN, attempt=4), spent(4)),
