@@ -42,18 +42,12 @@ def _parse_fault(text: str) -> Fault:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the sandbox until SIGINT or SIGTERM."""
-    parser = build_parser()
-    options = parser.parse_args(argv)
+def build_sandbox(options: argparse.Namespace) -> Sandbox:
     rate_limit = None
     if options.rate is not None:
         retry_after = None if options.retry_after == "none" else options.retry_after
-        try:
-            rate_limit = RateLimit(options.rate, options.burst, retry_after)
-        except ValueError as error:
-            parser.error(str(error))
-    sandbox = Sandbox(
+        rate_limit = RateLimit(options.rate, options.burst, retry_after)
+    return Sandbox(
         dialect=options.dialect,
         host=options.host,
         port=options.port,
@@ -63,6 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         time_scale=options.time_scale,
         seed=options.seed,
     )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sandbox until SIGINT or SIGTERM."""
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    try:
+        sandbox = build_sandbox(options)
+    except ValueError as error:
+        parser.error(str(error))
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from ._numbers import check_number
+
 UNITS_PER_USD = 500_000
 """The gateway counts in quota units (wire 8): whole numbers, so that a thousand small charges still add up exactly."""
 
@@ -33,6 +35,9 @@ class Account:
     """Charges are recorded but never refused."""
     balance_offered: bool = True
     """Whether the balance routes are switched on."""
+
+    def __post_init__(self) -> None:
+        check_number("balance_usd", self.balance_usd, -1e9, 1e9)
 
 
 class InsufficientBalanceError(Exception):

@@ -17,6 +17,7 @@ from ._state import State
 MOST_STOPS = 4
 MOST_CHOICES = 8
 MOST_CHUNKS = 1_000_000
+MOST_DELAY = 3600
 
 
 async def create_chat(state: State, exchange: Exchange) -> Answer:
@@ -55,6 +56,10 @@ def check_chat(body: Json) -> None:
     choices = body.get("n", 1)
     if not is_whole(choices) or not 1 <= choices <= MOST_CHOICES:
         raise Refusal("invalid_relay", f"n must be between 1 and {MOST_CHOICES}", param="n")
+    delay = body.get("sandbox_chunk_delay", 0)
+    if not isinstance(delay, int | float) or not 0 <= delay <= MOST_DELAY:
+        message = f"sandbox_chunk_delay must be between 0 and {MOST_DELAY}"
+        raise Refusal("invalid_relay", message, param="sandbox_chunk_delay")
     chunks = body.get("sandbox_chunks", 0)
     if not is_whole(chunks) or not 0 <= chunks <= MOST_CHUNKS:
         raise Refusal("invalid_relay", f"sandbox_chunks must be between 0 and {MOST_CHUNKS}", param="sandbox_chunks")

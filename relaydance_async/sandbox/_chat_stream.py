@@ -16,8 +16,7 @@ PING_EVERY = 4
 
 def stream_events(reply: Reply, body: Json, *, with_usage: bool, pings: bool) -> Iterator[Event]:
     """Frames in order. A body's `sandbox_chunks` makes that many equal deltas, `sandbox_chunk_delay` seconds apart."""
-    delay = body.get("sandbox_chunk_delay")
-    wait = float(delay) if isinstance(delay, int | float) and delay > 0 else 0.0
+    wait = float(body.get("sandbox_chunk_delay", 0))
     if pings:
         yield PING
     for index in range(reply.choices):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
 
-from ._json import Json
+from ._json import Json, parse
 
 if TYPE_CHECKING:
     from ._accounts import Account
@@ -127,7 +126,7 @@ class Exchange:
 
     def json(self) -> Json:
         """The body as an object; ValueError when it is anything else."""
-        value: Any = json.loads(self.body)
+        value: Any = parse(self.body)
         if not isinstance(value, dict):
             raise ValueError("the body must be a JSON object")
         return value  # pyright: ignore[reportUnknownVariableType]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from ._numbers import check_number, check_whole
 from ._selection import check_selection, selects
 
 BODY_KINDS = frozenset(
@@ -28,6 +29,9 @@ BODY_KINDS = frozenset(
         "sse",
     )
 )
+
+CUTS = ("cut_body_after", "cut_stream_after", "truncate_stream_after", "stream_error_after")
+MOST_DELAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,12 @@ class Fault:
 
     def __post_init__(self) -> None:
         check_selection(self)
+        check_number("delay", self.delay, 0, MOST_DELAY)
+        if self.status is not None:
+            check_whole("status", self.status, 200, 599)
+        for name in ("times", *CUTS):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name))
 
     @property
     def replaces_answer(self) -> bool:
@@ -110,8 +120,7 @@ class Fault:
     @property
     def alters_answer(self) -> bool:
         """Whether it spoils the real answer."""
-        cuts = (self.cut_body_after, self.cut_stream_after, self.truncate_stream_after, self.stream_error_after)
-        return any(cut is not None for cut in cuts) or self.encoding is not None
+        return any(getattr(self, cut) is not None for cut in CUTS) or self.encoding is not None
 
     @property
     def label(self) -> str:
@@ -123,7 +132,7 @@ class Fault:
         for flag in ("stall", "gzip_garbage", "endless_body", "redirect_to", "encoding", "after_accept"):
             if getattr(self, flag):
                 return flag
-        for cut in ("cut_body_after", "cut_stream_after", "truncate_stream_after", "stream_error_after"):
+        for cut in CUTS:
             if getattr(self, cut) is not None:
                 return cut
         return "delay" if self.delay else "fault"

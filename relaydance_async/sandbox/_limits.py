@@ -9,6 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from email.utils import formatdate
 
+from ._numbers import check_number, check_whole
+
 
 @dataclass(frozen=True)
 class RateLimit:
@@ -26,8 +28,8 @@ class RateLimit:
     """Route templates that count, such as "POST /v1/video/generations"; None for every API route."""
 
     def __post_init__(self) -> None:
-        if self.rate <= 0 or self.burst < 1:
-            raise ValueError("rate must be above 0 and burst at least 1")
+        check_number("rate", self.rate, 1e-9)
+        check_whole("burst", self.burst, 1)
 
 
 def retry_after_headers(value: str | None, wait: float) -> list[tuple[str, str]]:

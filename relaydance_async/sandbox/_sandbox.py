@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
@@ -22,12 +23,15 @@ from ._faults import Fault, FaultPlan
 from ._files import FileStore
 from ._ledger import Ledger
 from ._limits import Limiter, RateLimit
+from ._numbers import check_whole
 from ._server import serve
-from ._sockets import bind_socket, origin_of
+from ._sockets import bind_socket, is_loopback, origin_of
 from ._state import State, WebhookShape
 from ._tasks import TaskPlan, TaskStore
 from ._thread import LoopThread
 from ._webhooks import Webhooks
+
+logger = logging.getLogger("relaydance_async.sandbox")
 
 
 class Sandbox:
@@ -65,6 +69,10 @@ class Sandbox:
         self.accounts: dict[str, Account] = dict(accounts) if accounts is not None else {self.DEFAULT_KEY: Account()}
         if not self.accounts:
             raise ValueError("the sandbox needs at least one account")
+        check_whole("max_body_bytes", max_body_bytes, 1)
+        check_whole("clip_bytes", clip_bytes or 0)
+        check_whole("ledger_limit", ledger_limit or 0)
+        check_whole("keep_alive", keep_alive, 0, 86_400)
         self.clock: Clock = Clock(time_scale)
         self.ledger: Ledger = Ledger(ledger_limit)
         self.faults: FaultPlan = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed)
@@ -129,10 +137,15 @@ class Sandbox:
             api.close()
             raise
         self._root_url, self._state.cdn_url = origin_of(api), origin_of(cdn)
+        self._state.ports = (api.getsockname()[1], cdn.getsockname()[1])
+        if not is_loopback(self._host):
+            logger.warning(
+                "the sandbox listens on %s: other machines can reach it, and its key is no secret", self._host
+            )
         connections = Connections()
         delivery = Delivery(connections)
         apps: list[tuple[ASGIApp, socket.socket]] = [
-            (ApiApp(self._state, delivery, Admin(self._state)), api),
+            (ApiApp(self._state, delivery, Admin(self._state, self._host)), api),
             (CdnApp(self._state, delivery), cdn),
         ]
         thread = LoopThread(

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,6 +42,8 @@ class State:
     seed: int
     tasks: TaskStore = field(init=False)
     cdn_url: str = ""
+    ports: Collection[int] = ()
+    """The sandbox's own."""
     on_webhook: Callable[[Task], None] | None = None
     wake: asyncio.Event | None = None
     """Set to look again for the next task to end. Both exist only while the server runs."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 from ._clock import Clock
 from ._json import Json
+from ._numbers import check_number
 
 Phase = Literal["queued", "running", "done", "failed"]
 
@@ -33,6 +34,10 @@ class TaskScript:
     shape: Literal["wrapped", "upstream"] = "wrapped"
     """Which envelope GET /v1/video/generations/{task_id} answers with in the gateway dialect (wire 3.2)."""
 
+    def __post_init__(self) -> None:
+        check_number("queue", self.queue)
+        check_number("run", self.run)
+
 
 @dataclass(frozen=True)
 class TaskPlan:
@@ -45,6 +50,9 @@ class TaskPlan:
     """Each task's times vary by this fraction up or down, seeded."""
     choose: Callable[[int, Json], TaskScript] | None = None
     """Decides instead of `scripts` and `default`, from n and the submitted body."""
+
+    def __post_init__(self) -> None:
+        check_number("jitter", self.jitter, 0, 1)
 
     def script_for(self, n: int, body: Json) -> TaskScript:
         if self.choose is not None:

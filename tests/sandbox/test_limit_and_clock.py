@@ -96,7 +96,7 @@ def test_a_429_may_say_nothing_at_all(start: Starter) -> None:
 
 @pytest.mark.parametrize("limit", [{"rate": 0}, {"burst": 0}])
 def test_a_limit_that_lets_nothing_through_is_a_mistake(limit: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="rate must be above 0"):
+    with pytest.raises(ValueError, match="must be"):
         RateLimit(**limit)
 
 
