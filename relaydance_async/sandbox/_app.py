@@ -49,11 +49,11 @@ class ApiApp:
             await exchange.drain()
             answer = self._no_route(exchange)
             self._state.record(exchange, "UNKNOWN", answer, None)
-            await self._delivery.send(exchange, answer, None, self._common_headers(exchange))
+            await self._delivery.send(exchange, answer, None, self._common_headers(exchange, None))
             return
         route, exchange.params = found
         answer, fault = await self._answer(exchange, route)
-        await self._delivery.send(exchange, answer, fault, self._common_headers(exchange))
+        await self._delivery.send(exchange, answer, fault, self._common_headers(exchange, fault))
 
     async def _answer(self, exchange: Exchange, route: Route) -> tuple[Answer, Fault | None]:
         """The answer to send and the fault that spoils it, with the ledger written."""
@@ -127,7 +127,12 @@ class ApiApp:
             return answer
         return render_console()
 
-    def _common_headers(self, exchange: Exchange) -> list[tuple[str, str]]:
-        if self._state.dialect == "documented":
-            return [("x-request-id", exchange.request_id)]
-        return [("x-oneapi-request-id", exchange.request_id), ("x-new-api-version", VERSION)]
+    def _common_headers(self, exchange: Exchange, fault: Fault | None) -> list[tuple[str, str]]:
+        signed = self._state.signed
+        if fault is not None and fault.signed is not None:
+            signed = fault.signed
+        elif fault is not None and not fault.imitates_gateway:
+            return []
+        if signed:
+            return [("x-oneapi-request-id", exchange.request_id), ("x-new-api-version", VERSION)]
+        return [("x-request-id", exchange.request_id)]

@@ -68,7 +68,8 @@ class CdnApp:
         if template == "CDN /clips/{name}":
             answer.task_id = name
         self._state.record(exchange, template, answer, fault)
-        await self._delivery.send(exchange, answer, fault, [("x-cache", "Hit from sandbox")])
+        common = [] if fault is not None and fault.stranger is not None else [("x-cache", "Hit from sandbox")]
+        await self._delivery.send(exchange, answer, fault, common)
 
     def _find(self, template: str, name: str) -> Resource | None:
         if template == "CDN /clips/{name}":

@@ -39,7 +39,9 @@ class Sandbox:
 
     It answers in the `dialect` "gateway" (what arrives) or "documented". Tasks, webhook retries and timestamps follow
     `clock`, which runs `time_scale` times faster than real time; fault delays and the rate limit are real seconds.
-    `ledger` keeps the last `ledger_limit` entries and exact counts. Clips have their own small size, or `clip_bytes`.
+    Its answers bear the gateway's mark (`X-Oneapi-Request-Id`, `X-New-Api-Version`) when `signed`, by default in the
+    dialect "gateway" only. `ledger` keeps the last `ledger_limit` entries and exact counts. Clips have their own small
+    size, or `clip_bytes`.
     """
 
     DEFAULT_KEY: ClassVar[str] = "sk-sandbox-0001"
@@ -63,6 +65,7 @@ class Sandbox:
         webhook_shape: WebhookShape | None = None,
         extra_models: Mapping[str, Kind] | None = None,
         keep_alive: int = 75,
+        signed: bool | None = None,
     ) -> None:
         if dialect not in ("gateway", "documented"):
             raise ValueError(f"dialect must be 'gateway' or 'documented', not {dialect!r}")
@@ -79,6 +82,7 @@ class Sandbox:
         self._host, self._ports, self._keep_alive = host, (port, cdn_port), keep_alive
         self._state = State(
             dialect=dialect,
+            signed=dialect == "gateway" if signed is None else signed,
             clock=self.clock,
             ledger=self.ledger,
             wallets=Wallets(self.accounts),

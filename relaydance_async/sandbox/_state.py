@@ -29,6 +29,7 @@ class State:
     """The sandbox's memory."""
 
     dialect: Dialect
+    signed: bool
     clock: Clock
     ledger: Ledger
     wallets: Wallets
