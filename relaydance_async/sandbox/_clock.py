@@ -34,6 +34,10 @@ class Clock:
         """Seconds since the epoch on this clock."""
         return self._epoch + self._offset + (time.monotonic() - self._started) * self.scale
 
+    def to_real(self, seconds: float) -> float:
+        """How long `seconds` of this clock are in real time; as long, when only `advance` moves it."""
+        return seconds / (self.scale or 1.0)
+
     def advance(self, seconds: float) -> None:
         """Move the clock `seconds` forward at once; what falls due then has happened when this returns.
 

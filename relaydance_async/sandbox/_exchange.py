@@ -15,6 +15,7 @@ from ._json import Json, parse
 
 if TYPE_CHECKING:
     from ._accounts import Account
+    from ._limits import Ticket
 
 Event = bytes | float
 """A frame of a stream, or real seconds of silence."""
@@ -64,6 +65,8 @@ class Exchange:
         "request_id",
         "scope",
         "send",
+        "status",
+        "ticket",
         "wants_stream",
     )
 
@@ -83,6 +86,9 @@ class Exchange:
         self.key = ""
         self.account: Account | None = None
         self.wants_stream = False
+        self.status = 0
+        """What was answered; 0 until the answer begins."""
+        self.ticket: Ticket | None = None
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1")
@@ -137,6 +143,7 @@ class Exchange:
             pass
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        self.status = status
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         message: Message = {"type": "http.response.start", "status": status, "headers": raw}
         await self.send(message)

@@ -37,8 +37,8 @@ logger = logging.getLogger("relaydance_async.sandbox")
 class Sandbox:
     """A local RelayDance. A context manager, plain or async; both run it in a background thread.
 
-    It answers in the `dialect` "gateway" (what arrives) or "documented". Tasks, webhook retries and timestamps follow
-    `clock`, which runs `time_scale` times faster than real time; fault delays and the rate limit are real seconds.
+    It answers in the `dialect` "gateway" (what arrives) or "documented". Tasks, webhook retries, limits and timestamps
+    follow `clock`, which runs `time_scale` times faster than real time; fault delays are real seconds.
     Its answers bear the gateway's mark (`X-Oneapi-Request-Id`, `X-New-Api-Version`) when `signed`, by default in the
     dialect "gateway" only. `ledger` keeps the last `ledger_limit` entries and exact counts. Clips have their own small
     size, or `clip_bytes`.
@@ -54,7 +54,7 @@ class Sandbox:
         port: int = 0,
         cdn_port: int = 0,
         accounts: Mapping[str, Account] | None = None,
-        rate_limit: RateLimit | None = None,
+        rate_limit: RateLimit | Iterable[RateLimit] | None = None,
         faults: Iterable[Fault] | FaultPlan = (),
         tasks: TaskPlan | None = None,
         time_scale: float = 1.0,
@@ -79,6 +79,7 @@ class Sandbox:
         self.clock: Clock = Clock(time_scale)
         self.ledger: Ledger = Ledger(ledger_limit)
         self.faults: FaultPlan = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed)
+        limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
         self._host, self._ports, self._keep_alive = host, (port, cdn_port), keep_alive
         self._state = State(
             dialect=dialect,
@@ -86,7 +87,7 @@ class Sandbox:
             clock=self.clock,
             ledger=self.ledger,
             wallets=Wallets(self.accounts),
-            limiter=Limiter(rate_limit),
+            limiter=Limiter(limits, self.clock),
             faults=self.faults,
             files=FileStore(seed),
             extra_models=dict(extra_models or {}),
