@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
+from xml.sax.saxutils import escape
 
 from starlette.types import Receive, Scope, Send
 
@@ -15,6 +16,7 @@ from ._delivery import Delivery
 from ._exchange import Answer, ClientGoneError, Exchange
 from ._fault_answers import build_fault_answer
 from ._images import build_png
+from ._signing import why_closed
 from ._state import State
 
 PATHS = {
@@ -22,6 +24,7 @@ PATHS = {
     "CDN /images/{name}": re.compile(r"/images/([^/]+)\.png"),
     "CDN /files/{id}/{name}": re.compile(r"/files/([^/]+)/[^/]+"),
 }
+SIGNED = {"CDN /clips/{name}"}
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 MODIFIED = "Fri, 07 Aug 2026 00:00:00 GMT"
 
@@ -64,12 +67,23 @@ class CdnApp:
             answer = Answer(405, b"", content_type=None, headers=[("allow", "GET, HEAD")], accepted=False)
         else:
             resource = self._find(template, name)
-            answer = _not_found() if resource is None else build_answer(resource, exchange)
+            closed = self._why_closed(template, exchange)
+            if resource is None:
+                answer = _store_error(404, {"Code": "NoSuchKey"})
+            elif closed is not None:
+                answer = _store_error(403, {**closed, "RequestId": exchange.request_id})
+            else:
+                answer = build_answer(resource, exchange)
         if template == "CDN /clips/{name}":
             answer.task_id = name
         self._state.record(exchange, template, answer, fault)
         common = [] if fault is not None and fault.stranger is not None else [("x-cache", "Hit from sandbox")]
         await self._delivery.send(exchange, answer, fault, common)
+
+    def _why_closed(self, template: str, exchange: Exchange) -> dict[str, str] | None:
+        if template not in SIGNED or self._state.result_seconds is None:
+            return None
+        return why_closed(exchange.path, exchange.query, self._state.clock.now())
 
     def _find(self, template: str, name: str) -> Resource | None:
         if template == "CDN /clips/{name}":
@@ -104,9 +118,11 @@ def _etag(name: str, length: int) -> str:
     return f'"{hashlib.sha256(f"{name}:{length}".encode()).hexdigest()[:32]}"'
 
 
-def _not_found() -> Answer:
-    body = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>'
-    return Answer(404, body, content_type="application/xml", code="NoSuchKey", accepted=False)
+def _store_error(status: int, fields: dict[str, str]) -> Answer:
+    """As S3 and its likes say it."""
+    inner = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode()
+    return Answer(status, body, content_type="application/xml", code=fields["Code"], accepted=False)
 
 
 def build_answer(resource: Resource, exchange: Exchange) -> Answer:

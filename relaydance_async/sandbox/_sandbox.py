@@ -29,6 +29,7 @@ from ._sockets import bind_socket, is_loopback, origin_of
 from ._state import State, WebhookShape
 from ._tasks import TaskPlan, TaskStore
 from ._thread import LoopThread
+from ._video import clip_url
 from ._webhooks import Webhooks
 
 logger = logging.getLogger("relaydance_async.sandbox")
@@ -41,7 +42,7 @@ class Sandbox:
     follow `clock`, which runs `time_scale` times faster than real time; fault delays are real seconds.
     Its answers bear the gateway's mark (`X-Oneapi-Request-Id`, `X-New-Api-Version`) when `signed`, by default in the
     dialect "gateway" only. `ledger` keeps the last `ledger_limit` entries and exact counts. Clips have their own small
-    size, or `clip_bytes`.
+    size, or `clip_bytes`; their URLs are signed, and expire `result_seconds` of the clock later (None: never).
     """
 
     DEFAULT_KEY: ClassVar[str] = "sk-sandbox-0001"
@@ -66,6 +67,7 @@ class Sandbox:
         extra_models: Mapping[str, Kind] | None = None,
         keep_alive: int = 75,
         signed: bool | None = None,
+        result_seconds: int | None = 1800,
     ) -> None:
         if dialect not in ("gateway", "documented"):
             raise ValueError(f"dialect must be 'gateway' or 'documented', not {dialect!r}")
@@ -76,6 +78,8 @@ class Sandbox:
         check_whole("clip_bytes", clip_bytes or 0)
         check_whole("ledger_limit", ledger_limit or 0)
         check_whole("keep_alive", keep_alive, 0, 86_400)
+        if result_seconds is not None:
+            check_whole("result_seconds", result_seconds, 1, 10**9)
         self.clock: Clock = Clock(time_scale)
         self.ledger: Ledger = Ledger(ledger_limit)
         self.faults: FaultPlan = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed)
@@ -93,6 +97,7 @@ class Sandbox:
             extra_models=dict(extra_models or {}),
             max_body_bytes=max_body_bytes,
             clip_bytes=clip_bytes,
+            result_seconds=result_seconds,
             webhook_shape=webhook_shape or ("task" if dialect == "documented" else "wrapped"),
             seed=seed,
         )
@@ -125,6 +130,14 @@ class Sandbox:
     def cdn_url(self) -> str:
         """The result host's origin."""
         return self._running(self._state.cdn_url)
+
+    def clip_url(self, task_id: str) -> str:
+        """The URL of the task's clip, signed now; it is there once the task has succeeded. KeyError for no task."""
+        task = self._state.tasks.any_with_id(task_id)
+        if task is None:
+            raise KeyError(task_id)
+        self._running(self._root_url)
+        return clip_url(self._state, task)
 
     def _running(self, url: str) -> str:
         if self._thread is None:

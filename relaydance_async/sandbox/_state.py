@@ -39,6 +39,7 @@ class State:
     extra_models: Mapping[str, Kind]
     max_body_bytes: int
     clip_bytes: int | None
+    result_seconds: int | None
     webhook_shape: WebhookShape
     seed: int
     tasks: TaskStore = field(init=False)

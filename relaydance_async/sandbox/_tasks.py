@@ -78,6 +78,8 @@ class Task:
     units: int
     callback_url: str | None
     settled: bool = False
+    signed: float | None = None
+    """When the URL of its clip was signed."""
 
     def phase(self, now: float) -> Phase:
         if now < self.starts:

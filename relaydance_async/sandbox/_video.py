@@ -10,6 +10,7 @@ from ._dialects import Refusal
 from ._exchange import Answer, Exchange
 from ._json import Json, as_list, as_object, dump
 from ._requests import parse_object, refuse_sensitive, require_model
+from ._signing import sign
 from ._state import State
 from ._task_shapes import build_fetch_answer, build_submit_answer, build_video
 from ._tasks import Task
@@ -127,4 +128,14 @@ def find_task(state: State, exchange: Exchange) -> Task:
 
 
 def clip_url(state: State, task: Task) -> str:
-    return f"{state.cdn_url}/clips/{task.task_id}.mp4"
+    return state.cdn_url + _signed(state, task, f"/clips/{task.task_id}.mp4")
+
+
+def _signed(state: State, task: Task, path: str) -> str:
+    if state.result_seconds is None:
+        return path
+    now = state.clock.now()
+    # The same URL for a while, as a caller would expect of two fetches in a row.
+    if task.signed is None or task.phase(now) != "done" or now - task.signed > state.result_seconds / 2:
+        task.signed = now
+    return sign(path, task.signed, state.result_seconds)
