@@ -22,9 +22,10 @@ from ._state import State
 PATHS = {
     "CDN /clips/{name}": re.compile(r"/clips/([^/]+)\.mp4"),
     "CDN /images/{name}": re.compile(r"/images/([^/]+)\.png"),
+    "CDN /frames/{name}": re.compile(r"/frames/([^/]+)\.png"),
     "CDN /files/{id}/{name}": re.compile(r"/files/([^/]+)/[^/]+"),
 }
-SIGNED = {"CDN /clips/{name}"}
+SIGNED = ("CDN /clips/{name}", "CDN /frames/{name}")
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 MODIFIED = "Fri, 07 Aug 2026 00:00:00 GMT"
 
@@ -74,7 +75,7 @@ class CdnApp:
                 answer = _store_error(403, {**closed, "RequestId": exchange.request_id})
             else:
                 answer = build_answer(resource, exchange)
-        if template == "CDN /clips/{name}":
+        if template in SIGNED:
             answer.task_id = name
         self._state.record(exchange, template, answer, fault)
         common = [] if fault is not None and fault.stranger is not None else [("x-cache", "Hit from sandbox")]
@@ -88,17 +89,24 @@ class CdnApp:
     def _find(self, template: str, name: str) -> Resource | None:
         if template == "CDN /clips/{name}":
             return self._find_clip(name)
+        if template == "CDN /frames/{name}":
+            return self._find_frame(name)
         if template == "CDN /images/{name}" and name in self._state.images:
-            data = build_png(name)
-            return Resource("image/png", len(data), _etag(name, len(data)), lambda start, end: iter((data[start:end],)))
+            return _picture(name)
         stored = self._state.files.find(name) if template == "CDN /files/{id}/{name}" else None
         if stored is None:
             return None
         return Resource(stored.content_type, stored.size, f'"{stored.sha256[:32]}"', stored.pieces)
 
-    def _find_clip(self, task_id: str) -> Resource | None:
+    def _is_done(self, task_id: str) -> bool:
         task = self._state.tasks.any_with_id(task_id)
-        if task is None or task.phase(self._state.clock.now()) != "done":
+        return task is not None and task.phase(self._state.clock.now()) == "done"
+
+    def _find_frame(self, task_id: str) -> Resource | None:
+        return _picture(f"{task_id}:last_frame") if self._is_done(task_id) else None
+
+    def _find_clip(self, task_id: str) -> Resource | None:
+        if not self._is_done(task_id):
             return None
         size = self._state.clip_bytes
         length = clip_length(task_id, size)
@@ -112,6 +120,11 @@ def _match(path: str) -> tuple[str, str]:
         if found := pattern.fullmatch(path):
             return template, unquote(found[1])
     return "CDN UNKNOWN", ""
+
+
+def _picture(name: str) -> Resource:
+    data = build_png(name)
+    return Resource("image/png", len(data), _etag(name, len(data)), lambda start, end: iter((data[start:end],)))
 
 
 def _etag(name: str, length: int) -> str:

@@ -9,13 +9,14 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from ._clock import Clock
 from ._json import Json
 from ._numbers import check_number
 
 Phase = Literal["queued", "running", "done", "failed"]
+PHASES = {"submit", *get_args(Phase)}
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,20 @@ class TaskScript:
     reason: str = "upstream said no"
     """Why it failed; "" for an upstream that timed out without saying so."""
     words: Mapping[str, str] | None = None
-    """The raw status word for the phases "queued", "running", "done" and "failed"."""
-    shape: Literal["wrapped", "upstream"] = "wrapped"
-    """Which envelope GET /v1/video/generations/{task_id} answers with in the gateway dialect (wire 3.2)."""
+    """The raw status word for the phases "queued", "running", "done" and "failed", and for the answer to "submit"."""
+    shape: Literal["wrapped", "upstream", "older"] = "wrapped"
+    """Which envelope GET /v1/video/generations/{task_id} answers with in the gateway dialect (wire 3.2). An "older"
+    gateway has the address of a finished clip in `fail_reason`."""
+    code: str | None = None
+    """Why it failed, for programs, such as "OutputVideoSensitiveContentDetected"."""
+    upstream: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Laid over the upstream's own record of the task, such as `{"status": "expired"}`."""
 
     def __post_init__(self) -> None:
         check_number("queue", self.queue)
         check_number("run", self.run)
+        if unknown := sorted(set(self.words or ()) - PHASES):
+            raise ValueError(f"no phase is called {', '.join(unknown)}")
 
 
 @dataclass(frozen=True)

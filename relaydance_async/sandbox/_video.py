@@ -12,7 +12,7 @@ from ._json import Json, as_list, as_object, dump
 from ._requests import parse_object, refuse_sensitive, require_model
 from ._signing import sign
 from ._state import State
-from ._task_shapes import build_fetch_answer, build_submit_answer, build_video
+from ._task_shapes import Links, build_fetch_answer, build_submit_answer, build_video
 from ._tasks import Task
 
 LIMITS = {"image_url": 9, "video_url": 3, "audio_url": 3}
@@ -93,13 +93,13 @@ def check_frames(roles: list[str]) -> None:
 
 async def fetch_task(state: State, exchange: Exchange) -> Answer:
     task = find_task(state, exchange)
-    body = build_fetch_answer(task, state.dialect, state.clock.now(), clip_url(state, task))
+    body = build_fetch_answer(task, state.dialect, state.clock.now(), links_of(state, task))
     return Answer(200, dump(body), task_id=task.task_id)
 
 
 async def fetch_video(state: State, exchange: Exchange) -> Answer:
     task = find_task(state, exchange)
-    return Answer(200, dump(build_video(task, state.clock.now(), clip_url(state, task))), task_id=task.task_id)
+    return Answer(200, dump(build_video(task, state.clock.now(), links_of(state, task))), task_id=task.task_id)
 
 
 async def fetch_content(state: State, exchange: Exchange) -> Answer:
@@ -125,6 +125,15 @@ def find_task(state: State, exchange: Exchange) -> Task:
     if task is None:
         raise Refusal("task_unknown", "task_not_exist")
     return task
+
+
+def links_of(state: State, task: Task) -> Links:
+    asked = task.metadata.get("return_last_frame") is True
+    return Links(clip_url(state, task), state.cdn_url + _signed(state, task, frame_path(task)) if asked else None)
+
+
+def frame_path(task: Task) -> str:
+    return f"/frames/{task.task_id}.png"
 
 
 def clip_url(state: State, task: Task) -> str:

@@ -13,7 +13,7 @@ from ._sockets import is_loopback
 from ._state import State
 from ._task_shapes import build_documented, build_upstream_task, build_wrapped
 from ._tasks import Task
-from ._video import clip_url
+from ._video import links_of
 
 WAITS = (1.0, 2.0, 4.0, 8.0)
 """Sandbox seconds before each retry."""
@@ -89,9 +89,9 @@ class Webhooks:
 
 
 def build_webhook(state: State, task: Task) -> Json:
-    url = clip_url(state, task)
+    links = links_of(state, task)
     if state.webhook_shape == "task":
-        return build_documented(task, task.ends, url)
+        return build_documented(task, task.ends, links)
     if state.webhook_shape == "upstream":
-        return build_upstream_task(task, task.ends, url)
-    return build_wrapped(task, task.ends, url)
+        return build_upstream_task(task, task.ends, links)
+    return build_wrapped(task, task.ends, links)
