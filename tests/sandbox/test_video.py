@@ -66,7 +66,7 @@ def test_the_wrapped_shape_counts_progress_as_text_and_hides_the_id(start: Start
     caller.sandbox.clock.advance(20)
     data = caller.fetch(task_id)["data"]
     assert (data["status"], data["progress"]) == ("SUCCESS", "100%")
-    assert urlsplit(data["result_url"]).path == f"/clips/{task_id}.mp4"
+    assert urlsplit(str(data["result_url"])).path == f"/clips/{task_id}.mp4"
     assert data["data"]["content"]["video_url"] == data["result_url"]
 
 
