@@ -117,8 +117,9 @@ class ApiApp:
         if account is None or account.disabled:
             raise Refusal("invalid_key", "Invalid token")
         exchange.key, exchange.account = key.strip(), account
+        exchange.model = _model_of(exchange)
         try:
-            exchange.ticket = self._state.limiter.admit(exchange.key, _model_of(exchange), route.template)
+            exchange.ticket = self._state.limiter.admit(exchange.key, exchange.model, route.template)
         except RefusedByLimit as refused:
             headers = retry_after_headers(refused.limit.retry_after, refused.wait)
             raise Refusal("rate_limited", str(refused), headers=headers, empty=refused.limit.empty_body) from None

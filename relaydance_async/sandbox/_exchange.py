@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
@@ -51,6 +51,7 @@ class Exchange:
     """One request: its parts, read as far as needed."""
 
     __slots__ = (
+        "_json",
         "_receive",
         "account",
         "body",
@@ -60,6 +61,7 @@ class Exchange:
         "headers",
         "key",
         "method",
+        "model",
         "params",
         "path",
         "request_id",
@@ -81,11 +83,13 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.params: dict[str, str] = {}
         self.body = b""
+        self._json: Json | None = None
         self.body_bytes = 0
         self.body_sha256: str | None = None
         self.key = ""
         self.account: Account | None = None
         self.wants_stream = False
+        self.model = ""
         self.status = 0
         """What was answered; 0 until the answer begins."""
         self.ticket: Ticket | None = None
@@ -132,10 +136,12 @@ class Exchange:
 
     def json(self) -> Json:
         """The body as an object; ValueError when it is anything else."""
-        value: Any = parse(self.body)
-        if not isinstance(value, dict):
-            raise ValueError("the body must be a JSON object")
-        return value  # pyright: ignore[reportUnknownVariableType]
+        if self._json is None:
+            value: object = parse(self.body)
+            if not isinstance(value, dict):
+                raise ValueError("the body must be a JSON object")
+            self._json = cast(Json, value)
+        return self._json
 
     async def wait_gone(self) -> None:
         """Return when the caller has gone."""

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from starlette.types import ASGIApp
 
-from ._accounts import Account, Wallets
+from ._accounts import Account, Offer, Wallets, check_offer
 from ._admin import Admin
 from ._app import ApiApp
 from ._catalog import Kind
@@ -68,12 +68,14 @@ class Sandbox:
         keep_alive: int = 75,
         signed: bool | None = None,
         result_seconds: int | None = 1800,
+        pricing: Offer = "on",
     ) -> None:
         if dialect not in ("gateway", "documented"):
             raise ValueError(f"dialect must be 'gateway' or 'documented', not {dialect!r}")
         self.accounts: dict[str, Account] = dict(accounts) if accounts is not None else {self.DEFAULT_KEY: Account()}
         if not self.accounts:
             raise ValueError("the sandbox needs at least one account")
+        check_offer("pricing", pricing)
         check_whole("max_body_bytes", max_body_bytes, 1)
         check_whole("clip_bytes", clip_bytes or 0)
         check_whole("ledger_limit", ledger_limit or 0)
@@ -100,6 +102,7 @@ class Sandbox:
             result_seconds=result_seconds,
             webhook_shape=webhook_shape or ("task" if dialect == "documented" else "wrapped"),
             seed=seed,
+            pricing=pricing,
         )
         self._state.tasks = TaskStore(self.clock, tasks or TaskPlan(), seed, self._state.end_task)
         self.clock.subscribe(self._state.tasks.settle)

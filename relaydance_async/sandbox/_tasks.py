@@ -84,6 +84,8 @@ class Task:
     starts: float
     ends: float
     units: int
+    request_id: str
+    """Of the submit."""
     callback_url: str | None
     settled: bool = False
     signed: float | None = None
@@ -132,7 +134,7 @@ class TaskStore:
         self._due: list[tuple[float, int, Task]] = []
         self._n = 0
 
-    def submit(self, key: str, account: str, body: Json, metadata: Json, units: int) -> Task:
+    def submit(self, key: str, account: str, body: Json, metadata: Json, units: int, request_id: str) -> Task:
         """Accept a task."""
         with self._lock:
             self._n += 1
@@ -155,6 +157,7 @@ class TaskStore:
                 starts=starts,
                 ends=math.inf if script.outcome == "hang" else starts + script.run * factor,
                 units=units,
+                request_id=request_id,
                 callback_url=callback if isinstance(callback, str) and callback else None,
             )
             self._tasks[task.task_id] = task

@@ -38,7 +38,8 @@ async def submit_video(state: State, exchange: Exchange) -> Answer:
     check_references(metadata)
     refuse_sensitive(prompt)
     state.charge(exchange, CLIP_UNITS)
-    task = state.tasks.submit(exchange.key, state.account_of(exchange).name, body, metadata, CLIP_UNITS)
+    account = state.account_of(exchange).name
+    task = state.tasks.submit(exchange.key, account, body, metadata, CLIP_UNITS, exchange.request_id)
     if state.wake is not None:
         state.wake.set()
     answer = build_submit_answer(task, state.dialect)
