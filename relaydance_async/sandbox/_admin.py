@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from ._chat_script import ChatReply
 from ._exchange import Answer, Exchange
 from ._faults import Fault
 from ._json import Json, as_list, as_object, dump, parse
@@ -23,6 +24,7 @@ class Admin:
             "GET /_sandbox/ledger": self._ledger,
             "GET /_sandbox/tasks": self._tasks,
             "POST /_sandbox/clock": self._clock,
+            "POST /_sandbox/chat": self._chat,
             "POST /_sandbox/faults": self._faults,
             "POST /_sandbox/reset": self._reset,
         }
@@ -78,6 +80,15 @@ class Admin:
     def _clock(self, body: object) -> Json:
         self._state.clock.advance(as_object(body).get("advance", 0.0))
         return {"now": self._state.clock.now()}
+
+    def _chat(self, body: object) -> Json:
+        """One reply, an array of them, or `{"clear": true}`."""
+        script = self._state.chat
+        if as_object(body).get("clear") is True:
+            script.clear()
+        else:
+            script.add(*[ChatReply.from_json(item) for item in (as_list(body) or [body])])
+        return {"left": script.left}
 
     def _faults(self, body: object) -> Json:
         """One fault, an array of them, or `{"clear": true}`."""

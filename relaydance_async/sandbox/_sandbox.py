@@ -15,6 +15,7 @@ from ._admin import Admin
 from ._app import ApiApp
 from ._catalog import Kind
 from ._cdn import CdnApp
+from ._chat_script import ChatScript
 from ._clock import Clock
 from ._connections import Connections
 from ._delivery import Delivery
@@ -113,6 +114,11 @@ class Sandbox:
     def dialect(self) -> Dialect:
         """Which dialect it answers in."""
         return self._state.dialect
+
+    @property
+    def chat(self) -> ChatScript:
+        """What the next chats answer: `sandbox.chat.reply("Hello", finish_reason="length")`."""
+        return self._state.chat
 
     @property
     def api_key(self) -> str:

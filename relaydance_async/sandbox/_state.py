@@ -13,6 +13,7 @@ from typing import Literal
 from ._accounts import Account, InsufficientBalanceError, Offer, Wallets
 from ._books import CHARGE, ERROR, REFUND, Books, Row
 from ._catalog import MODELS, Kind
+from ._chat_script import ChatScript
 from ._clock import Clock
 from ._dialects import Dialect, Refusal
 from ._exchange import Answer, Exchange
@@ -51,6 +52,7 @@ class State:
     webhook_shape: WebhookShape
     seed: int
     pricing: Offer = "on"
+    chat: ChatScript = field(default_factory=ChatScript)
     books: Books = field(default_factory=Books)
     tasks: TaskStore = field(init=False)
     cdn_url: str = ""
@@ -160,5 +162,6 @@ class State:
         self.limiter.reset()
         self.wallets.reset()
         self.books.reset()
+        self.chat.clear()
         self.files.reset()
         self.images.clear()
