@@ -12,7 +12,7 @@ import pytest
 
 from relaydance_async.sandbox import Account, ChatReply, Fault, RateLimit, Sandbox, TaskPlan, TaskScript
 from relaydance_async.sandbox._admin import Admin
-from relaydance_async.sandbox._fault_answers import BODY_KINDS
+from relaydance_async.sandbox._faults import BODY_KINDS
 from relaydance_async.sandbox._strangers import STRANGERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
