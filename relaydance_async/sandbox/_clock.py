@@ -21,7 +21,7 @@ class Clock:
     """
 
     def __init__(self, scale: float = 1.0) -> None:
-        self.scale = check_number("time_scale", scale, 0, MOST_SCALE)
+        self.scale: float = check_number("time_scale", scale, 0, MOST_SCALE)
         """0 is a clock that is moved only by hand."""
         self._epoch = time.time()
         self._started = time.monotonic()
