@@ -50,7 +50,7 @@ class Stage:
         except ImportError as error:
             raise CannotBeginError(str(error)) from None
         self.sandbox = Sandbox(
-            rate_limit=RateLimit(rate=150, burst=60, retry_after="1"),
+            rate_limit=RateLimit(rate=150, burst=60, retry_after="1", real_time=True),
             faults=build_faults(),
             tasks=self._build_tasks(),
             time_scale=self._speed,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._accounts import Account
+    from ._chat_script import ChatReply
     from ._faults import Fault, FaultPlan
     from ._ledger import Ledger, LedgerEntry, WebhookDelivery
     from ._limits import RateLimit
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "ChatReply",
     "ConnectionFault",
     "Fault",
     "FaultPlan",
@@ -42,6 +44,7 @@ __all__ = [
 
 _MODULES = {
     "Account": "_accounts",
+    "ChatReply": "_chat_script",
     "ConnectionFault": "_proxy_faults",
     "Fault": "_faults",
     "FaultPlan": "_faults",

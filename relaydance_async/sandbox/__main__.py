@@ -21,7 +21,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dialect", choices=("gateway", "documented"), default="gateway")
     parser.add_argument("--rate", type=float, help="calls per second and key; no limit without it")
     parser.add_argument("--burst", type=int, default=20, help="calls that may come at once (default: 20)")
-    parser.add_argument("--retry-after", default="1", help='what a 429 says: a value, "date", "ms" or "none"')
+    parser.add_argument(
+        "--retry-after", default="1", help='what a 429 says: a value, "exact", "long", "date", "ms" or "none"'
+    )
+    parser.add_argument(
+        "--limit",
+        type=_parse_limit,
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="""such as '{"policy": "fixed_window", "limit": 60, "per": "model"}'; may be repeated""",
+    )
     parser.add_argument("--time-scale", type=float, default=1.0, help="how much faster tasks move (default: 1)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -42,27 +52,38 @@ def _parse_fault(text: str) -> Fault:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the sandbox until SIGINT or SIGTERM."""
-    parser = build_parser()
-    options = parser.parse_args(argv)
-    rate_limit = None
+def _parse_limit(text: str) -> RateLimit:
+    try:
+        return RateLimit.from_json(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def build_sandbox(options: argparse.Namespace) -> Sandbox:
+    limits: list[RateLimit] = list(options.limit)
     if options.rate is not None:
         retry_after = None if options.retry_after == "none" else options.retry_after
-        try:
-            rate_limit = RateLimit(options.rate, options.burst, retry_after)
-        except ValueError as error:
-            parser.error(str(error))
-    sandbox = Sandbox(
+        limits.append(RateLimit(options.rate, options.burst, retry_after))
+    return Sandbox(
         dialect=options.dialect,
         host=options.host,
         port=options.port,
         cdn_port=options.cdn_port,
-        rate_limit=rate_limit,
+        rate_limit=limits,
         faults=options.fault,
         time_scale=options.time_scale,
         seed=options.seed,
     )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sandbox until SIGINT or SIGTERM."""
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    try:
+        sandbox = build_sandbox(options)
+    except ValueError as error:
+        parser.error(str(error))
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:

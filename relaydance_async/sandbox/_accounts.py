@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ._numbers import check_number
 
 UNITS_PER_USD = 500_000
 """The gateway counts in quota units (wire 8): whole numbers, so that a thousand small charges still add up exactly."""
@@ -16,6 +19,15 @@ def to_units(usd: float) -> int:
 
 def to_usd(units: int) -> float:
     return units / UNITS_PER_USD
+
+
+Offer = Literal["on", "404", "401", "false"]
+"""Whether a route is on, or else how it is off."""
+
+
+def check_offer(name: str, offer: str) -> None:
+    if offer not in get_args(Offer):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(Offer))}, not {offer!r}")
 
 
 @dataclass
@@ -33,6 +45,17 @@ class Account:
     """Charges are recorded but never refused."""
     balance_offered: bool = True
     """Whether the balance routes are switched on."""
+    log: Offer = "on"
+    """GET /api/log/token, or how it says that it is switched off: by a 404, a 401, or `success: false`."""
+    log_delay: float = 0.0
+    """Seconds of the sandbox clock until a row is in the log."""
+    log_request_ids: bool = True
+    """Older gateways have none in their log."""
+
+    def __post_init__(self) -> None:
+        check_number("balance_usd", self.balance_usd, -1e9, 1e9)
+        check_number("log_delay", self.log_delay)
+        check_offer("log", self.log)
 
 
 class InsufficientBalanceError(Exception):

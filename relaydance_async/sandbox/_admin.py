@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
+from ._chat_script import ChatReply
 from ._exchange import Answer, Exchange
 from ._faults import Fault
-from ._json import Json, as_list, as_object, dump
+from ._json import Json, as_list, as_object, dump, parse
+from ._sockets import is_loopback
 from ._state import State
 
 
 class Admin:
-    """Answers /_sandbox/…, to loopback callers only and without a key."""
+    """Answers /_sandbox/… without a key: to callers on this machine, and to no web page that their browser shows."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, host: str) -> None:
         self._state = state
+        self._host = host
         self._routes: dict[str, Callable[[Any], Json]] = {
             "GET /_sandbox/ledger": self._ledger,
             "GET /_sandbox/tasks": self._tasks,
             "POST /_sandbox/clock": self._clock,
+            "POST /_sandbox/chat": self._chat,
             "POST /_sandbox/faults": self._faults,
             "POST /_sandbox/reset": self._reset,
         }
 
     async def answer(self, exchange: Exchange) -> Answer:
         await exchange.read_body(2**20)
-        if not _is_loopback(exchange.scope["client"]):
-            return Answer(403, dump({"error": "only from this machine"}))
+        if (reason := self._why_refused(exchange)) is not None:
+            return Answer(403, dump({"error": reason}))
         route = self._routes.get(f"{exchange.method} {exchange.path}")
         if route is None:
             return Answer(404, dump({"error": "no such route", "routes": sorted(self._routes)}))
         try:
-            return Answer(200, dump(route(json.loads(exchange.body or b"{}"))))
+            return Answer(200, dump(route(parse(exchange.body or b"{}"))))
         except (TypeError, ValueError) as error:
             return Answer(400, dump({"error": str(error)}))
+
+    def _why_refused(self, exchange: Exchange) -> str | None:
+        client = exchange.scope["client"]
+        if client is not None and not is_loopback(client[0]):
+            return "only from this machine"
+        # A page of any site can have the browser send a POST here; the browser then names the page's origin.
+        if b"origin" in exchange.headers:
+            return "not from a web page: the request has an Origin"
+        # And a site can give its own name the address 127.0.0.1, but the browser still sends that name.
+        host = _hostname(exchange.header(b"host"))
+        if host not in ("", self._host) and not is_loopback(host):
+            return "not under this name: the Host must be an address of this machine"
+        return None
 
     def _ledger(self, body: object) -> Json:
         self._state.tasks.settle()
@@ -62,8 +78,17 @@ class Admin:
         return {"now": now, "tasks": tasks}
 
     def _clock(self, body: object) -> Json:
-        self._state.clock.advance(float(as_object(body).get("advance", 0.0)))
+        self._state.clock.advance(as_object(body).get("advance", 0.0))
         return {"now": self._state.clock.now()}
+
+    def _chat(self, body: object) -> Json:
+        """One reply, an array of them, or `{"clear": true}`."""
+        script = self._state.chat
+        if as_object(body).get("clear") is True:
+            script.clear()
+        else:
+            script.add(*[ChatReply.from_json(item) for item in (as_list(body) or [body])])
+        return {"left": script.left}
 
     def _faults(self, body: object) -> Json:
         """One fault, an array of them, or `{"clear": true}`."""
@@ -80,8 +105,8 @@ class Admin:
         return {"ok": True}
 
 
-def _is_loopback(client: Any) -> bool:
+def _hostname(header: str) -> str:
     try:
-        return client is None or ipaddress.ip_address(client[0]).is_loopback
+        return urlsplit(f"//{header}").hostname or ""
     except ValueError:
-        return False
+        return "?"

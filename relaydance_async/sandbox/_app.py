@@ -14,7 +14,7 @@ from ._exchange import Answer, BodyTooLargeError, ClientGoneError, Exchange
 from ._fault_answers import build_fault_answer
 from ._faults import Fault
 from ._json import dump
-from ._limits import retry_after_headers
+from ._limits import RefusedByLimit, retry_after_headers
 from ._routes import Route, find_route
 from ._state import State
 
@@ -49,11 +49,14 @@ class ApiApp:
             await exchange.drain()
             answer = self._no_route(exchange)
             self._state.record(exchange, "UNKNOWN", answer, None)
-            await self._delivery.send(exchange, answer, None, self._common_headers(exchange))
+            await self._delivery.send(exchange, answer, None, self._common_headers(exchange, None))
             return
         route, exchange.params = found
-        answer, fault = await self._answer(exchange, route)
-        await self._delivery.send(exchange, answer, fault, self._common_headers(exchange))
+        try:
+            answer, fault = await self._answer(exchange, route)
+            await self._delivery.send(exchange, answer, fault, self._common_headers(exchange, fault))
+        finally:
+            self._state.limiter.leave(exchange.ticket, succeeded=200 <= exchange.status < 400)
 
     async def _answer(self, exchange: Exchange, route: Route) -> tuple[Answer, Fault | None]:
         """The answer to send and the fault that spoils it, with the ledger written."""
@@ -114,11 +117,12 @@ class ApiApp:
         if account is None or account.disabled:
             raise Refusal("invalid_key", "Invalid token")
         exchange.key, exchange.account = key.strip(), account
-        limit = self._state.limiter.limit
-        wait = self._state.limiter.wait_needed(exchange.key, route.template)
-        if limit is not None and wait:
-            headers = retry_after_headers(limit.retry_after, wait)
-            raise Refusal("rate_limited", "rate limit exceeded", headers=headers, empty=limit.empty_body)
+        exchange.model = _model_of(exchange)
+        try:
+            exchange.ticket = self._state.limiter.admit(exchange.key, exchange.model, route.template)
+        except RefusedByLimit as refused:
+            headers = retry_after_headers(refused.limit.retry_after, refused.wait)
+            raise Refusal("rate_limited", str(refused), headers=headers, empty=refused.limit.empty_body) from None
 
     def _no_route(self, exchange: Exchange) -> Answer:
         if exchange.path.startswith(("/v1", "/api")):
@@ -127,7 +131,23 @@ class ApiApp:
             return answer
         return render_console()
 
-    def _common_headers(self, exchange: Exchange) -> list[tuple[str, str]]:
-        if self._state.dialect == "documented":
-            return [("x-request-id", exchange.request_id)]
-        return [("x-oneapi-request-id", exchange.request_id), ("x-new-api-version", VERSION)]
+    def _common_headers(self, exchange: Exchange, fault: Fault | None) -> list[tuple[str, str]]:
+        signed = self._state.signed
+        if fault is not None and fault.signed is not None:
+            signed = fault.signed
+        elif fault is not None and not fault.imitates_gateway:
+            return []
+        if signed:
+            return [("x-oneapi-request-id", exchange.request_id), ("x-new-api-version", VERSION)]
+        return [("x-request-id", exchange.request_id)]
+
+
+def _model_of(exchange: Exchange) -> str:
+    """The model asked for; "" where the body names none, or is a form that has not been read yet."""
+    if b'"model"' not in exchange.body:
+        return ""
+    try:
+        model = exchange.json().get("model")
+    except ValueError:
+        return ""
+    return model if isinstance(model, str) else ""

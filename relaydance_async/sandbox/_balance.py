@@ -1,8 +1,9 @@
-"""What a key has left (wire 8)."""
+"""What a key has left (wire 8), what it was charged for, and what things cost (wire 9)."""
 
 from __future__ import annotations
 
 from ._accounts import UNITS_PER_USD, to_units
+from ._books import build_price, refuse_offer
 from ._exchange import Answer, Exchange
 from ._json import Json, dump
 from ._state import State
@@ -56,6 +57,30 @@ async def fetch_billing_usage(state: State, exchange: Exchange) -> Answer:
         return not_offered()
     cents = state.wallets.used(exchange.key) * 100 / UNITS_PER_USD
     return Answer(200, dump({"object": "list", "total_usage": cents}))
+
+
+async def fetch_log(state: State, exchange: Exchange) -> Answer:
+    account = state.account_of(exchange)
+    if (refused := refuse_offer(account.log, exchange)) is not None:
+        return refused
+    state.tasks.settle()
+    rows = state.books.rows(exchange.key, state.clock.now() - account.log_delay)
+    data = [row.to_json(account.name, with_request_id=account.log_request_ids) for row in rows]
+    return Answer(200, dump({"success": True, "message": "", "data": data}))
+
+
+async def fetch_pricing(state: State, exchange: Exchange) -> Answer:
+    if (refused := refuse_offer(state.pricing, exchange)) is not None:
+        return refused
+    body: Json = {
+        "success": True,
+        "data": [build_price(name, kind) for name, kind in state.models().items()],
+        "group_ratio": {"default": 1},
+        "usable_group": {"default": "default"},
+        "vendors": [],
+        "auto_groups": ["default"],
+    }
+    return Answer(200, dump(body))
 
 
 def not_offered() -> Answer:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
+from xml.sax.saxutils import escape
 
 from starlette.types import Receive, Scope, Send
 
@@ -15,13 +16,16 @@ from ._delivery import Delivery
 from ._exchange import Answer, ClientGoneError, Exchange
 from ._fault_answers import build_fault_answer
 from ._images import build_png
+from ._signing import why_closed
 from ._state import State
 
 PATHS = {
     "CDN /clips/{name}": re.compile(r"/clips/([^/]+)\.mp4"),
     "CDN /images/{name}": re.compile(r"/images/([^/]+)\.png"),
+    "CDN /frames/{name}": re.compile(r"/frames/([^/]+)\.png"),
     "CDN /files/{id}/{name}": re.compile(r"/files/([^/]+)/[^/]+"),
 }
+SIGNED = ("CDN /clips/{name}", "CDN /frames/{name}")
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 MODIFIED = "Fri, 07 Aug 2026 00:00:00 GMT"
 
@@ -64,26 +68,45 @@ class CdnApp:
             answer = Answer(405, b"", content_type=None, headers=[("allow", "GET, HEAD")], accepted=False)
         else:
             resource = self._find(template, name)
-            answer = _not_found() if resource is None else build_answer(resource, exchange)
-        if template == "CDN /clips/{name}":
+            closed = self._why_closed(template, exchange)
+            if resource is None:
+                answer = _store_error(404, {"Code": "NoSuchKey"})
+            elif closed is not None:
+                answer = _store_error(403, {**closed, "RequestId": exchange.request_id})
+            else:
+                answer = build_answer(resource, exchange)
+        if template in SIGNED:
             answer.task_id = name
         self._state.record(exchange, template, answer, fault)
-        await self._delivery.send(exchange, answer, fault, [("x-cache", "Hit from sandbox")])
+        common = [] if fault is not None and fault.stranger is not None else [("x-cache", "Hit from sandbox")]
+        await self._delivery.send(exchange, answer, fault, common)
+
+    def _why_closed(self, template: str, exchange: Exchange) -> dict[str, str] | None:
+        if template not in SIGNED or self._state.result_seconds is None:
+            return None
+        return why_closed(exchange.path, exchange.query, self._state.clock.now())
 
     def _find(self, template: str, name: str) -> Resource | None:
         if template == "CDN /clips/{name}":
             return self._find_clip(name)
+        if template == "CDN /frames/{name}":
+            return self._find_frame(name)
         if template == "CDN /images/{name}" and name in self._state.images:
-            data = build_png(name)
-            return Resource("image/png", len(data), _etag(name, len(data)), lambda start, end: iter((data[start:end],)))
+            return _picture(name)
         stored = self._state.files.find(name) if template == "CDN /files/{id}/{name}" else None
         if stored is None:
             return None
         return Resource(stored.content_type, stored.size, f'"{stored.sha256[:32]}"', stored.pieces)
 
-    def _find_clip(self, task_id: str) -> Resource | None:
+    def _is_done(self, task_id: str) -> bool:
         task = self._state.tasks.any_with_id(task_id)
-        if task is None or task.phase(self._state.clock.now()) != "done":
+        return task is not None and task.phase(self._state.clock.now()) == "done"
+
+    def _find_frame(self, task_id: str) -> Resource | None:
+        return _picture(f"{task_id}:last_frame") if self._is_done(task_id) else None
+
+    def _find_clip(self, task_id: str) -> Resource | None:
+        if not self._is_done(task_id):
             return None
         size = self._state.clip_bytes
         length = clip_length(task_id, size)
@@ -99,13 +122,20 @@ def _match(path: str) -> tuple[str, str]:
     return "CDN UNKNOWN", ""
 
 
+def _picture(name: str) -> Resource:
+    data = build_png(name)
+    return Resource("image/png", len(data), _etag(name, len(data)), lambda start, end: iter((data[start:end],)))
+
+
 def _etag(name: str, length: int) -> str:
     return f'"{hashlib.sha256(f"{name}:{length}".encode()).hexdigest()[:32]}"'
 
 
-def _not_found() -> Answer:
-    body = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>'
-    return Answer(404, body, content_type="application/xml", code="NoSuchKey", accepted=False)
+def _store_error(status: int, fields: dict[str, str]) -> Answer:
+    """As S3 and its likes say it."""
+    inner = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode()
+    return Answer(status, body, content_type="application/xml", code=fields["Code"], accepted=False)
 
 
 def build_answer(resource: Resource, exchange: Exchange) -> Answer:

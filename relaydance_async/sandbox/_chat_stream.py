@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ._exchange import Event
 from ._json import Json, dump
 from ._reply import Reply
 
 PING = b": PING\n\n"
+EVENT_STREAM = "text/event-stream"
 DONE = b"data: [DONE]\n\n"
 PING_EVERY = 4
 """Deltas between two pings in the gateway dialect."""
@@ -16,12 +17,11 @@ PING_EVERY = 4
 
 def stream_events(reply: Reply, body: Json, *, with_usage: bool, pings: bool) -> Iterator[Event]:
     """Frames in order. A body's `sandbox_chunks` makes that many equal deltas, `sandbox_chunk_delay` seconds apart."""
-    delay = body.get("sandbox_chunk_delay")
-    wait = float(delay) if isinstance(delay, int | float) and delay > 0 else 0.0
+    wait = float(body.get("sandbox_chunk_delay", 0))
     if pings:
         yield PING
     for index in range(reply.choices):
-        yield _frame(reply, index, {"role": "assistant", "content": ""})
+        yield _frame(reply, index, {"role": "assistant", "content": "", **reply.message})
     chunks = body.get("sandbox_chunks")
     if chunks:
         deltas = _repeated(reply, int(chunks), str(body.get("sandbox_chunk_text", "chunk ")))
@@ -52,8 +52,10 @@ def _deltas(reply: Reply, reasoning_field: str) -> Iterator[bytes]:
     for index in range(reply.choices):
         for piece in _split(reply.reasoning):
             yield _frame(reply, index, {reasoning_field: piece})
-        for piece in _split(reply.text):
+        for piece in _cut(reply):
             yield _frame(reply, index, {"content": piece})
+        for piece in _split(reply.refusal or ""):
+            yield _frame(reply, index, {"refusal": piece})
         for number, call in enumerate(reply.tool_calls):
             yield from _tool_call_deltas(reply, index, number, call)
 
@@ -64,9 +66,18 @@ def _tool_call_deltas(reply: Reply, index: int, number: int, call: Json) -> Iter
     head: Json = {"index": number, "id": call["id"], "type": "function"}
     yield _frame(reply, index, {"tool_calls": [head | {"function": {"name": function["name"], "arguments": ""}}]})
     arguments: str = function["arguments"]
-    for at in range(0, len(arguments), 5):
-        piece = {"index": number, "function": {"arguments": arguments[at : at + 5]}}
+    length = reply.pieces if isinstance(reply.pieces, int) else 5
+    for at in range(0, len(arguments), length):
+        piece = {"index": number, "function": {"arguments": arguments[at : at + length]}}
         yield _frame(reply, index, {"tool_calls": [piece]})
+
+
+def _cut(reply: Reply) -> Sequence[str]:
+    if reply.pieces is None:
+        return _split(reply.text)
+    if isinstance(reply.pieces, int):
+        return [reply.text[at : at + reply.pieces] for at in range(0, len(reply.text), reply.pieces)]
+    return reply.pieces
 
 
 def _split(text: str) -> list[str]:

@@ -7,6 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from ._numbers import check_number
+
+MOST_SCALE = 1_000_000.0
+MOST_SECONDS = 100 * 366 * 86_400.0
+"""A century: a clock that is moved further has no dates that can be written."""
+
 
 class Clock:
     """Seconds since the epoch as the sandbox sees them.
@@ -15,9 +21,8 @@ class Clock:
     """
 
     def __init__(self, scale: float = 1.0) -> None:
-        if scale < 0:
-            raise ValueError("time_scale must be 0 (a clock moved only by hand) or more")
-        self.scale = scale
+        self.scale: float = check_number("time_scale", scale, 0, MOST_SCALE)
+        """0 is a clock that is moved only by hand."""
         self._epoch = time.time()
         self._started = time.monotonic()
         self._offset = 0.0
@@ -29,11 +34,17 @@ class Clock:
         """Seconds since the epoch on this clock."""
         return self._epoch + self._offset + (time.monotonic() - self._started) * self.scale
 
+    def to_real(self, seconds: float) -> float:
+        """How long `seconds` of this clock are in real time; as long, when only `advance` moves it."""
+        return seconds / (self.scale or 1.0)
+
     def advance(self, seconds: float) -> None:
-        """Move the clock `seconds` forward at once; what falls due then has happened when this returns."""
-        if seconds < 0:
-            raise ValueError("a clock cannot be moved back")
+        """Move the clock `seconds` forward at once; what falls due then has happened when this returns.
+
+        ValueError for anything but a finite number of 0 or more, and for more than a century in all.
+        """
         with self._lock:
+            check_number("what the clock is moved by (never back)", seconds, 0, MOST_SECONDS - self._offset)
             self._offset += seconds
             sleepers = list(self._sleepers)
         for listener in list(self._listeners):

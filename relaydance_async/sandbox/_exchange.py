@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
 
-from ._json import Json
+from ._json import Json, parse
 
 if TYPE_CHECKING:
     from ._accounts import Account
+    from ._limits import Ticket
 
 Event = bytes | float
 """A frame of a stream, or real seconds of silence."""
@@ -51,6 +51,7 @@ class Exchange:
     """One request: its parts, read as far as needed."""
 
     __slots__ = (
+        "_json",
         "_receive",
         "account",
         "body",
@@ -60,11 +61,14 @@ class Exchange:
         "headers",
         "key",
         "method",
+        "model",
         "params",
         "path",
         "request_id",
         "scope",
         "send",
+        "status",
+        "ticket",
         "wants_stream",
     )
 
@@ -79,11 +83,16 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.params: dict[str, str] = {}
         self.body = b""
+        self._json: Json | None = None
         self.body_bytes = 0
         self.body_sha256: str | None = None
         self.key = ""
         self.account: Account | None = None
         self.wants_stream = False
+        self.model = ""
+        self.status = 0
+        """What was answered; 0 until the answer begins."""
+        self.ticket: Ticket | None = None
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1")
@@ -127,10 +136,12 @@ class Exchange:
 
     def json(self) -> Json:
         """The body as an object; ValueError when it is anything else."""
-        value: Any = json.loads(self.body)
-        if not isinstance(value, dict):
-            raise ValueError("the body must be a JSON object")
-        return value  # pyright: ignore[reportUnknownVariableType]
+        if self._json is None:
+            value: object = parse(self.body)
+            if not isinstance(value, dict):
+                raise ValueError("the body must be a JSON object")
+            self._json = cast(Json, value)
+        return self._json
 
     async def wait_gone(self) -> None:
         """Return when the caller has gone."""
@@ -138,6 +149,7 @@ class Exchange:
             pass
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        self.status = status
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         message: Message = {"type": "http.response.start", "status": status, "headers": raw}
         await self.send(message)

@@ -7,6 +7,7 @@ from ._exchange import Answer
 from ._faults import BODY_KINDS, Fault
 from ._json import Json, dump
 from ._limits import retry_after_headers
+from ._strangers import Stranger, build_stranger
 
 HTML = "text/html; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
@@ -22,7 +23,9 @@ DOCUMENTED_TYPES = {
 
 def build_fault_answer(fault: Fault, dialect: Dialect, family: Family, request_id: str) -> Answer:
     """The answer of a fault that replaces the real one."""
-    if fault.redirect_to is not None:
+    if fault.stranger is not None:
+        answer = _of_stranger(fault, fault.stranger, dialect, family, request_id)
+    elif fault.redirect_to is not None:
         answer = Answer(fault.status or 307, b"", content_type=HTML)
         answer.headers.append(("location", fault.redirect_to))
     elif fault.gzip_garbage:
@@ -34,9 +37,21 @@ def build_fault_answer(fault: Fault, dialect: Dialect, family: Family, request_i
         answer = Answer(fault.status or default, body, content_type=content_type)
     if fault.content_type is not None:
         answer.content_type = fault.content_type
-    answer.headers += retry_after_headers(fault.retry_after, 1.0)
+    # A relay passes its provider's header on under a name of its own.
+    prefix = "llm_provider-" if fault.stranger == "litellm" else ""
+    answer.headers += [(prefix + name, value) for name, value in retry_after_headers(fault.retry_after, 1.0)]
     answer.code = fault.code or ""
     answer.accepted = False
+    return answer
+
+
+def _of_stranger(fault: Fault, stranger: Stranger, dialect: Dialect, family: Family, request_id: str) -> Answer:
+    said = build_stranger(stranger, fault.status, request_id)
+    answer = Answer(said.status, said.body, content_type=said.content_type, headers=list(said.headers))
+    if fault.redirect_to is not None:
+        answer.headers.append(("location", fault.redirect_to))
+    if fault.body != "auto":
+        answer.body, answer.content_type = _body(fault, dialect, family, request_id)
     return answer
 
 

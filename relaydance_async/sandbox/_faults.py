@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from ._numbers import check_number, check_whole
 from ._selection import check_selection, selects
+from ._strangers import STRANGERS, Stranger
 
 BODY_KINDS = frozenset(
     (
@@ -28,6 +30,9 @@ BODY_KINDS = frozenset(
         "sse",
     )
 )
+
+CUTS = ("cut_body_after", "cut_stream_after", "truncate_stream_after", "stream_error_after")
+MOST_DELAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -84,17 +89,34 @@ class Fault:
     """Answer with a body that does not end (it stops at 64 MiB or 10 s)."""
     encoding: str | None = None
     """Send the real body gzip- or deflate-encoded; any other name is only claimed."""
+    stranger: Stranger | None = None
+    """Answer as another program: its headers and its page for `status` (without one, its usual timeout), and no mark of
+    the gateway. A `body` of your own goes out under its headers."""
+    signed: bool | None = None
+    """Whether the answer bears the gateway's mark. None: as the sandbox's answers, but pages ("html", "text")
+    don't."""
     name: str | None = None
     """How the ledger calls it."""
 
     def __post_init__(self) -> None:
         check_selection(self)
+        if self.stranger is not None and self.stranger not in STRANGERS:
+            raise ValueError(f"a stranger must be one of {', '.join(STRANGERS)}, not {self.stranger!r}")
+        if self.stranger is not None and self.signed:
+            raise ValueError("a stranger must be unsigned: only the gateway itself has the mark")
+        check_number("delay", self.delay, 0, MOST_DELAY)
+        if self.status is not None:
+            check_whole("status", self.status, 200, 599)
+        for name in ("times", *CUTS):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name))
 
     @property
     def replaces_answer(self) -> bool:
         """Whether it has an answer (or a silence) of its own."""
         return (
             self.status is not None
+            or self.stranger is not None
             or (self.code is not None and not self.alters_answer)
             or self.body != "auto"
             or self.redirect_to is not None
@@ -110,20 +132,26 @@ class Fault:
     @property
     def alters_answer(self) -> bool:
         """Whether it spoils the real answer."""
-        cuts = (self.cut_body_after, self.cut_stream_after, self.truncate_stream_after, self.stream_error_after)
-        return any(cut is not None for cut in cuts) or self.encoding is not None
+        return any(getattr(self, cut) is not None for cut in CUTS) or self.encoding is not None
+
+    @property
+    def imitates_gateway(self) -> bool:
+        """Whether its answer could be one of the gateway itself."""
+        return self.stranger is None and self.body not in ("html", "text")
 
     @property
     def label(self) -> str:
         """Its name in the ledger."""
         if self.name is not None:
             return self.name
+        if self.stranger is not None:
+            return self.stranger if self.status is None else f"{self.stranger}-{self.status}"
         if self.status is not None:
             return f"status-{self.status}"
         for flag in ("stall", "gzip_garbage", "endless_body", "redirect_to", "encoding", "after_accept"):
             if getattr(self, flag):
                 return flag
-        for cut in ("cut_body_after", "cut_stream_after", "truncate_stream_after", "stream_error_after"):
+        for cut in CUTS:
             if getattr(self, cut) is not None:
                 return cut
         return "delay" if self.delay else "fault"

@@ -9,6 +9,21 @@ from typing import Any, cast
 Json = dict[str, Any]
 
 
+def parse(text: bytes) -> Any:
+    """JSON, without the `NaN` and `Infinity` that only Python knows; ValueError for those and for what is no JSON."""
+    try:
+        return _DECODER.decode(text.decode(json.detect_encoding(text)))
+    except RecursionError:
+        raise ValueError("the JSON is too deep") from None
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
 def dump(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ._numbers import check_number, check_whole
 from ._selection import check_selection, selects
 
 ConnectionFaultKind = Literal[
@@ -73,6 +74,11 @@ class ConnectionFault:
         if self.kind == "refuse" and self.per == "request":
             raise ValueError("a connection is refused before there is a request")
         check_selection(self)
+        check_whole("after_bytes", self.after_bytes)
+        if self.rate is not None:
+            check_number("rate", self.rate, 1e-9)
+        if self.interval is not None:
+            check_number("interval", self.interval, 0, 86_400)
 
 
 class ConnectionFaultPlan:

@@ -43,6 +43,8 @@ ROUTES = (
     Route("GET /v1/dashboard/billing/subscription", _balance.fetch_subscription),
     Route("GET /v1/dashboard/billing/usage", _balance.fetch_billing_usage),
     Route("GET /api/usage/token/", _balance.fetch_token_usage, "api"),
+    Route("GET /api/log/token", _balance.fetch_log, "api"),
+    Route("GET /api/pricing", _balance.fetch_pricing, "api", open_to_all=True),
     Route("GET /api/usage/token", _balance.redirect_token_usage, "api", open_to_all=True),
 )
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
 
 from starlette.types import ASGIApp
 
-from ._accounts import Account, Wallets
+from ._accounts import Account, Offer, Wallets, check_offer
 from ._admin import Admin
 from ._app import ApiApp
 from ._catalog import Kind
 from ._cdn import CdnApp
+from ._chat_script import ChatScript
 from ._clock import Clock
 from ._connections import Connections
 from ._delivery import Delivery
@@ -22,20 +24,26 @@ from ._faults import Fault, FaultPlan
 from ._files import FileStore
 from ._ledger import Ledger
 from ._limits import Limiter, RateLimit
+from ._numbers import check_whole
 from ._server import serve
-from ._sockets import bind_socket, origin_of
+from ._sockets import bind_socket, is_loopback, origin_of
 from ._state import State, WebhookShape
 from ._tasks import TaskPlan, TaskStore
 from ._thread import LoopThread
+from ._video import clip_url
 from ._webhooks import Webhooks
+
+logger = logging.getLogger("relaydance_async.sandbox")
 
 
 class Sandbox:
     """A local RelayDance. A context manager, plain or async; both run it in a background thread.
 
-    It answers in the `dialect` "gateway" (what arrives) or "documented". Tasks, webhook retries and timestamps follow
-    `clock`, which runs `time_scale` times faster than real time; fault delays and the rate limit are real seconds.
-    `ledger` keeps the last `ledger_limit` entries and exact counts. Clips have their own small size, or `clip_bytes`.
+    It answers in the `dialect` "gateway" (what arrives) or "documented". Tasks, webhook retries, limits and timestamps
+    follow `clock`, which runs `time_scale` times faster than real time; fault delays are real seconds.
+    Its answers bear the gateway's mark (`X-Oneapi-Request-Id`, `X-New-Api-Version`) when `signed`, by default in the
+    dialect "gateway" only. `ledger` keeps the last `ledger_limit` entries and exact counts. Clips have their own small
+    size, or `clip_bytes`; their URLs are signed, and expire `result_seconds` of the clock later (None: never).
     """
 
     DEFAULT_KEY: ClassVar[str] = "sk-sandbox-0001"
@@ -48,7 +56,7 @@ class Sandbox:
         port: int = 0,
         cdn_port: int = 0,
         accounts: Mapping[str, Account] | None = None,
-        rate_limit: RateLimit | None = None,
+        rate_limit: RateLimit | Iterable[RateLimit] | None = None,
         faults: Iterable[Fault] | FaultPlan = (),
         tasks: TaskPlan | None = None,
         time_scale: float = 1.0,
@@ -59,29 +67,43 @@ class Sandbox:
         webhook_shape: WebhookShape | None = None,
         extra_models: Mapping[str, Kind] | None = None,
         keep_alive: int = 75,
+        signed: bool | None = None,
+        result_seconds: int | None = 1800,
+        pricing: Offer = "on",
     ) -> None:
         if dialect not in ("gateway", "documented"):
             raise ValueError(f"dialect must be 'gateway' or 'documented', not {dialect!r}")
         self.accounts: dict[str, Account] = dict(accounts) if accounts is not None else {self.DEFAULT_KEY: Account()}
         if not self.accounts:
             raise ValueError("the sandbox needs at least one account")
+        check_offer("pricing", pricing)
+        check_whole("max_body_bytes", max_body_bytes, 1)
+        check_whole("clip_bytes", clip_bytes or 0)
+        check_whole("ledger_limit", ledger_limit or 0)
+        check_whole("keep_alive", keep_alive, 0, 86_400)
+        if result_seconds is not None:
+            check_whole("result_seconds", result_seconds, 1, 10**9)
         self.clock: Clock = Clock(time_scale)
         self.ledger: Ledger = Ledger(ledger_limit)
         self.faults: FaultPlan = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed)
+        limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
         self._host, self._ports, self._keep_alive = host, (port, cdn_port), keep_alive
         self._state = State(
             dialect=dialect,
+            signed=dialect == "gateway" if signed is None else signed,
             clock=self.clock,
             ledger=self.ledger,
             wallets=Wallets(self.accounts),
-            limiter=Limiter(rate_limit),
+            limiter=Limiter(limits, self.clock),
             faults=self.faults,
             files=FileStore(seed),
             extra_models=dict(extra_models or {}),
             max_body_bytes=max_body_bytes,
             clip_bytes=clip_bytes,
+            result_seconds=result_seconds,
             webhook_shape=webhook_shape or ("task" if dialect == "documented" else "wrapped"),
             seed=seed,
+            pricing=pricing,
         )
         self._state.tasks = TaskStore(self.clock, tasks or TaskPlan(), seed, self._state.end_task)
         self.clock.subscribe(self._state.tasks.settle)
@@ -92,6 +114,11 @@ class Sandbox:
     def dialect(self) -> Dialect:
         """Which dialect it answers in."""
         return self._state.dialect
+
+    @property
+    def chat(self) -> ChatScript:
+        """What the next chats answer: `sandbox.chat.reply("Hello", finish_reason="length")`."""
+        return self._state.chat
 
     @property
     def api_key(self) -> str:
@@ -113,6 +140,14 @@ class Sandbox:
         """The result host's origin."""
         return self._running(self._state.cdn_url)
 
+    def clip_url(self, task_id: str) -> str:
+        """The URL of the task's clip, signed now; it is there once the task has succeeded. KeyError for no task."""
+        task = self._state.tasks.any_with_id(task_id)
+        if task is None:
+            raise KeyError(task_id)
+        self._running(self._root_url)
+        return clip_url(self._state, task)
+
     def _running(self, url: str) -> str:
         if self._thread is None:
             raise RuntimeError("the sandbox is not running: use it in a `with` or `async with` block")
@@ -129,10 +164,15 @@ class Sandbox:
             api.close()
             raise
         self._root_url, self._state.cdn_url = origin_of(api), origin_of(cdn)
+        self._state.ports = (api.getsockname()[1], cdn.getsockname()[1])
+        if not is_loopback(self._host):
+            logger.warning(
+                "the sandbox listens on %s: other machines can reach it, and its key is no secret", self._host
+            )
         connections = Connections()
         delivery = Delivery(connections)
         apps: list[tuple[ASGIApp, socket.socket]] = [
-            (ApiApp(self._state, delivery, Admin(self._state)), api),
+            (ApiApp(self._state, delivery, Admin(self._state, self._host)), api),
             (CdnApp(self._state, delivery), cdn),
         ]
         thread = LoopThread(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import Protocol
 
+from ._numbers import check_number, check_whole
+
 
 class Selective(Protocol):
     """Anything with the three ways to choose calls; none of them means every call."""
@@ -18,12 +20,12 @@ class Selective(Protocol):
 
 
 def check_selection(fault: Selective) -> None:
-    if fault.every is not None and fault.every < 1:
-        raise ValueError("every must be at least 1")
-    if fault.probability is not None and not 0 <= fault.probability <= 1:
-        raise ValueError("probability must be between 0 and 1")
-    if any(n < 1 for n in fault.at):
-        raise ValueError("at counts from 1")
+    if fault.every is not None:
+        check_whole("every", fault.every, 1)
+    if fault.probability is not None:
+        check_number("probability", fault.probability, 0, 1)
+    for n in fault.at:
+        check_whole("at (which counts from 1)", n, 1)
 
 
 def selects(fault: Selective, n: int, seed: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import struct
 from contextlib import suppress
@@ -48,6 +49,18 @@ def origin_of(sock: socket.socket, scheme: str = "http") -> str:
     """Such as "http://127.0.0.1:8080"."""
     host, port = sock.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine: "localhost", or a literal address of it."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def reset_transport(transport: asyncio.WriteTransport) -> None:

@@ -9,12 +9,14 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from ._clock import Clock
 from ._json import Json
+from ._numbers import check_number
 
 Phase = Literal["queued", "running", "done", "failed"]
+PHASES = {"submit", *get_args(Phase)}
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,20 @@ class TaskScript:
     reason: str = "upstream said no"
     """Why it failed; "" for an upstream that timed out without saying so."""
     words: Mapping[str, str] | None = None
-    """The raw status word for the phases "queued", "running", "done" and "failed"."""
-    shape: Literal["wrapped", "upstream"] = "wrapped"
-    """Which envelope GET /v1/video/generations/{task_id} answers with in the gateway dialect (wire 3.2)."""
+    """The raw status word for the phases "queued", "running", "done" and "failed", and for the answer to "submit"."""
+    shape: Literal["wrapped", "upstream", "older"] = "wrapped"
+    """Which envelope GET /v1/video/generations/{task_id} answers with in the gateway dialect (wire 3.2). An "older"
+    gateway has the address of a finished clip in `fail_reason`."""
+    code: str | None = None
+    """Why it failed, for programs, such as "OutputVideoSensitiveContentDetected"."""
+    upstream: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Laid over the upstream's own record of the task, such as `{"status": "expired"}`."""
+
+    def __post_init__(self) -> None:
+        check_number("queue", self.queue)
+        check_number("run", self.run)
+        if unknown := sorted(set(self.words or ()) - PHASES):
+            raise ValueError(f"no phase is called {', '.join(unknown)}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,9 @@ class TaskPlan:
     """Each task's times vary by this fraction up or down, seeded."""
     choose: Callable[[int, Json], TaskScript] | None = None
     """Decides instead of `scripts` and `default`, from n and the submitted body."""
+
+    def __post_init__(self) -> None:
+        check_number("jitter", self.jitter, 0, 1)
 
     def script_for(self, n: int, body: Json) -> TaskScript:
         if self.choose is not None:
@@ -68,8 +84,12 @@ class Task:
     starts: float
     ends: float
     units: int
+    request_id: str
+    """Of the submit."""
     callback_url: str | None
     settled: bool = False
+    signed: float | None = None
+    """When the URL of its clip was signed."""
 
     def phase(self, now: float) -> Phase:
         if now < self.starts:
@@ -114,7 +134,7 @@ class TaskStore:
         self._due: list[tuple[float, int, Task]] = []
         self._n = 0
 
-    def submit(self, key: str, account: str, body: Json, metadata: Json, units: int) -> Task:
+    def submit(self, key: str, account: str, body: Json, metadata: Json, units: int, request_id: str) -> Task:
         """Accept a task."""
         with self._lock:
             self._n += 1
@@ -137,6 +157,7 @@ class TaskStore:
                 starts=starts,
                 ends=math.inf if script.outcome == "hang" else starts + script.run * factor,
                 units=units,
+                request_id=request_id,
                 callback_url=callback if isinstance(callback, str) and callback else None,
             )
             self._tasks[task.task_id] = task

@@ -10,8 +10,9 @@ from ._dialects import Refusal
 from ._exchange import Answer, Exchange
 from ._json import Json, as_list, as_object, dump
 from ._requests import parse_object, refuse_sensitive, require_model
+from ._signing import sign
 from ._state import State
-from ._task_shapes import build_fetch_answer, build_submit_answer, build_video
+from ._task_shapes import Links, build_fetch_answer, build_submit_answer, build_video
 from ._tasks import Task
 
 LIMITS = {"image_url": 9, "video_url": 3, "audio_url": 3}
@@ -37,7 +38,8 @@ async def submit_video(state: State, exchange: Exchange) -> Answer:
     check_references(metadata)
     refuse_sensitive(prompt)
     state.charge(exchange, CLIP_UNITS)
-    task = state.tasks.submit(exchange.key, state.account_of(exchange).name, body, metadata, CLIP_UNITS)
+    account = state.account_of(exchange).name
+    task = state.tasks.submit(exchange.key, account, body, metadata, CLIP_UNITS, exchange.request_id)
     if state.wake is not None:
         state.wake.set()
     answer = build_submit_answer(task, state.dialect)
@@ -92,13 +94,13 @@ def check_frames(roles: list[str]) -> None:
 
 async def fetch_task(state: State, exchange: Exchange) -> Answer:
     task = find_task(state, exchange)
-    body = build_fetch_answer(task, state.dialect, state.clock.now(), clip_url(state, task))
+    body = build_fetch_answer(task, state.dialect, state.clock.now(), links_of(state, task))
     return Answer(200, dump(body), task_id=task.task_id)
 
 
 async def fetch_video(state: State, exchange: Exchange) -> Answer:
     task = find_task(state, exchange)
-    return Answer(200, dump(build_video(task, state.clock.now(), clip_url(state, task))), task_id=task.task_id)
+    return Answer(200, dump(build_video(task, state.clock.now(), links_of(state, task))), task_id=task.task_id)
 
 
 async def fetch_content(state: State, exchange: Exchange) -> Answer:
@@ -126,5 +128,24 @@ def find_task(state: State, exchange: Exchange) -> Task:
     return task
 
 
+def links_of(state: State, task: Task) -> Links:
+    asked = task.metadata.get("return_last_frame") is True
+    return Links(clip_url(state, task), state.cdn_url + _signed(state, task, frame_path(task)) if asked else None)
+
+
+def frame_path(task: Task) -> str:
+    return f"/frames/{task.task_id}.png"
+
+
 def clip_url(state: State, task: Task) -> str:
-    return f"{state.cdn_url}/clips/{task.task_id}.mp4"
+    return state.cdn_url + _signed(state, task, f"/clips/{task.task_id}.mp4")
+
+
+def _signed(state: State, task: Task, path: str) -> str:
+    if state.result_seconds is None:
+        return path
+    now = state.clock.now()
+    # The same URL for a while, as a caller would expect of two fetches in a row.
+    if task.signed is None or task.phase(now) != "done" or now - task.signed > state.result_seconds / 2:
+        task.signed = now
+    return sign(path, task.signed, state.result_seconds)

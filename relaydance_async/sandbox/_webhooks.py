@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from urllib.parse import urlsplit
 
 import httpx
 
 from ._json import Json, dump
 from ._ledger import WebhookDelivery
+from ._sockets import is_loopback
 from ._state import State
 from ._task_shapes import build_documented, build_upstream_task, build_wrapped
 from ._tasks import Task
-from ._video import clip_url
+from ._video import links_of
 
 WAITS = (1.0, 2.0, 4.0, 8.0)
 """Sandbox seconds before each retry."""
@@ -48,8 +48,8 @@ class Webhooks:
 
     async def _deliver(self, task: Task) -> None:
         url = task.callback_url or ""
-        if not is_loopback_url(url):
-            self._record(task, 1, 0, "the sandbox only calls back to this machine")
+        if (reason := self._why_refused(url)) is not None:
+            self._record(task, 1, 0, reason)
             return
         body = dump(build_webhook(self._state, task))
         for attempt in range(1, len(WAITS) + 2):
@@ -58,6 +58,19 @@ class Webhooks:
             if 200 <= status < 300 or attempt > len(WAITS):
                 return
             await self._state.clock.sleep(WAITS[attempt - 1])
+
+    def _why_refused(self, url: str) -> str | None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 80
+        except ValueError:
+            return "the callback URL cannot be read"
+        if parts.scheme not in ("http", "https") or not is_loopback(parts.hostname or ""):
+            return "the sandbox only calls back to this machine"
+        if port in self._state.ports:
+            # Its own routes take a POST from this machine without a key: a task must not reach them.
+            return "the sandbox does not call itself"
+        return None
 
     async def _post(self, url: str, body: bytes) -> tuple[int, str]:
         if self._client is None:
@@ -76,18 +89,9 @@ class Webhooks:
 
 
 def build_webhook(state: State, task: Task) -> Json:
-    url = clip_url(state, task)
+    links = links_of(state, task)
     if state.webhook_shape == "task":
-        return build_documented(task, task.ends, url)
+        return build_documented(task, task.ends, links)
     if state.webhook_shape == "upstream":
-        return build_upstream_task(task, task.ends, url)
-    return build_wrapped(task, task.ends, url)
-
-
-def is_loopback_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        return parts.scheme in ("http", "https") and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
-    except ValueError:
-        return False
+        return build_upstream_task(task, task.ends, links)
+    return build_wrapped(task, task.ends, links)

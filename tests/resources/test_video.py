@@ -51,7 +51,7 @@ async def test_a_task_is_the_same_on_its_way_in_every_shape(bench: Bench, shape:
     assert {item.task_id for item in seen} == {task.task_id}
     assert [item.status for item in seen] == ["submitted", "submitted", "running", "succeeded"]
     assert [item.url is not None for item in seen] == [False, False, False, True]
-    assert seen[-1].url == f"{sandbox.cdn_url}/clips/{task.task_id}.mp4"
+    assert seen[-1].url == sandbox.clip_url(task.task_id)
     assert seen[-1].progress == 100
 
 

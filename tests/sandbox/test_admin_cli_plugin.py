@@ -120,7 +120,10 @@ def test_the_command_says_where_it_is_and_ends_cleanly(number: signal.Signals) -
         assert (process.returncode, complaints(errors)) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", [["--fault", "{"], ["--fault", '{"x": 1}'], ["--rate", "0"], ["--dialect", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--fault", "{"], ["--fault", '{"x": 1}'], ["--rate", "0"], ["--time-scale", "nan"], ["--dialect", "x"]],
+)
 def test_the_command_refuses_nonsense(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["--port", "0", *arguments])

@@ -17,7 +17,7 @@ CLIPS = "CDN /clips/{name}"
 
 def finished(start: Starter, **options: object) -> tuple[Caller, str]:
     caller = start(tasks=TaskPlan(TaskScript(0, 0)), time_scale=0, **options)
-    return caller, f"{caller.sandbox.cdn_url}/clips/{caller.submitted()}.mp4"
+    return caller, caller.sandbox.clip_url(caller.submitted())
 
 
 def boxes(data: bytes) -> list[str]:
@@ -55,7 +55,7 @@ def test_a_clip_satisfies_ffprobe(start: Starter, tmp_path: Path) -> None:
 
 def test_clips_of_two_tasks_differ(start: Starter) -> None:
     caller, url = finished(start)
-    other = f"{caller.sandbox.cdn_url}/clips/{caller.submitted()}.mp4"
+    other = caller.sandbox.clip_url(caller.submitted())
     assert caller.download(url).content != caller.download(other).content
 
 
@@ -148,3 +148,58 @@ def test_what_is_not_there_is_a_404(start: Starter) -> None:
     for path in (f"/clips/{unfinished}.mp4", "/clips/none.mp4", "/images/none.png", "/files/file_x/a", "/", "/clips/"):
         assert caller.download(caller.sandbox.cdn_url + path).status_code == 404
     assert caller.http.post(caller.sandbox.cdn_url + "/clips/none.mp4").status_code == 405
+
+
+def test_a_signed_url_expires_and_a_new_fetch_gives_a_fresh_one(start: Starter) -> None:
+    caller = start(tasks=TaskPlan(TaskScript(0, 0)), time_scale=0)
+    task_id = caller.submitted()
+    url = caller.fetch(task_id)["data"]["result_url"]
+    assert caller.download(url).status_code == 200
+    caller.sandbox.clock.advance(1799)
+    assert caller.download(url).status_code == 200
+    caller.sandbox.clock.advance(1)
+    answer = caller.download(url, range="bytes=0-1")
+    assert (answer.status_code, answer.headers["content-type"]) == (403, "application/xml")
+    assert "<Code>AccessDenied</Code><Message>Request has expired</Message>" in answer.text
+    fresh = caller.fetch(task_id)["data"]["result_url"]
+    assert fresh != url
+    assert caller.download(fresh).status_code == 200
+    assert caller.sandbox.ledger.count(CLIPS, status=403, accepted=False) == 1
+
+
+def test_two_fetches_in_a_row_give_the_same_url_until_half_of_its_time_is_over(start: Starter) -> None:
+    caller = start(tasks=TaskPlan(TaskScript(0, 0)), time_scale=0, result_seconds=100)
+    task_id = caller.submitted()
+    caller.sandbox.clock.advance(500)
+    urls: list[str] = []
+    for seconds in (0, 50, 1):
+        caller.sandbox.clock.advance(seconds)
+        urls.append(caller.fetch_video(task_id)["metadata"]["url"])
+    assert urls[0] == urls[1] != urls[2]
+    caller.sandbox.clock.advance(99)
+    assert [caller.download(url).status_code for url in urls[1:]] == [403, 200]
+
+
+def test_a_signature_opens_its_own_clip_only(start: Starter) -> None:
+    caller, url = finished(start)
+    path, _, query = url.partition("?")
+    other = caller.sandbox.clip_url(caller.submitted()).partition("?")[0]
+    longer = query.replace("X-Amz-Expires=1800", "X-Amz-Expires=9999")
+    for wrong, said in (
+        (path, "Access Denied"),
+        (f"{other}?{query}", "SignatureDoesNotMatch"),
+        (f"{path}?{longer}", "SignatureDoesNotMatch"),
+        (f"{url}%C3%A4", "SignatureDoesNotMatch"),
+    ):
+        answer = caller.download(wrong)
+        assert answer.status_code == 403
+        assert said in answer.text
+
+
+def test_results_may_stay_for_ever(start: Starter) -> None:
+    caller, url = finished(start, result_seconds=None)
+    assert url.endswith(".mp4")
+    caller.sandbox.clock.advance(1e9)
+    assert caller.download(url).status_code == 200
+    with pytest.raises(KeyError):
+        caller.sandbox.clip_url("none")

@@ -11,7 +11,6 @@ import pytest
 
 from relaydance_async.sandbox import Account, RateLimit, TaskPlan, TaskScript
 from relaydance_async.sandbox._clock import Clock
-from relaydance_async.sandbox._limits import Limiter
 from tests.kit.routes import MODELS
 from tests.sandbox.support import Starter
 
@@ -37,17 +36,6 @@ def test_tokens_come_back_at_the_rate(start: Starter) -> None:
     while statuses.count(200) < 3 and time.monotonic() < ends:
         statuses.append(caller.models().status_code)
     assert statuses.count(200) == 3
-
-
-def test_a_bucket_fills_to_its_burst_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    limiter = Limiter(RateLimit(rate=8, burst=3))
-    assert [limiter.wait_needed("k", "r") for _ in range(4)] == [0, 0, 0, 0.125]
-    now += 0.125
-    assert [limiter.wait_needed("k", "r") for _ in range(2)] == [0, 0.125]
-    now += 3600
-    assert [limiter.wait_needed("k", "r") > 0 for _ in range(4)] == [False, False, False, True]
 
 
 def test_each_key_has_its_own_bucket(start: Starter) -> None:
@@ -96,7 +84,7 @@ def test_a_429_may_say_nothing_at_all(start: Starter) -> None:
 
 @pytest.mark.parametrize("limit", [{"rate": 0}, {"burst": 0}])
 def test_a_limit_that_lets_nothing_through_is_a_mistake(limit: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="rate must be above 0"):
+    with pytest.raises(ValueError, match="must be"):
         RateLimit(**limit)
 
 

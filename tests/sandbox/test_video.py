@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_a_documented_task_moves_through_its_four_words(start: Starter) -> None:
     done, failed = caller.fetch(good), caller.fetch(bad)
     assert [*seen, done["status"]] == ["submitted", "running", "succeeded"]
     assert done["format"] == "mp4"
-    assert done["url"] == f"{caller.sandbox.cdn_url}/clips/{good}.mp4"
+    assert done["url"] == caller.sandbox.clip_url(good)
     assert failed["status"] == "failed"
     assert failed["error"]["message"] == "face not allowed"
     assert "url" not in failed
@@ -65,7 +66,7 @@ def test_the_wrapped_shape_counts_progress_as_text_and_hides_the_id(start: Start
     caller.sandbox.clock.advance(20)
     data = caller.fetch(task_id)["data"]
     assert (data["status"], data["progress"]) == ("SUCCESS", "100%")
-    assert data["result_url"].endswith(f"/clips/{task_id}.mp4")
+    assert urlsplit(str(data["result_url"])).path == f"/clips/{task_id}.mp4"
     assert data["data"]["content"]["video_url"] == data["result_url"]
 
 
@@ -98,7 +99,7 @@ def test_the_upstream_shape_is_flat_inside_its_envelope(start: Starter) -> None:
     data = caller.fetch(task_id)["data"]
     assert data.keys() == {"task_id", "status", "url", "format", "metadata", "error"}
     assert data["status"] == "succeeded"
-    assert data["url"].endswith(".mp4")
+    assert data["url"].startswith(caller.sandbox.cdn_url)
     assert data["metadata"] is None
 
 
@@ -121,7 +122,7 @@ def test_the_video_object_is_completed_before_it_is_complete(start: Starter, dia
     caller.sandbox.clock.advance(20)
     body = caller.fetch_video(task_id)
     assert (body["status"], body["progress"]) == ("completed", 100)
-    assert body["metadata"]["url"].endswith(".mp4")
+    assert body["metadata"]["url"].startswith(caller.sandbox.cdn_url)
 
 
 def test_the_video_object_of_a_failure_has_an_error_and_text_for_a_url(start: Starter) -> None:
@@ -206,7 +207,7 @@ def test_content_needs_the_key_and_ignores_ranges(start: Starter, dialect: str) 
     answer = caller.call("GET", path, headers={"range": "bytes=0-9"})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "video/mp4"
-    assert answer.content == caller.download(f"{caller.sandbox.cdn_url}/clips/{task_id}.mp4").content
+    assert answer.content == caller.download(caller.sandbox.clip_url(task_id)).content
 
 
 INVALID: list[tuple[str, dict[str, Any]]] = [
@@ -264,3 +265,79 @@ def test_a_callback_at_the_top_level_is_ignored(start: Starter) -> None:
     caller = start(time_scale=0)
     caller.submitted(callback_url="http://127.0.0.1:1/hook")
     assert caller.call("GET", "/_sandbox/tasks").json()["tasks"][0]["callback_url"] is None
+
+
+def test_the_upstreams_record_tells_of_the_clip_that_was_made(start: Starter) -> None:
+    caller = start(tasks=TaskPlan(QUICK), time_scale=0)
+    metadata = {"return_last_frame": True, "seed": 42, "resolution": "1080p", "ratio": "9:16"}
+    task_id, plain = caller.submitted(metadata=metadata, seconds="10"), caller.submitted()
+    assert "usage" not in caller.fetch(task_id)["data"]["data"]
+    caller.sandbox.clock.advance(50)
+    made = caller.fetch(task_id)["data"]["data"]
+    assert (made["seed"], made["resolution"], made["ratio"], made["duration"]) == (42, "1080p", "9:16", 10)
+    assert made["usage"]["completion_tokens"] == 1920 * 1080 * 24 * 10 // 1024
+    frame = caller.download(made["content"]["last_frame_url"])
+    assert (frame.status_code, frame.headers["content-type"]) == (200, "image/png")
+    other = caller.fetch(plain)["data"]["data"]
+    assert "last_frame_url" not in other["content"]
+    assert (other["resolution"], other["duration"]) == ("720p", 5)
+    caller.sandbox.clock.advance(1800)
+    assert caller.download(made["content"]["last_frame_url"]).status_code == 403
+
+
+CODES = [
+    "OutputVideoSensitiveContentDetected",
+    "InputImageSensitiveContentDetected.PrivacyInformation",
+    "InternalServiceError",
+]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_failure_says_its_code_where_each_shape_has_it(start: Starter, code: str) -> None:
+    plan = TaskPlan(scripts={n: TaskScript(0, 1, "failed", "no", shape=s, code=code) for n, s in SHAPES.items()})
+    caller = start(tasks=plan, time_scale=0)
+    tasks = [caller.submitted() for _ in SHAPES]
+    caller.sandbox.clock.advance(1)
+    wrapped, upstream, older = (caller.fetch(task)["data"] for task in tasks)
+    error = {"code": code, "message": "no"}
+    assert wrapped["data"]["error"] == upstream["error"] == older["data"]["error"] == error
+    assert wrapped["fail_reason"] == older["fail_reason"] == "no"
+    assert caller.fetch_video(tasks[0])["error"] == error
+
+
+SHAPES: dict[int, Any] = {1: "wrapped", 2: "upstream", 3: "older"}
+
+
+def test_a_documented_failure_says_its_code_when_it_has_one(start: Starter) -> None:
+    script = TaskScript(0, 1, "failed", "no", code=CODES[0])
+    caller = start(dialect="documented", tasks=TaskPlan(script), time_scale=0)
+    task_id = caller.submitted()
+    caller.sandbox.clock.advance(1)
+    assert caller.fetch(task_id)["error"] == {"message": "no", "code": CODES[0]}
+
+
+def test_an_older_gateway_has_the_address_where_the_reason_is_now(start: Starter) -> None:
+    caller = start(tasks=TaskPlan(TaskScript(0, 0, shape="older")), time_scale=0)
+    task_id = caller.submitted()
+    data = caller.fetch(task_id)["data"]
+    assert "result_url" not in data
+    assert caller.download(data["fail_reason"]).status_code == 200
+
+
+@BOTH
+def test_the_word_after_a_submit_is_scripted_too(start: Starter, dialect: str) -> None:
+    script = TaskScript(words={"submit": "PREPARING", "queued": "not_start"}, upstream={"status": "expired", "x": 1})
+    caller = start(dialect=dialect, tasks=TaskPlan(script), time_scale=0)
+    answer = caller.submit().json()
+    assert answer["status"] == "PREPARING"
+    body = caller.fetch(answer["task_id"])
+    if dialect == "documented":
+        assert body["status"] == "not_start"
+    else:
+        assert (body["data"]["status"], body["data"]["data"]["status"], body["data"]["data"]["x"]) == (
+            "not_start",
+            "expired",
+            1,
+        )
+    with pytest.raises(ValueError, match="no phase is called gone"):
+        TaskScript(words={"gone": "x"})

@@ -197,7 +197,7 @@ class Stage:
                     times=times,
                     at=later,
                     headers={name: _dated(value, loop) for name, value in row.fault.headers.items()},
-                    redirect_to=row.fault.redirect_to and f"{self.sandbox.cdn_url}/clips/{self._task_id}.mp4",
+                    redirect_to=row.fault.redirect_to and self.sandbox.clip_url(self._task_id),
                 )
             )
         elif isinstance(row.fault, ConnectionFault):
@@ -238,7 +238,7 @@ class Stage:
                 self._trust.load_verify_locations(cadata=self._authority)
             trust(patch, self._trust)
             patch.setattr(socket, "getaddrinfo", self._names.getaddrinfo)
-            url = f"{self._origin('cdn', row)}/clips/{self._task_id}.mp4"
+            url = self.sandbox.clip_url(self._task_id).replace(self.sandbox.cdn_url, self._origin("cdn", row))
             path = self._directory / "clip.mp4"
             async with AsyncRelayDance(
                 self.sandbox.api_key,
