@@ -89,10 +89,10 @@ async def test_the_deadline_covers_the_queue_and_a_call_that_was_never_sent_is_n
 async def test_the_deadline_spans_all_attempts_and_waits(sandbox: Sandbox, start: Start) -> None:
     sandbox.faults.add(Fault(MODELS, status=503, delay=0.01))
     policy = RetryPolicy(max_attempts=10_000, base=0.005, cap=0.005)
-    async with start(sandbox, deadline=0.2, retry=policy) as client:
+    async with start(sandbox, deadline=1.0, retry=policy) as client:
         since = time.monotonic()
         error = await failure_of(client.models.list())
-        assert took(since) < 1
+        assert took(since) < 5
     assert isinstance(error, ServerError | APITimeoutError)
     assert len(error.attempts) > 1
     assert sandbox.ledger.count(MODELS) >= len(error.attempts) - 1
