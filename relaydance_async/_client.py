@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
-from ._call import Controller, Shared
+from ._call import Controller, Shared, Signing
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     UNSET,
@@ -82,6 +82,8 @@ class AsyncRelayDance:
         on_retry: called with a `RetryEvent` before each wait for a retry; a coroutine function is awaited.
         max_response_bytes: the largest answer that is read into memory, streamed or not (default 128 MiB).
         allow_http: send the key over plain http:// to hosts other than loopback.
+        signed_answers: whether the gateway puts its mark (`X-Oneapi-Request-Id`) on every answer, so that one without is
+            somebody else's. None: it is learned from its first answer.
 
     Raises:
         ConfigurationError: no key, a bad URL, or a number out of range.
@@ -102,6 +104,7 @@ class AsyncRelayDance:
         on_retry: RetryHook | None = None,
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         allow_http: bool = False,
+        signed_answers: bool | None = None,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
         _observers: Sequence[Observer] = (),
     ) -> None:
@@ -123,7 +126,8 @@ class AsyncRelayDance:
             return Runtime(transports, api, ForeignAdmission(permits, _clock.monotonic, _clock.sleep))
 
         self._runtimes = Runtimes(build)
-        self._controller = Controller(Shared(endpoint, self._runtimes, _clock))
+        signing = Signing.of(endpoint.root_url) if signed_answers is None else Signing(signed_answers)
+        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing))
         self._owner = True
         self._options = Options(
             timeout=as_timeout(timeout),

@@ -30,6 +30,7 @@ RelayDanceError
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -75,8 +76,9 @@ class RelayDanceError(Exception):
         message: what went wrong, in the gateway's words where it sent some.
         type, code, param: of the gateway's error envelope, or None.
         task_id: the video task that the call was about, or None.
-        retryable: whether the same call may succeed later. (Whether the client repeated it is in `attempts`.)
-        maybe_accepted: whether the gateway may have accepted, and billed, the request although no answer came.
+        retryable: whether the same call may succeed later and can't be paid for twice. (Whether the client repeated it
+            is in `attempts`.)
+        maybe_accepted: whether the gateway may have accepted, and billed, the request.
         not_retried_because: why the client did not try again, in words; None when nothing was tried.
         meta: status, headers, request id, attempts and time of the call.
     """
@@ -156,8 +158,8 @@ class RelayDanceError(Exception):
         """What to do about it: the class's `hint`, or something more exact."""
         if self.maybe_accepted:
             ambiguous = (
-                "The request may have been accepted and billed, so it was not repeated; check before sending it again, "
-                "or allow it with RetryPolicy(retry_ambiguous=True)"
+                "The request may have been accepted and billed: check before you send it again, or allow that with "
+                "RetryPolicy(retry_ambiguous=True)"
             )
             return f"{self.hint}. {ambiguous}" if self.hint else ambiguous
         return self.hint
@@ -170,6 +172,7 @@ class RelayDanceError(Exception):
             f"task {self.task_id}" if self.task_id and self.task_id not in self.message else "",
             f"{self.method} {self.path}" if self.method else "",
             f"request id {self.request_id}" if self.request_id and self.request_id not in self.message else "",
+            f"answered by {by}" if (by := getattr(self, "answered_by", None)) else "",
             f"{len(self.attempts)} attempts" if len(self.attempts) > 1 else "",
         ]
         known = ", ".join(fact for fact in facts if fact)
@@ -182,7 +185,7 @@ class RelayDanceError(Exception):
     def _finished(self, **facts: Any) -> Self:
         """The same error with what only its call knows. This one stays as it is."""
         finished = type(self).__new__(type(self))
-        finished.args = self.args
+        finished.args = (facts.get("message", self.message),)
         finished.__dict__.update(self.__dict__)
         finished.__dict__.update(facts)
         return finished
@@ -194,6 +197,13 @@ class RelayDanceError(Exception):
 
     def __hash__(self) -> int:
         return hash((type(self), self.args))
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")
 
 
 def _ended(sentence: str) -> str:
@@ -213,15 +223,35 @@ class InvalidInputError(RelayDanceError, ValueError):
 
 
 class APIStatusError(RelayDanceError):
-    """The gateway answered with an error (also with HTTP 200 around one). Not billed (API documentation).
+    """An error answer, also one with HTTP 200 around it.
+
+    One of the gateway's own is not billed (API documentation). One of somebody in between may hide that the gateway goes
+    on to accept: then `maybe_accepted` says so, and `answered_by` who it seems to have been.
 
     Attributes:
         retry_after: seconds that the answer asked to wait, or None when it didn't say.
+        answered_by: who answered instead of the gateway, as far as the headers tell; None when the gateway did.
+        raw_body: the first bytes of the answer (64 KiB at most), without the API key.
     """
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: Any) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after: float | None = None,
+        answered_by: str | None = None,
+        raw_body: bytes = b"",
+        **details: Any,
+    ) -> None:
         super().__init__(message, **details)
         self.retry_after = retry_after
+        self.answered_by = answered_by
+        self.raw_body = raw_body
+
+    @property
+    def body(self) -> Any:
+        """The answer's body: JSON decoded, or else its text."""
+        return _decoded(self.raw_body)
 
 
 class BadRequestError(APIStatusError):
@@ -300,14 +330,20 @@ class ResponseDecodeError(RelayDanceError):
     """The answer is not what the API documents: HTML, the wrong shape, cut off.
 
     Attributes:
-        body: the first bytes of the answer (64 KiB at most), so that what was paid for can be looked at.
+        raw_body: the bytes of the answer, up to `max_response_bytes`, so that what was paid for is not lost. Without
+            the API key.
     """
 
     hint = "Check the base URL (it ends in /v1) and any proxy in between"
 
-    def __init__(self, message: str = "", *, body: bytes = b"", **details: Any) -> None:
+    def __init__(self, message: str = "", *, raw_body: bytes = b"", **details: Any) -> None:
         super().__init__(message, **details)
-        self.body = body
+        self.raw_body = raw_body
+
+    @property
+    def body(self) -> Any:
+        """The answer's body: JSON decoded, or else its text."""
+        return _decoded(self.raw_body)
 
 
 class ResponseTooLargeError(ResponseDecodeError):
@@ -336,6 +372,47 @@ class StreamError(RelayDanceError):
 
 class IncompleteStreamError(StreamError):
     """The stream ended although a choice never got a `finish_reason`: the answer is cut off."""
+
+
+def maybe_accepted(exception: BaseException) -> bool | None:
+    """Whether a billed request, on which this exception ended, may have been accepted.
+
+    It also knows of cancellations: those of a task, of `asyncio.timeout`, of `asyncio.wait_for` and of anyio's scopes.
+
+    Args:
+        exception: what was caught. Its causes, its contexts and the members of a group are looked at as well.
+
+    Returns:
+        True if one of them may have been accepted, False if none was, None if nothing is known.
+    """
+    found: bool | None = None
+    todo: list[BaseException | None] = [exception]
+    seen: set[int] = set()
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        mark = one.maybe_accepted if isinstance(one, RelayDanceError) else getattr(one, _MARK, None)
+        if mark:
+            return True
+        found = mark if mark is not None else found
+        todo += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            todo += one.exceptions  # pyright: ignore[reportUnknownMemberType]
+    return found
+
+
+_MARK = "_relaydance_maybe_accepted"
+
+
+def mark_accepted(exception: BaseException, accepted: bool) -> None:
+    """Let a cancellation say whether the billed request that it ended may have been accepted."""
+    setattr(exception, _MARK, accepted or getattr(exception, _MARK, False))
+    if accepted:
+        exception.add_note(
+            "the request was on its way: it may have been accepted and billed; check before you send it again"
+        )
 
 
 class TaskError(RelayDanceError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
+from .._config import Secret
 from .._limits import Ended
 from .._sansio.request import PreparedRequest
 from .._sansio.retry import GiveUp
@@ -29,7 +30,18 @@ class Answer:
         limit: bytes that may be read into memory.
     """
 
-    __slots__ = ("_attempt", "_history", "_holding", "_meta", "_request", "_response", "_watchers", "limit", "status")
+    __slots__ = (
+        "_attempt",
+        "_history",
+        "_holding",
+        "_key",
+        "_meta",
+        "_request",
+        "_response",
+        "_watchers",
+        "limit",
+        "status",
+    )
 
     def __init__(
         self,
@@ -41,6 +53,7 @@ class Answer:
         holding: Holding,
         limit: int,
         watchers: Watchers | None,
+        key: Secret,
     ) -> None:
         self.status: int = response.status_code
         self.limit: int = limit
@@ -50,6 +63,7 @@ class Answer:
         self._response = response
         self._holding: Holding | None = holding
         self._watchers = watchers
+        self._key = key
         self._meta: ResponseMeta | None = None
 
     @property
@@ -90,12 +104,14 @@ class Answer:
         """The finished error of a call whose answer broke off after it had returned."""
         record = self._attempt.record(cause, self.status)
         history = with_attempt(self._history, record, self._attempt.sent_at, cause, self._request.safety, _BEGUN)
-        return build_failure(cause, meta=self.meta, request=self._request, history=history, decision=_BEGUN)
+        return build_failure(
+            cause, meta=self.meta, request=self._request, history=history, decision=_BEGUN, key=self._key
+        )
 
     def ended(self, error: BaseException | None) -> None:
         """Tell those who watch, when it was kept."""
         if self._watchers is not None:
-            self._watchers.ended(None, error)
+            self._watchers.ended(None, error, True)
 
     async def aclose(self, how: Ended, retry_after: float | None = None) -> None:
         """Give back what it holds, unless that was taken over."""

@@ -18,12 +18,12 @@ from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
-from .._sansio.request import LargeJson, PreparedRequest, RetrySafety
+from .._sansio.request import LargeJson, PreparedRequest
 from .._sansio.retry import Decision, GiveUp, Retry, decide
 from .._sansio.retry_after import parse_retry_after
 from .._sansio.target import ApiTarget, Network, peer, shown
 from .._transports import TransportResponse, WireRequest
-from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerError
+from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerError, mark_accepted
 from ..models.meta import ResponseMeta
 from .answer import Answer
 from .attempt import Attempt, Phase
@@ -31,6 +31,7 @@ from .failure import build_failure, build_meta, with_attempt
 from .history import NO_HISTORY, History
 from .lease import Holding
 from .receive import Receiver
+from .signing import Signing
 from .watching import Watchers, watch
 
 log = logging.getLogger("relaydance_async")
@@ -55,6 +56,7 @@ class Shared:
     endpoint: Endpoint
     runtimes: Runtimes
     clock: Clock
+    signing: Signing
 
 
 class Call(Generic[T]):
@@ -75,9 +77,13 @@ class Call(Generic[T]):
     async def run(self) -> T:
         """Attempt it until it succeeds or an error says that it won't."""
         self._began = self._shared.clock.monotonic()
-        outcome = await self._next_attempt()
-        if isinstance(outcome, Failed):
-            outcome = await self._repeat(outcome)
+        try:
+            outcome = await self._next_attempt()
+            if isinstance(outcome, Failed):
+                outcome = await self._repeat(outcome)
+        except BaseException as error:
+            self._mark(error)
+            raise
         if not isinstance(outcome, Failed):
             return outcome
         try:
@@ -99,11 +105,21 @@ class Call(Generic[T]):
             result = await (self.run() if deadline is None else self.run_within(deadline))
         except BaseException as error:
             if self._watchers is not None:
-                self._watchers.ended(None, error)
+                self._watchers.ended(None, error, self._may_be_accepted())
             raise
         if self._watchers is not None:
             self._watchers.returned(result)
         return result
+
+    def _mark(self, error: BaseException) -> None:
+        """Let a cancellation tell whether it may have left something that is paid for."""
+        if self._request.safety.billed and not isinstance(error, Exception):
+            mark_accepted(error, self._may_be_accepted())
+
+    def _may_be_accepted(self) -> bool:
+        attempt = self._attempt
+        under_way = attempt is not None and attempt.phase is not Phase.ENDED and attempt.reached.maybe_accepted
+        return self._history.maybe_accepted or under_way
 
     async def _repeat(self, outcome: T | Failed) -> T | Failed:
         # A fresh one for each call: it keeps its state on itself.
@@ -149,7 +165,7 @@ class Call(Generic[T]):
     def _kind(self) -> Kind:
         if self._receive.holds:
             return Kind.STREAM
-        return Kind.BILLED if self._request.safety is RetrySafety.BILLED else Kind.POLL
+        return Kind.BILLED if self._request.safety.billed else Kind.POLL
 
     async def _send(self, attempt: Attempt, lease: Lease, runtime: Runtime) -> TransportResponse:
         try:
@@ -178,11 +194,14 @@ class Call(Generic[T]):
 
     async def _read(self, attempt: Attempt, response: TransportResponse, holding: Holding) -> T | Failed:
         attempt.received(response.status_code)
+        if isinstance(self._request.target, ApiTarget):
+            self._shared.signing.look_at(response.headers)
         answer = Answer(
             *(self._request, attempt, self._history, response),
             holding=holding,
             limit=self._options.max_response_bytes,
             watchers=self._watchers,
+            key=self._shared.endpoint.api_key,
         )
         cause: RelayDanceError
         lesson = _NOTHING_LEARNT
@@ -206,7 +225,8 @@ class Call(Generic[T]):
         except RelayDanceError:
             body = b""  # the status is known, and says more than how its body broke off
         retry_after = parse_retry_after(answer.meta.headers, self._shared.clock.now())
-        return decode_status_error(answer.meta, body, retry_after=retry_after)
+        signs = self._shared.signing.signs
+        return decode_status_error(answer.meta, body, retry_after=retry_after, origin_signs=signs)
 
     async def _failed(self, cause: RelayDanceError, attempt: Attempt, meta: ResponseMeta) -> Failed:
         attempt.ended()
@@ -224,7 +244,7 @@ class Call(Generic[T]):
         )
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
-        error = build_failure(cause, meta=meta, request=request, history=self._history, decision=decision)
+        error = self._finished(cause, meta, self._history, decision)
         if isinstance(decision, Retry):
             path = shown(request.target)
             log.debug("%s %s: attempt %d failed, again in %.2f s", request.method, path, attempt.number, decision.after)
@@ -244,7 +264,13 @@ class Call(Generic[T]):
         record = attempt.record(cause, None) if under_way else None
         history = with_attempt(self._history, record, attempt.sent_at, cause, self._request.safety, _TOO_LATE)
         meta = build_meta(self._request, attempt, None)
-        return build_failure(cause, meta=meta, request=self._request, history=history, decision=_TOO_LATE)
+        return self._finished(cause, meta, history, _TOO_LATE)
+
+    def _finished(
+        self, cause: RelayDanceError, meta: ResponseMeta, history: History, decision: Decision
+    ) -> RelayDanceError:
+        key = self._shared.endpoint.api_key
+        return build_failure(cause, meta=meta, request=self._request, history=history, decision=decision, key=key)
 
 
 _TOO_LATE = GiveUp("its time is over")

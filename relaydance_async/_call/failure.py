@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
+from .._config import Secret
+from .._sansio.redact import redact, redact_bytes, without_queries
 from .._sansio.request import PreparedRequest, RetrySafety
 from .._sansio.retry import Decision, GiveUp, Retry, is_ambiguous
 from .._sansio.target import shown
 from .._transports import TransportResponse
-from ..errors import APIConnectionError, RelayDanceError, ResponseDecodeError
+from ..errors import RelayDanceError
 from ..models.meta import AttemptRecord, ResponseMeta
 from .attempt import Attempt
 from .history import History
@@ -40,6 +43,7 @@ def build_failure(
     request: PreparedRequest,
     history: History,
     decision: Decision,
+    key: Secret,
 ) -> RelayDanceError:
     """The finished error of a call. The cause stays as it is.
 
@@ -49,11 +53,15 @@ def build_failure(
         request: what was asked.
         history: with this attempt.
         decision: what follows.
+        key: that must not be in it.
     """
     return cause._finished(  # pyright: ignore[reportPrivateUsage]
-        meta=replace(meta, attempts=history.records, sent_at=history.sent_at),
+        **_redacted(cause, key),
+        meta=replace(meta, attempts=history.records, sent_at=history.sent_at, **_redacted_headers(meta, key)),
         task_id=cause.task_id or request.task_id,
         maybe_accepted=history.maybe_accepted,
+        # A program that sends it again must not pay twice.
+        retryable=cause.retryable and not history.maybe_accepted,
         not_retried_because=decision.why if isinstance(decision, GiveUp) else None,
     )
 
@@ -71,16 +79,29 @@ def with_attempt(
         return history
     if isinstance(decision, Retry):
         record = replace(record, wait=decision.after)
-    maybe_accepted = history.maybe_accepted or _maybe_accepted(cause, safety)
+    maybe_accepted = history.maybe_accepted or is_ambiguous(cause, safety)
     return History((*history.records, record), maybe_accepted, sent_at or history.sent_at)
 
 
-def _maybe_accepted(cause: RelayDanceError, safety: RetrySafety) -> bool:
-    if isinstance(cause, APIConnectionError):
-        return is_ambiguous(cause, safety)
-    if isinstance(cause, ResponseDecodeError):
-        return safety is RetrySafety.BILLED
-    return cause.maybe_accepted
+def _redacted(cause: RelayDanceError, key: Secret) -> dict[str, Any]:
+    """What the answer has brought into the error, without the key."""
+    secret = key.reveal()
+    facts: dict[str, Any] = {}
+    for name, value in vars(cause).items():
+        if isinstance(value, str) and name != "task_id":
+            facts[name] = redact(value, secret)
+        elif isinstance(value, bytes):
+            facts[name] = redact_bytes(value, secret)
+    facts["message"] = without_queries(facts["message"])
+    return facts
+
+
+def _redacted_headers(meta: ResponseMeta, key: Secret) -> dict[str, Any]:
+    secret = key.reveal()
+    headers = {name: redact(value, secret) for name, value in meta.headers.items()}
+    if headers == meta.headers:
+        return {}
+    return {"headers": headers, "request_id": meta.request_id and redact(meta.request_id, secret)}
 
 
 def _plain_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -47,7 +47,7 @@ class Resource:
             extras: what this one call adds.
             receive: what becomes of the answer, if not what the route says.
         """
-        request = build_post(route.target(extras.query), arguments, extra_body=extras.body)
+        request = build_post(route.target(extras.query), arguments, extra_body=extras.body, safety=route.safety)
         return self._execute(request, receive or route.returns, extras)
 
     def _execute(self, request: PreparedRequest, receive: Receiver[T], extras: CallExtras) -> Coroutine[Any, Any, T]:
