@@ -68,7 +68,7 @@ class AiohttpResponse:
             size += len(piece)
             if size > limit:
                 await chunks.aclose()
-                raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", body=pieces[0][:1024])
+                raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", raw_body=pieces[0][:1024])
         return b"".join(pieces)
 
     async def _read_whole(self) -> bytes:

@@ -50,7 +50,7 @@ class HttpxResponse:
             size += len(piece)
             if size > limit:
                 await chunks.aclose()
-                raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", body=pieces[0][:1024])
+                raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", raw_body=pieces[0][:1024])
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
