@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from . import payloads
 from .child import call_once
 from .report import Report

@@ -118,8 +118,7 @@ class Runtime:
                     for response in streams:
                         group.start_soon(_end_stream, response)
         finally:
-            for transport in self._distinct():
-                await transport.aclose()
+            await _close_all(list(self._distinct()))
 
     def abort(self) -> None:
         """Break the connections off without awaiting. (trio ends the generator that watches its loop by itself.)"""
@@ -153,6 +152,15 @@ class Runtime:
         # `asyncio.run` may cancel it before it begins; `_close` does it then.
         await response.aclose()
         self.streams.discard(response)
+
+
+async def _close_all(transports: list[Transport]) -> None:
+    """Close each, also when the closing of another is cancelled. It awaits nothing when nothing is open."""
+    if transports:
+        try:
+            await transports.pop().aclose()
+        finally:
+            await _close_all(transports)
 
 
 async def _end_stream(response: TransportResponse) -> None:

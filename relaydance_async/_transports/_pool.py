@@ -57,9 +57,20 @@ class _Backend(httpcore.AsyncNetworkBackend):
 
     def expect(self, request: WireRequest) -> None:
         """The next thing that is written, on the connection that is there or is made next, is this request."""
-        self._expected = request
         if isinstance(self._stream, AsyncioStream):
             self._stream.expect(request)
+        else:
+            self._expected = request
+
+    @property
+    def tells(self) -> bool:
+        """Whether its connections tell a request what becomes of its writes."""
+        return isinstance(self.kind, AsyncioBackend)
+
+    def attach(self, request: WireRequest) -> None:
+        """The connection that is there begins to write this request."""
+        if isinstance(self._stream, AsyncioStream):
+            self._stream.attach(request)
 
     @property
     def fileno(self) -> int:
@@ -87,8 +98,9 @@ class _Backend(httpcore.AsyncNetworkBackend):
         self._stream = await self.kind.connect_tcp(host, port, timeout, local_address, socket_options)
         if self._public_only:
             check_public(host, self._stream.get_extra_info("server_addr")[0])
-        if isinstance(self._stream, AsyncioStream) and self._expected is not None:
-            self._stream.expect(self._expected)
+        expected, self._expected = self._expected, None
+        if isinstance(self._stream, AsyncioStream) and expected is not None:
+            self._stream.expect(expected)
         return self._stream
 
     async def sleep(self, seconds: float) -> None:
@@ -106,7 +118,7 @@ class _Slot:
     def announce(self, request: WireRequest) -> dict[str, Any]:
         """Have the request told when it is written: what its extensions need for that."""
         is_direct = not isinstance(self.connection, httpcore.AsyncConnectionPool)
-        if is_direct and isinstance(self.backend.kind, AsyncioBackend):
+        if is_direct and self.backend.tells:
             self.backend.expect(request)  # cheaper
             return {}
         # What a proxy is told first goes through the same socket; only httpcore knows what is what.
@@ -287,6 +299,10 @@ class _SlotStream(httpx.AsyncByteStream):
             await self._pool.give_back(slot, whole=self._whole)
 
 
+_WRITES_FAILED = (".send_request_headers.failed", ".send_request_body.failed")
+_STILL_HERE = (httpcore.WriteError, httpcore.WriteTimeout)
+
+
 def _teller(request: WireRequest, backend: _Backend) -> Trace:
     """For httpcore's `trace` extension: tells the request what becomes of its writes."""
 
@@ -296,12 +312,13 @@ def _teller(request: WireRequest, backend: _Backend) -> Trace:
             if waiting is not None:
                 await waiting
             request.sent_at_once()
+            backend.attach(request)
             if request.method != "GET" and has_ended(backend.fileno):
                 request.refused()
                 # No WriteError: httpcore would go on to read an answer to what it has not even begun, without end.
                 raise httpcore.ReadError("it was closed before the request had been sent")
-        elif event.endswith((".send_request_headers.failed", ".send_request_body.failed")):
-            # Our own sockets and trio's fail only while something of what they were given is still here.
+        elif event.endswith(_WRITES_FAILED) and isinstance(info["exception"], _STILL_HERE) and not backend.tells:
+            # trio's sockets fail so only while something of what they were given is still here.
             request.refused()
 
     return note

@@ -25,6 +25,10 @@ _BUFFERED = 1024 * 1024
 """Bytes that may arrive before somebody reads them; then the other side has to wait."""
 
 
+_SMALL_BODY = 64 * 1024
+"""Bytes that are joined to the head before they are written."""
+
+
 class AsyncioBackend(httpcore.AsyncNetworkBackend):
     """Opens connections in the running asyncio loop."""
 
@@ -66,12 +70,20 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         self._protocol = protocol
         self._next: WireRequest | None = None
         self._request: WireRequest | None = None
+        self._head = b""
+        """Waits for the body: in one piece they leave wholly or not at all, and cost less."""
 
     def expect(self, request: WireRequest) -> None:
-        """The next write is this request's first one."""
+        """The next write is this request's first one, which it has to be told of."""
         self._next = self._request = request
+        self._head = b""
+
+    def attach(self, request: WireRequest) -> None:
+        """The next write is this request's first one, which it knows."""
+        self._request = request
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        self._request = None  # all of it is written; an idle connection holds no body and no key
         protocol = self._protocol
         while not protocol.pieces:
             if protocol.error is not None:
@@ -90,14 +102,19 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         if (request := self._next) is not None:
             self._next = None
             await self._begin(request)
+            if isinstance(request.body, bytes) and 0 < len(request.body) <= _SMALL_BODY:
+                self._head = buffer
+                return
+        if self._head:
+            buffer, self._head = self._head + buffer, b""
         protocol = self._protocol
         transport = protocol.transport
         if protocol.ended or transport.is_closing():
-            self._refuse("it was closed before the request had been sent")
+            self._refuse()
         transport.write(buffer)
         if transport.is_closing():
             # It was open before: the one try to send this has failed, so the kernel has nothing of it.
-            self._refuse("it was closed before the request had been sent")
+            self._refuse()
         if protocol.blocked:
             await self._flush(timeout)
 
@@ -110,7 +127,7 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
             return
         # Over TLS asyncio is slow to say so.
         if has_ended(self._fileno):
-            self._refuse("it was closed before the request had been sent")
+            self._refuse()
 
     async def _flush(self, timeout: float | None) -> None:  # noqa: ASYNC109
         protocol = self._protocol
@@ -121,15 +138,18 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
             if protocol.blocked:  # some of it is still here, and now stays here
                 protocol.transport.abort()
                 self._note_refusal()
-            if isinstance(error, TimeoutError):
+            if not isinstance(error, TimeoutError):
+                raise
+            if protocol.blocked:
                 raise httpcore.WriteTimeout("timed out") from None
-            raise
         if protocol.lost:
-            self._refuse(str(protocol.error or "the connection is closed"))
+            if protocol.cut:
+                self._note_refusal()
+            raise httpcore.WriteError(str(protocol.error or "the connection is closed"))
 
-    def _refuse(self, why: str) -> NoReturn:
+    def _refuse(self) -> NoReturn:
         self._note_refusal()
-        raise httpcore.WriteError(why)
+        raise httpcore.WriteError("it was closed before the request had been sent")
 
     def _note_refusal(self) -> None:
         if self._request is not None:
@@ -199,6 +219,8 @@ class _Protocol(asyncio.Protocol):
         self.pieces: deque[bytes] = deque()
         self.ended = False
         self.lost = False
+        self.cut = False
+        """Whether it was lost with bytes of ours that had not left."""
         self.error: Exception | None = None
         self.blocked = False
         """Whether the other side has to take more before more is written."""
@@ -229,6 +251,7 @@ class _Protocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = self.lost = True
+        self.cut = self.blocked
         self.error = exc
         if self._alarm is not None:
             self._alarm.cancel()

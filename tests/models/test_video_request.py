@@ -18,6 +18,7 @@ from relaydance_async import (
 )
 from relaydance_async._sansio.request import build_model, build_post
 from relaydance_async.models.video import VideoRequest
+from relaydance_async.resources.video import SUBMIT
 from relaydance_async.sandbox import Sandbox
 
 PICTURE = "https://files.example/a.png"
@@ -25,7 +26,7 @@ PICTURE = "https://files.example/a.png"
 
 def build(**arguments: Any) -> dict[str, Any]:
     video = build_model(VideoRequest, {"model": "m", "prompt": "a cat", **arguments})
-    body = build_post("/video/generations", video.body()).body
+    body = build_post(SUBMIT.target(), video.body()).body
     assert isinstance(body, bytes)
     sent: dict[str, Any] = json.loads(body)
     return sent

@@ -109,7 +109,7 @@ async def test_a_file_is_read_from_where_it_stands(client: AsyncRelayDance, sand
     ],
 )
 async def test_name_and_media_type_are_the_paths_or_those_given(
-    client: AsyncRelayDance, tmp_path: Path, given: dict[str, str], name: str, kind: str
+    client: AsyncRelayDance, tmp_path: Path, given: dict[str, Any], name: str, kind: str
 ) -> None:
     path = tmp_path / "product.jpg"
     path.write_bytes(SMALL)

@@ -133,12 +133,16 @@ CONNECTION = [
     Row("a certificate that isn't trusted", Setting.UNTRUSTED, APIConnectionError, "never", "nothing"),
     # A billed POST is repeated or not, by when the caller hears of the reset: while it connects, or later.
     lost("reset before the request was read", ConnectionFault("refuse"), kinds=SAFE),
-    lost("reset before the request was read", ConnectionFault("reset_before_request", per="request")),
-    lost("reset within the request", ConnectionFault("reset_mid_request", per="request")),
+    # So is an upload, by whether its last piece was written before the reset came.
+    lost(
+        "reset before the request was read",
+        ConnectionFault("reset_before_request", per="request"),
+        kinds=SAFE | {"post", "stream"},
+    ),
     lost(
         "reset within the request",
-        ConnectionFault("reset_mid_request", per="request", after_bytes=9000),
-        kinds=frozenset({"upload"}),
+        ConnectionFault("reset_mid_request", per="request"),
+        kinds=SAFE | {"post", "stream"},
     ),
     answer_lost("reset after the request", ConnectionFault("reset_after_request", per="request")),
     answer_lost("reset within the answer's headers", ConnectionFault("reset_mid_headers", per="request")),

@@ -20,8 +20,8 @@ import anyio.lowlevel
 import pytest
 
 from relaydance_async import AsyncRelayDance
-from relaydance_async._sansio.decode import decode_result
 from relaydance_async._call import receive
+from relaydance_async._sansio.decode import decode_result
 from relaydance_async.resources import _upload
 from relaydance_async.resources.download import part
 from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -177,9 +178,11 @@ async def test_without_a_connection_it_is_not_told(transport: Transport, kind: s
 
 @pytest.mark.parametrize("end", ["close", "reset"])
 @pytest.mark.parametrize("body", [b"x!", bytes(200_000) + b"!"], ids=["small", "large"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("kind", OURS)
+@pytest.mark.usefixtures("trusted")
 async def test_a_connection_that_ended_just_before_the_first_byte_takes_none(
-    transport: Transport, end: str, body: bytes
+    transport: Transport, end: str, body: bytes, tls: bool, tls_server: ssl.SSLContext
 ) -> None:
     """An idle connection is lent out, and the server closes it before the request is written."""
 
@@ -194,7 +197,7 @@ async def test_a_connection_that_ended_just_before_the_first_byte_takes_none(
         await wait_until(lambda: server.open == 0)
 
     lent = anyio.Event()
-    async with serve(once) as server:
+    async with serve(once, tls=tls_server if tls else None) as server:
         await fetch(transport, server.url)
         progress = Hook(let_it_end)
         with pytest.raises(APIConnectionError) as caught:
@@ -255,3 +258,8 @@ async def test_a_server_that_closes_each_connection_with_its_answer_loses_no_bil
             server.listener.shutdown(socket.SHUT_RDWR)
             server.listener.close()
     assert len(server.bodies) == 300
+
+
+def test_an_attempts_repr_shows_no_query_and_no_headers() -> None:
+    shown = repr(wire("https://cdn.example/clip.mp4?sig=secret", headers={"authorization": "secret"}))
+    assert shown == "<WireRequest GET https://cdn.example/clip.mp4>"
