@@ -133,12 +133,14 @@ class Runtime:
             with suppress(StopIteration):
                 self._closer.aclose().send(None)
 
-    def take_back(self, response: TransportResponse, lease: Lease) -> None:
+    def take_back(self, response: TransportResponse, lease: Lease, on_lost: Callable[[], None] | None) -> None:
         """Free what a stream holds that became garbage unclosed, in whatever thread that was noticed."""
-        _call_in(self._loop, self._take_back, response, lease)
+        _call_in(self._loop, self._take_back, response, lease, on_lost)
 
-    def _take_back(self, response: TransportResponse, lease: Lease) -> None:
+    def _take_back(self, response: TransportResponse, lease: Lease, on_lost: Callable[[], None] | None) -> None:
         lease.ended(Ended.OTHER)
+        if on_lost is not None:
+            on_lost()
         if isinstance(self._loop, asyncio.AbstractEventLoop):
             task = self._loop.create_task(self._close_stream(response))
             self._tasks.add(task)

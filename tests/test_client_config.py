@@ -231,6 +231,15 @@ async def test_a_timeout_may_be_one_number_or_one_for_each_phase(sandbox: Sandbo
                 await client.with_options(timeout=timeout).models.list()
 
 
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+async def test_no_timeout_is_none_at_all(sandbox: Sandbox, transport: Any) -> None:
+    async with client_of(sandbox, transport=transport, retry=RetryPolicy(max_attempts=1)) as client:
+        view = client.with_options(timeout=None)
+        await list_models(view)
+        await view.files.upload(b"x" * 200_000, filename="a.jpg")
+        await open_stream(view)
+
+
 def test_a_timeout_is_a_value() -> None:
     assert Timeout() == Timeout(10.0, 320.0, 60.0)
     assert Timeout().at_most(30) == Timeout(10.0, 30, 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from typing import Final
 
 from .._config import Secret
@@ -132,7 +133,7 @@ class OpenAnswer:
     def __init__(self, answer: Answer, holding: Holding) -> None:
         self._answer = answer
         self._holding = holding
-        holding.register()
+        holding.register(partial(answer.ended, None))
 
     @property
     def status(self) -> int:

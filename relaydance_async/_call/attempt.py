@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import Enum
 
 from .._config import Clock
 from .._sansio.breakage import Progress, Reached
 from ..errors import RelayDanceError
-from ..models.meta import AttemptRecord
+from ..models.meta import AttemptRecord, ResponseMeta
 from .watching import Watchers
 
 
@@ -66,17 +66,26 @@ class Attempt(Progress):
 
     def sending(self) -> Awaitable[None] | None:
         """See `Progress`."""
+        if self._watchers is not None:
+            return self._announced(self._watchers)
+        self._begin_to_send()
+        return None
+
+    async def _announced(self, watchers: Watchers) -> None:
+        await watchers.sending(self.number)
+        self._begin_to_send()
+
+    def _begin_to_send(self) -> None:
         self.phase = Phase.SENDING
         self.sent_at = self._clock.now()
         self.reached = Reached.PARTLY_SENT
-        return None if self._watchers is None else self._watchers.sending(self.number)
 
-    def received(self, status: int) -> None:
-        """The head of an answer has come."""
+    def received(self, meta: Callable[[], ResponseMeta]) -> None:
+        """The head of an answer has come. It is asked for only if somebody watches."""
         self.phase = Phase.ANSWERED
         self.reached = Reached.ANSWERING
         if self._watchers is not None:
-            self._watchers.answered(self.number, status)
+            self._watchers.answered(self.number, meta())
 
     def ended(self) -> None:
         """It is over."""

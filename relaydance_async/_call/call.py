@@ -79,7 +79,7 @@ class Call(Generic[T]):
         self._began = self._shared.clock.monotonic()
         try:
             outcome = await self._next_attempt()
-            if isinstance(outcome, Failed):
+            if isinstance(outcome, Failed) and _is_repeated(outcome):
                 outcome = await self._repeat(outcome)
         except BaseException as error:
             self._mark(error)
@@ -145,7 +145,7 @@ class Call(Generic[T]):
                 lease = await admission.enter(ticket)
             response = await self._send(attempt, lease, runtime)
         except RelayDanceError as error:
-            cause = error
+            cause = error.with_traceback(None)  # a frame of which would know it: a cycle
         else:
             holding = Holding(lease, response, runtime, runtimes)
             return await self._read(attempt, response, holding)
@@ -193,7 +193,6 @@ class Call(Generic[T]):
         return WireRequest(request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt)
 
     async def _read(self, attempt: Attempt, response: TransportResponse, holding: Holding) -> T | Failed:
-        attempt.received(response.status_code)
         if isinstance(self._request.target, ApiTarget):
             self._shared.signing.look_at(response.headers)
         answer = Answer(
@@ -203,6 +202,7 @@ class Call(Generic[T]):
             watchers=self._watchers,
             key=self._shared.endpoint.api_key,
         )
+        attempt.received(lambda: answer.meta)
         cause: RelayDanceError
         lesson = _NOTHING_LEARNT
         try:
@@ -213,7 +213,7 @@ class Call(Generic[T]):
             attempt.ended()
             return result
         except RelayDanceError as error:
-            cause = error
+            cause = error.with_traceback(None)  # a frame of which would know it: a cycle
             lesson = _lesson_of(error)
         finally:
             await answer.aclose(*lesson)

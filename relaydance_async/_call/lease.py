@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .._limits import Ended, Lease
 from .._runtime import Runtime, Runtimes
 from .._transports import TransportResponse
@@ -10,7 +12,7 @@ from .._transports import TransportResponse
 class Holding:
     """A connection and a lease. Whoever has it gives both back, once: this is the one place where that happens."""
 
-    __slots__ = ("_lease", "_response", "_runtime", "_runtimes")
+    __slots__ = ("_lease", "_on_lost", "_response", "_runtime", "_runtimes")
 
     def __init__(self, lease: Lease, response: TransportResponse, runtime: Runtime, runtimes: Runtimes) -> None:
         self._lease = lease
@@ -18,14 +20,20 @@ class Holding:
         self._runtime = runtime
         # The connections break when the client becomes garbage; a stream may outlive the caller's client.
         self._runtimes = runtimes
+        self._on_lost: Callable[[], None] | None = None
 
     @property
     def is_held(self) -> bool:
         """Whether it has not been given back yet."""
         return self._response is not None
 
-    def register(self) -> None:
-        """It will be held for longer than its call: the end of the event loop closes it."""
+    def register(self, on_lost: Callable[[], None]) -> None:
+        """It will be held for longer than its call: the end of the event loop closes it.
+
+        Args:
+            on_lost: called in that loop when it has become garbage without being closed.
+        """
+        self._on_lost = on_lost
         if self._response is not None:
             self._runtime.streams.add(self._response)
 
@@ -42,4 +50,4 @@ class Holding:
 
     def __del__(self) -> None:
         if self._response is not None:  # a stream that nobody closed
-            self._runtime.take_back(self._response, self._lease)
+            self._runtime.take_back(self._response, self._lease, self._on_lost)

@@ -11,7 +11,7 @@ from .._sansio.request import PreparedRequest
 from .._sansio.retry import Decision
 from .._sansio.target import ApiTarget, shown
 from ..errors import RelayDanceError
-from ..models.meta import AttemptRecord
+from ..models.meta import AttemptRecord, ResponseMeta
 
 log = logging.getLogger("relaydance_async")
 
@@ -40,10 +40,10 @@ class Watchers:
         for observer in self._observers:
             await observer.sending(attempt)  # what this raises keeps the request from leaving
 
-    def answered(self, attempt: int, status: int) -> None:
+    def answered(self, attempt: int, meta: ResponseMeta) -> None:
         for observer in self._observers:
             with _logged():
-                observer.answered(attempt, status)
+                observer.answered(attempt, meta)
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
         for observer in self._observers:
@@ -71,7 +71,7 @@ def watch(observers: Sequence[Observer], request: PreparedRequest) -> Watchers |
     info = CallInfo(
         method=request.method,
         path=path,
-        route=request.target.route if isinstance(request.target, ApiTarget) else path,
+        route=request.target.route if isinstance(request.target, ApiTarget) else "",
         model=request.model,
         billed=request.safety.billed,
         task_id=request.task_id,

@@ -129,7 +129,7 @@ class Entrance:
         shares = self._shares
         share = shares.of[ticket.kind]
         # This overtakes nobody: those who wait without a leader wait for a permit that their kind can't have.
-        if self._leader is not None or shares.in_use >= shares.limit or share.in_use >= share.most:
+        if self._leader is not None or not shares.has_room_for(share):
             return None
         now = self._monotonic()
         if self._pace.admit(now):

@@ -10,6 +10,8 @@ The rule, at a limit of L permits:
 L is `max_concurrency` at first. It halves when the gateway says that it is overrun. It grows by about one for each
 limit's worth of successes (additive increase, multiplicative decrease: TCP's congestion avoidance, RFC 5681). It stays
 between 1 and `max_concurrency`. No permit in use is taken away: just after a decrease, more than L may be in use.
+Meanwhile a kind that has none in use may still have one, up to `max_concurrency` in all: else open streams, which end
+only when their readers let them, could lock out the very calls that those readers make.
 """
 
 from __future__ import annotations
@@ -86,11 +88,17 @@ class Shares(Generic[T]):
 
     def next(self) -> Share[T] | None:
         """The share whose turn it is: somebody waits, and may have a permit."""
-        if self.in_use < self.limit:
+        if self.in_use < self.maximum:
             for share in self.all:
-                if share.line.waiting and share.in_use < share.most:
+                if share.line.waiting and self.has_room_for(share):
                     return share
         return None
+
+    def has_room_for(self, share: Share[T]) -> bool:
+        """Whether somebody of this share may have a permit now."""
+        if self.in_use >= self.limit and (share.in_use or self.in_use >= self.maximum):
+            return False
+        return share.in_use < share.most
 
     def serve(self, share: Share[T]) -> None:
         """Take a permit for the one whose turn it was. The other shares go first now."""

@@ -1,8 +1,11 @@
 """What can be watched of a call: one protocol, called where the phase of an attempt moves.
 
     call_began
-      per attempt:  queued -> admitted -> sending -> answered        (or failed, from any of them)
+      per attempt:  queued -> admitted -> sending -> answered        (or failed, from admitted on)
     ended
+
+An attempt that succeeds, that the call's deadline or a cancellation cuts short, or that never got its turn, has no
+other end than its call's. Only `sending` and `failed` may wait: the event loop stands still in all others.
 
 Hooks, tracing and a journal are observers.
 """
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import RelayDanceError
-from ..models.meta import AttemptRecord
+from ..models.meta import AttemptRecord, ResponseMeta
 from .retry import Decision
 
 
@@ -24,7 +27,7 @@ class CallInfo:
     Attributes:
         method: of the request.
         path: the target as it may be shown: no query, no signature.
-        route: the template of the path; the same as `path` for another host's.
+        route: the template of the path; "" for another host's, as in a `Ticket`. Headers that are added go there too.
         model: that is asked for, or None.
         billed: whether it is paid for when accepted.
         task_id: the video task that it is about, or None.
@@ -56,8 +59,8 @@ class CallObserver(Protocol):
         """
         ...
 
-    def answered(self, attempt: int, status: int) -> None:
-        """The head of an answer came."""
+    def answered(self, attempt: int, meta: ResponseMeta) -> None:
+        """The head of an answer came: its status, its headers and the gateway's id of the request."""
         ...
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
@@ -104,7 +107,7 @@ class NoObserver:
     async def sending(self, attempt: int) -> None:
         """See `CallObserver`."""
 
-    def answered(self, attempt: int, status: int) -> None:
+    def answered(self, attempt: int, meta: ResponseMeta) -> None:
         """See `CallObserver`."""
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:

@@ -70,12 +70,16 @@ class LargeJson:
 
     What is kept then are copies of the caller's lists and dicts, which share their texts; the bytes are made anew for
     each attempt.
+
+    Args:
+        content: such copies.
+        encoded: their bytes.
     """
 
     __slots__ = ("_content", "_encoded")
 
-    def __init__(self, content: Mapping[str, Any], encoded: bytes) -> None:
-        self._content: Any = to_jsonable_python(content, exclude_none=True, by_alias=True)
+    def __init__(self, content: Any, encoded: bytes) -> None:
+        self._content = content
         self._encoded: bytes | None = encoded
 
     def rest(self) -> None:
@@ -129,8 +133,13 @@ def build_json_body(content: Mapping[str, Any]) -> bytes | LargeJson:
     Raises:
         InvalidInputError: as `build_json`.
     """
-    encoded = build_json(content)
-    return encoded if len(encoded) <= _LARGE else LargeJson(content, encoded)
+    try:
+        # First of all, because an iterator in it can be read only once.
+        copied = to_jsonable_python(content, exclude_none=True, by_alias=True)
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"an argument can't be sent as JSON: {error}") from error
+    encoded = build_json(copied)
+    return encoded if len(encoded) <= _LARGE else LargeJson(copied, encoded)
 
 
 def build_json(content: Mapping[str, Any]) -> bytes:

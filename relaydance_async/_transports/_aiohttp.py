@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, suppress
@@ -400,7 +401,8 @@ async def _pieces(body: bytes | BodyStream, request: WireRequest) -> AsyncIterat
 
 def broke_by_aiohttp(error: Exception, request: WireRequest) -> Broke:
     """What an exception of aiohttp's means."""
-    reached = request.progress.reached
+    is_unconnected = isinstance(error, aiohttp.ClientConnectorError)
+    reached = Reached.NOT_SENT if is_unconnected else request.progress.reached
     match error:
         case aiohttp.ClientHttpProxyError():
             # Its own text has the proxy's URL, password and all.
@@ -417,11 +419,11 @@ def broke_by_aiohttp(error: Exception, request: WireRequest) -> Broke:
             return Broke(reached, "setup", str(error), retryable=False)
         case _:
             pass
-    if (distrust := distrust_under(error)) is not None:
+    if reached is Reached.NOT_SENT and (distrust := distrust_under(error)) is not None:
         # A certificate that doesn't verify won't the next time either.
         return Broke(Reached.NOT_SENT, "tls", str(distrust), retryable=False)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Broke(Reached.NOT_SENT, "connect", plain_words(error))
+    if is_unconnected:
+        return Broke(reached, "connect", plain_words(error))
     return Broke(reached, "closed", _why_it_broke(error))
 
 
@@ -451,4 +453,8 @@ def _innermost(error: Exception) -> Exception:
 
 @lru_cache(maxsize=64)
 def _as_client_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
+    return aiohttp.ClientTimeout(total=None, sock_connect=_finite(timeout.connect), sock_read=_finite(timeout.read))
+
+
+def _finite(seconds: float) -> float | None:
+    return None if seconds == math.inf else seconds  # aiohttp rounds a time, and infinity can't be

@@ -39,7 +39,7 @@ def broke_by_name(error: Exception, request: WireRequest) -> Broke:
     for name in names:
         if name in _PHASES:
             return Broke(reached, "timeout", describe_timeout(_PHASES[name], request.timeout))
-    if (distrust := distrust_under(error)) is not None:
+    if reached is Reached.NOT_SENT and (distrust := distrust_under(error)) is not None:
         return Broke(Reached.NOT_SENT, "tls", str(distrust), retryable=False)
     kind: BreakKind = "connect" if reached is Reached.NOT_SENT else "closed"
     if not _NEVER_SENDABLE.isdisjoint(names):

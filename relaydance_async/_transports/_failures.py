@@ -37,7 +37,10 @@ def without_frames(error: BaseException) -> BaseException:
 
 
 def distrust_under(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """Why the certificate was refused, if that is what lies under the error; trio's own says nothing of it."""
+    """Why the certificate was refused, if that is what lies under the error; trio's own says nothing of it.
+
+    To be asked only when nothing was sent: the context may also be an exception that the caller is handling meanwhile.
+    """
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error

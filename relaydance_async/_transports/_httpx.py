@@ -216,7 +216,7 @@ def broke_by_httpx(error: Exception, request: WireRequest) -> Broke:
     for kinds, phase in _TIMEOUTS:
         if isinstance(error, kinds):
             return Broke(reached, "timeout", describe_timeout(phase, request.timeout))
-    if (distrust := distrust_under(error)) is not None:
+    if reached is Reached.NOT_SENT and (distrust := distrust_under(error)) is not None:
         # A certificate that doesn't verify won't the next time either.
         return Broke(Reached.NOT_SENT, "tls", str(distrust), retryable=False)
     if isinstance(error, _NEVER_SENDABLE):

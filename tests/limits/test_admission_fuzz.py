@@ -35,7 +35,10 @@ class Watched(LocalAdmission):
         for share in self._shares.all:
             if share.in_use > before[share]:
                 assert share.in_use <= share.most
-                assert self.in_use <= self.limit
+                # Above the limit, those may have one that had none.
+                without = sum(not taken for taken in before.values())
+                assert self.in_use <= max(self.limit, sum(before.values())) + without
+                assert self.in_use <= self._shares.maximum
 
 
 @dataclass

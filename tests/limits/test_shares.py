@@ -68,6 +68,24 @@ async def test_of_few_permits_streams_leave_one(maximum: int) -> None:
     assert admission.enter_now(ticket(BILLED)) is not None
 
 
+@pytest.mark.parametrize("maximum", [2, 3, 9, 10, 100])
+async def test_streams_that_are_open_while_the_limit_falls_lock_no_kind_out(maximum: int) -> None:
+    admission = local(maximum, Time())
+    take_all(admission, STREAM)
+    while admission.limit > 1:
+        lease = admission.enter_now(ticket(BILLED))
+        assert lease is not None
+        lease.ended(Ended.OVERLOADED)
+    assert admission.in_use >= admission.limit
+    lease = admission.enter_now(ticket(BILLED))
+    assert lease is not None
+    assert admission.enter_now(ticket(BILLED)) is None
+    lease.ended(Ended.OTHER)
+    poll = admission.enter_now(ticket(POLL))
+    assert poll is not None
+    assert admission.in_use <= maximum
+
+
 @pytest.mark.parametrize("maximum", range(1, 130))
 async def test_at_any_limit_every_kind_can_have_a_permit_when_none_is_in_use(maximum: int) -> None:
     admission = local(maximum, Time())

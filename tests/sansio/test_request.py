@@ -219,6 +219,16 @@ def test_a_large_body_stays_what_it_was_and_shares_the_texts_of_the_callers() ->
     assert kept is image
 
 
+def test_a_large_body_with_an_iterator_in_it_is_the_same_at_each_attempt() -> None:
+    parts = ({"text": text} for text in ("A" * 100_000, "B"))
+    body = build_post(X, {"messages": [{"role": "user", "content": parts}]}).body
+    assert isinstance(body, LargeJson)
+    first = body.take()
+    body.rest()
+    assert body.take() == first
+    assert [len(part["text"]) for part in json.loads(first)["messages"][0]["content"]] == [100_000, 1]
+
+
 @pytest.mark.parametrize("replayable", [True, False])
 def test_a_request_is_repeatable_when_its_body_is(replayable: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from relaydance_async import NotFoundError
+from relaydance_async import BadRequestError, NotFoundError
 from tests.kit.calls import list_models
 from tests.transports.conftest import Maker
 from tests.transports.support import as_json, over_every_transport, serve
@@ -54,3 +54,17 @@ async def test_a_call_that_succeeds_leaves_none(maker: Maker) -> None:
         leak.__cause__ = leak
         del leak
         assert found()["relaydance_async.errors.NotFoundError"] == 1
+
+
+REFUSED = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 28\r\n\r\n{"error":{"message":"no!!"}}'
+
+
+@pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
+async def test_a_call_that_is_refused_leaves_neither_itself_nor_its_errors(maker: Maker) -> None:
+    async with serve(REFUSED) as server:
+        client = maker.client(server.url)
+        for _ in range(CALLS):
+            with pytest.raises(BadRequestError):
+                await list_models(client)
+        names = found()
+    assert [name for name in names if name.startswith(("relaydance_async.errors", "relaydance_async._call.call"))] == []

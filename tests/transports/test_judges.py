@@ -127,3 +127,12 @@ def test_of_a_callers_client_by_name() -> None:
     assert judged(broke_by_name, httpx.DecodingError("bad gzip")) == ("coding", SENT, True, "bad gzip")
     told = caused(httpx.ConnectTimeout("x"), aiohttp.ServerDisconnectedError(object()))  # what httpx-aiohttp makes
     assert judged(broke_by_name, told) == ("closed", SENT, True, "the server closed it without an answer")
+
+
+@pytest.mark.parametrize("judge", [broke_by_aiohttp, broke_by_httpx, broke_by_name])
+@pytest.mark.parametrize("error", [httpcore.ReadError("reset"), httpx.ReadError("reset"), RESET])
+def test_a_certificate_that_the_caller_is_handling_says_nothing_of_a_request_that_was_sent(
+    judge: Any, error: Exception
+) -> None:
+    error.__context__ = DISTRUST
+    assert judged(judge, error)[:3] == ("closed", SENT, True)
