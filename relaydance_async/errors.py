@@ -34,6 +34,7 @@ import json
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from .models.chat import ChatCompletion
 from .models.meta import AttemptRecord, ResponseMeta
 from .models.video import VideoTask
 
@@ -65,6 +66,9 @@ __all__ = [
     "WebhookPayloadError",
     "WebhookVerificationError",
 ]
+
+IN_DOUBT = "it may have been accepted, and would then be paid for twice"
+"""Why a billed request is not repeated after a failure that leaves open what became of it."""
 
 _SENTENCE_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
 
@@ -156,13 +160,17 @@ class RelayDanceError(Exception):
 
     def advice(self) -> str:
         """What to do about it: the class's `hint`, or something more exact."""
-        if self.maybe_accepted:
-            ambiguous = (
-                "The request may have been accepted and billed: check before you send it again, or allow that with "
-                "RetryPolicy(retry_ambiguous=True)"
-            )
-            return f"{self.hint}. {ambiguous}" if self.hint else ambiguous
-        return self.hint
+        if not self.maybe_accepted:
+            return self.hint
+        return f"{self.hint}. {self._doubt()}" if self.hint else self._doubt()
+
+    def _doubt(self) -> str:
+        if self.task_id:
+            return f"The task goes on: resume with `await client.video.wait({self.task_id!r})`"
+        doubt = "The request may have been accepted and billed: look at the console before you send it again"
+        if self.not_retried_because != IN_DOUBT:
+            return doubt
+        return f"{doubt}, or allow that with RetryPolicy(retry_ambiguous=True)"
 
     def __str__(self) -> str:
         status = f"HTTP {self.status_code}: " if self.status_code else ""
@@ -225,13 +233,14 @@ class InvalidInputError(RelayDanceError, ValueError):
 class APIStatusError(RelayDanceError):
     """An error answer, also one with HTTP 200 around it.
 
-    One of the gateway's own is not billed (API documentation). One of somebody in between may hide that the gateway goes
-    on to accept: then `maybe_accepted` says so, and `answered_by` who it seems to have been.
+    One of the gateway's own is not billed (API documentation). One of somebody in between may hide that the gateway
+    goes on to accept: then `maybe_accepted` says so, and `answered_by` who it seems to have been.
 
     Attributes:
         retry_after: seconds that the answer asked to wait, or None when it didn't say.
         answered_by: who answered instead of the gateway, as far as the headers tell; None when the gateway did.
-        raw_body: the first bytes of the answer (64 KiB at most), without the API key.
+        raw_body: the first bytes of the answer (64 KiB at most; all of one with a good status), without the API key.
+            The signature of a result's URL stays in it.
     """
 
     def __init__(
@@ -330,8 +339,8 @@ class ResponseDecodeError(RelayDanceError):
     """The answer is not what the API documents: HTML, the wrong shape, cut off.
 
     Attributes:
-        raw_body: the bytes of the answer, up to `max_response_bytes`, so that what was paid for is not lost. Without
-            the API key.
+        raw_body: the bytes of the answer, up to `max_response_bytes`, so that what was paid for is not lost: as they
+            came when their content coding is broken. Without the API key; the signature of a result's URL stays in it.
     """
 
     hint = "Check the base URL (it ends in /v1) and any proxy in between"
@@ -357,13 +366,17 @@ class StreamError(RelayDanceError):
 
     Attributes:
         text: the answer's text so far (first choice).
+        partial: all that has come, as a completion: every choice, tool calls, usage. None when nothing had.
     """
 
-    hint = "Ask again; what had arrived is in `text`"
+    hint = "Ask again; what had arrived is in `text` and `partial`"
 
-    def __init__(self, message: str = "", *, text: str = "", **details: Any) -> None:
+    def __init__(
+        self, message: str = "", *, text: str = "", partial: ChatCompletion | None = None, **details: Any
+    ) -> None:
         super().__init__(message, **details)
         self.text = text
+        self.partial = partial
 
     def advice(self) -> str:
         """What to do about it. No retry policy helps: a stream that has begun is never repeated."""
@@ -375,7 +388,7 @@ class IncompleteStreamError(StreamError):
 
 
 def maybe_accepted(exception: BaseException) -> bool | None:
-    """Whether a billed request, on which this exception ended, may have been accepted.
+    """Whether a billed request that ended in this exception may have been accepted.
 
     It also knows of cancellations: those of a task, of `asyncio.timeout`, of `asyncio.wait_for` and of anyio's scopes.
 
@@ -383,7 +396,8 @@ def maybe_accepted(exception: BaseException) -> bool | None:
         exception: what was caught. Its causes, its contexts and the members of a group are looked at as well.
 
     Returns:
-        True if one of them may have been accepted, False if none was, None if nothing is known.
+        True if one of them may have been accepted, False if none was. None if nothing is known, as of the exception
+        that `gather` or a TaskGroup raises for a task that it has cancelled.
     """
     found: bool | None = None
     todo: list[BaseException | None] = [exception]
@@ -406,13 +420,21 @@ def maybe_accepted(exception: BaseException) -> bool | None:
 _MARK = "_relaydance_maybe_accepted"
 
 
-def mark_accepted(exception: BaseException, accepted: bool) -> None:
-    """Let a cancellation say whether the billed request that it ended may have been accepted."""
-    setattr(exception, _MARK, accepted or getattr(exception, _MARK, False))
-    if accepted:
-        exception.add_note(
-            "the request was on its way: it may have been accepted and billed; check before you send it again"
-        )
+def mark_accepted(exception: BaseException, accepted: bool, *, note: str = "") -> None:
+    """Let an exception say whether the billed request that it ended may have been accepted.
+
+    Args:
+        exception: a cancellation, or any other that is none of ours; of ours, only that it was.
+        accepted: whether it may have been. What was said before is not taken back.
+        note: what to add to the exception then.
+    """
+    if isinstance(exception, RelayDanceError):
+        exception.maybe_accepted = exception.maybe_accepted or accepted
+        exception.retryable = exception.retryable and not exception.maybe_accepted
+    else:
+        setattr(exception, _MARK, accepted or getattr(exception, _MARK, False))
+    if accepted and note:
+        exception.add_note(note)
 
 
 class TaskError(RelayDanceError):

@@ -58,7 +58,7 @@ class Diary(NoObserver):
         assert error.attempts[-1] is record
         self.told.append(("failed", record.number, type(decision).__name__))
 
-    def ended(self, result: object, error: BaseException | None) -> None:
+    def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
         self.told.append(("ended", type(error).__name__))
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Final
 
-from .._config import Secret
 from .._limits import Ended
+from .._sansio.redact import Redactor
 from .._sansio.request import PreparedRequest
 from .._sansio.retry import GiveUp
 from .._transports import TransportResponse
 from ..errors import RelayDanceError
 from ..models.meta import ResponseMeta
 from .attempt import Attempt
-from .failure import build_failure, build_meta, with_attempt
+from .failure import build_failure, build_meta, settled, with_attempt
 from .history import History
 from .lease import Holding
 from .watching import Watchers
@@ -35,8 +36,8 @@ class Answer:
         "_attempt",
         "_history",
         "_holding",
-        "_key",
         "_meta",
+        "_redactor",
         "_request",
         "_response",
         "_watchers",
@@ -54,7 +55,7 @@ class Answer:
         holding: Holding,
         limit: int,
         watchers: Watchers | None,
-        key: Secret,
+        redactor: Redactor,
     ) -> None:
         self.status: int = response.status_code
         self.limit: int = limit
@@ -64,7 +65,7 @@ class Answer:
         self._response = response
         self._holding: Holding | None = holding
         self._watchers = watchers
-        self._key = key
+        self._redactor = redactor
         self._meta: ResponseMeta | None = None
 
     @property
@@ -73,10 +74,15 @@ class Answer:
         return self._response.headers
 
     @property
+    def is_billed(self) -> bool:
+        """Whether it may be paid for."""
+        return self._request.safety.billed
+
+    @property
     def meta(self) -> ResponseMeta:
         """The circumstances, for an error or a result; built when first asked for."""
         if self._meta is None:
-            self._meta = build_meta(self._request, self._attempt, self._response)
+            self._meta = build_meta(self._request, self._attempt, self._response, self._redactor)
         return self._meta
 
     async def read(self, limit: int | None = None) -> bytes:
@@ -87,6 +93,17 @@ class Answer:
             APIConnectionError: it broke off.
         """
         return await self._response.read(self.limit if limit is None else limit)
+
+    async def read_start(self, limit: int) -> bytes:
+        """The body as far as it comes, and no more than so many bytes."""
+        start = bytearray()
+        with suppress(RelayDanceError):  # it broke off
+            async with aclosing(self.pieces()) as pieces:
+                async for piece in pieces:
+                    start += piece
+                    if len(start) >= limit:
+                        break
+        return bytes(start[:limit])
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises like `read`."""
@@ -103,11 +120,10 @@ class Answer:
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
         """The finished error of a call whose answer broke off after it had returned."""
+        cause = settled(cause, self.meta, self._redactor)
         record = self._attempt.record(cause, self.status)
         history = with_attempt(self._history, record, self._attempt.sent_at, cause, self._request.safety, _BEGUN)
-        return build_failure(
-            cause, meta=self.meta, request=self._request, history=history, decision=_BEGUN, key=self._key
-        )
+        return build_failure(cause, meta=self.meta, request=self._request, history=history, decision=_BEGUN)
 
     def ended(self, error: BaseException | None) -> None:
         """Tell those who watch, when it was kept."""

@@ -18,6 +18,7 @@ from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
+from .._sansio.redact import Redactor
 from .._sansio.request import LargeJson, PreparedRequest
 from .._sansio.retry import Decision, GiveUp, Retry, decide
 from .._sansio.retry_after import parse_retry_after
@@ -27,7 +28,7 @@ from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerErr
 from ..models.meta import ResponseMeta
 from .answer import Answer
 from .attempt import Attempt, Phase
-from .failure import build_failure, build_meta, with_attempt
+from .failure import build_failure, build_meta, settled, with_attempt
 from .history import NO_HISTORY, History
 from .lease import Holding
 from .receive import Receiver
@@ -57,6 +58,7 @@ class Shared:
     runtimes: Runtimes
     clock: Clock
     signing: Signing
+    redactor: Redactor
 
 
 class Call(Generic[T]):
@@ -113,8 +115,8 @@ class Call(Generic[T]):
 
     def _mark(self, error: BaseException) -> None:
         """Let a cancellation tell whether it may have left something that is paid for."""
-        if self._request.safety.billed and not isinstance(error, Exception):
-            mark_accepted(error, self._may_be_accepted())
+        if self._request.safety.billed and not isinstance(error, RelayDanceError):
+            mark_accepted(error, self._may_be_accepted(), note=_ON_ITS_WAY)
 
     def _may_be_accepted(self) -> bool:
         attempt = self._attempt
@@ -149,7 +151,7 @@ class Call(Generic[T]):
         else:
             holding = Holding(lease, response, runtime, runtimes)
             return await self._read(attempt, response, holding)
-        return await self._failed(cause, attempt, build_meta(self._request, attempt, None))
+        return await self._failed(cause, attempt, build_meta(self._request, attempt, None, self._shared.redactor))
 
     def _turn(self, runtime: Runtime) -> tuple[Admission, Ticket]:
         """Who lets the request in, and what it is told."""
@@ -200,7 +202,7 @@ class Call(Generic[T]):
             holding=holding,
             limit=self._options.max_response_bytes,
             watchers=self._watchers,
-            key=self._shared.endpoint.api_key,
+            redactor=self._shared.redactor,
         )
         attempt.received(lambda: answer.meta)
         cause: RelayDanceError
@@ -220,16 +222,14 @@ class Call(Generic[T]):
         return await self._failed(cause, attempt, answer.meta)
 
     async def _status_error(self, answer: Answer) -> RelayDanceError:
-        try:
-            body = await answer.read(min(answer.limit, _ERROR_BODY_LIMIT))
-        except RelayDanceError:
-            body = b""  # the status is known, and says more than how its body broke off
+        body = await answer.read_start(min(answer.limit, _ERROR_BODY_LIMIT))
         retry_after = parse_retry_after(answer.meta.headers, self._shared.clock.now())
         signs = self._shared.signing.signs
         return decode_status_error(answer.meta, body, retry_after=retry_after, origin_signs=signs)
 
     async def _failed(self, cause: RelayDanceError, attempt: Attempt, meta: ResponseMeta) -> Failed:
         attempt.ended()
+        cause = settled(cause, meta, self._shared.redactor)
         request, options, clock = self._request, self._options, self._shared.clock
         elapsed = clock.monotonic() - self._began
         decision = decide(
@@ -244,7 +244,7 @@ class Call(Generic[T]):
         )
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
-        error = self._finished(cause, meta, self._history, decision)
+        error = build_failure(cause, meta=meta, request=request, history=self._history, decision=decision)
         if isinstance(decision, Retry):
             path = shown(request.target)
             log.debug("%s %s: attempt %d failed, again in %.2f s", request.method, path, attempt.number, decision.after)
@@ -263,16 +263,13 @@ class Call(Generic[T]):
         )
         record = attempt.record(cause, None) if under_way else None
         history = with_attempt(self._history, record, attempt.sent_at, cause, self._request.safety, _TOO_LATE)
-        meta = build_meta(self._request, attempt, None)
-        return self._finished(cause, meta, history, _TOO_LATE)
-
-    def _finished(
-        self, cause: RelayDanceError, meta: ResponseMeta, history: History, decision: Decision
-    ) -> RelayDanceError:
-        key = self._shared.endpoint.api_key
-        return build_failure(cause, meta=meta, request=self._request, history=history, decision=decision, key=key)
+        meta = build_meta(self._request, attempt, None, self._shared.redactor)
+        return build_failure(cause, meta=meta, request=self._request, history=history, decision=_TOO_LATE)
 
 
+_ON_ITS_WAY = (
+    "the request was on its way: it may have been accepted and billed; look at the console before you send it again"
+)
 _TOO_LATE = GiveUp("its time is over")
 _ACCEPTED: tuple[Ended, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[Ended, float | None] = (Ended.OTHER, None)

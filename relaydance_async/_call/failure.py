@@ -8,8 +8,9 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from .._config import Secret
-from .._sansio.redact import redact, redact_bytes, without_queries
+from pydantic import BaseModel
+
+from .._sansio.redact import Redactor, without_queries
 from .._sansio.request import PreparedRequest, RetrySafety
 from .._sansio.retry import Decision, GiveUp, Retry, is_ambiguous
 from .._sansio.target import shown
@@ -23,9 +24,11 @@ _REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id", "cf-ray")
 _HIDDEN_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authenticate"})
 
 
-def build_meta(request: PreparedRequest, attempt: Attempt, response: TransportResponse | None) -> ResponseMeta:
-    """The circumstances of an attempt, without the attempts before."""
-    headers = _plain_headers(response.headers) if response is not None else {}
+def build_meta(
+    request: PreparedRequest, attempt: Attempt, response: TransportResponse | None, redactor: Redactor
+) -> ResponseMeta:
+    """The circumstances of an attempt, without the attempts before, and without the key."""
+    headers = _plain_headers(response.headers, redactor) if response is not None else {}
     return ResponseMeta(
         method=request.method,
         path=shown(request.target),
@@ -36,6 +39,18 @@ def build_meta(request: PreparedRequest, attempt: Attempt, response: TransportRe
     )
 
 
+def settled(cause: RelayDanceError, meta: ResponseMeta, redactor: Redactor) -> RelayDanceError:
+    """What an attempt ended in, without the key, and with what the head of its answer says about money.
+
+    After a 2xx head nothing is "not accepted", whatever then went wrong. The cause stays as it is.
+    """
+    accepted = meta.status_code is not None and 200 <= meta.status_code < 300
+    facts = {name: _redacted(value, redactor) for name, value in vars(cause).items() if name != "task_id"}
+    facts["message"] = without_queries(facts["message"])
+    facts["maybe_accepted"] = cause.maybe_accepted or accepted
+    return cause._finished(**facts)  # pyright: ignore[reportPrivateUsage]
+
+
 def build_failure(
     cause: RelayDanceError,
     *,
@@ -43,21 +58,18 @@ def build_failure(
     request: PreparedRequest,
     history: History,
     decision: Decision,
-    key: Secret,
 ) -> RelayDanceError:
     """The finished error of a call. The cause stays as it is.
 
     Args:
-        cause: what the attempt ended in, as whoever noticed it says.
+        cause: what the attempt ended in, settled.
         meta: of the attempt.
         request: what was asked.
         history: with this attempt.
         decision: what follows.
-        key: that must not be in it.
     """
     return cause._finished(  # pyright: ignore[reportPrivateUsage]
-        **_redacted(cause, key),
-        meta=replace(meta, attempts=history.records, sent_at=history.sent_at, **_redacted_headers(meta, key)),
+        meta=replace(meta, attempts=history.records, sent_at=history.sent_at),
         task_id=cause.task_id or request.task_id,
         maybe_accepted=history.maybe_accepted,
         # A program that sends it again must not pay twice.
@@ -83,27 +95,19 @@ def with_attempt(
     return History((*history.records, record), maybe_accepted, sent_at or history.sent_at)
 
 
-def _redacted(cause: RelayDanceError, key: Secret) -> dict[str, Any]:
-    """What the answer has brought into the error, without the key."""
-    secret = key.reveal()
-    facts: dict[str, Any] = {}
-    for name, value in vars(cause).items():
-        if isinstance(value, str) and name != "task_id":
-            facts[name] = redact(value, secret)
-        elif isinstance(value, bytes):
-            facts[name] = redact_bytes(value, secret)
-    facts["message"] = without_queries(facts["message"])
-    return facts
+def _redacted(value: Any, redactor: Redactor) -> Any:
+    """A part of an error, without the key."""
+    if isinstance(value, str):
+        return redactor.text(value)
+    if isinstance(value, bytes):
+        return redactor.body(value)
+    if isinstance(value, BaseModel):
+        written = value.model_dump_json()
+        shown = redactor.text(written)
+        return value if shown == written else type(value).model_validate_json(shown)
+    return value
 
 
-def _redacted_headers(meta: ResponseMeta, key: Secret) -> dict[str, Any]:
-    secret = key.reveal()
-    headers = {name: redact(value, secret) for name, value in meta.headers.items()}
-    if headers == meta.headers:
-        return {}
-    return {"headers": headers, "request_id": meta.request_id and redact(meta.request_id, secret)}
-
-
-def _plain_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def _plain_headers(headers: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
     plain = ((name.lower(), value) for name, value in headers.items())
-    return {name: value for name, value in plain if name not in _HIDDEN_HEADERS}
+    return {name: without_queries(redactor.text(value)) for name, value in plain if name not in _HIDDEN_HEADERS}

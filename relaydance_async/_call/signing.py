@@ -10,6 +10,14 @@ _SEEN: dict[str, Signing] = {}
 _MOST_ORIGINS = 1_000
 
 
+def _normal(origin: str) -> str:
+    """One name for each origin: a port that goes without saying is left out (RFC 6454 section 4)."""
+    for scheme, port in ("https:", ":443"), ("http:", ":80"):
+        if origin.startswith(scheme):
+            return origin.removesuffix(port)
+    return origin
+
+
 class Signing:
     """What is known of one origin. An origin that has signed one answer signs all of its own."""
 
@@ -23,6 +31,7 @@ class Signing:
     @classmethod
     def of(cls, origin: str) -> Signing:
         """What this process has seen of it, whichever client asked."""
+        origin = _normal(origin)
         while origin not in _SEEN and len(_SEEN) >= _MOST_ORIGINS:
             del _SEEN[next(iter(_SEEN))]
         return _SEEN.setdefault(origin, cls())

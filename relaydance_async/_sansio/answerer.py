@@ -7,10 +7,13 @@ claimed: "not accepted" is a promise about money.
 | answer | accepted? |
 |---|---|
 | with the gateway's mark, any 4xx or 5xx | no: it gives back what it had reserved (New API 1.0.0-rc.25, measured) |
-| 429, and the statuses in `_REFUSALS`, from anybody; redirects | no: they are given before a request is passed on |
+| 429, and the statuses in `_REFUSALS`, from anybody | no: they are given before a request is passed on |
+| 301, 302, 307, 308 from anybody | no: the request is to be made elsewhere; a 303 says that it was taken |
 | 521, 523, 525, 526, 530 of a CDN | no: it never reached the origin (Cloudflare's documentation) |
-| 500, 502, 503 with the API's envelope, of an origin that signs none of its answers, and no mark of another relay | no: failed requests are not billed (API documentation) |
+| 500, 502, 503 with the API's envelope (see below) | no: failed requests are not billed (API documentation) |
 | every other one | unknown |
+
+An envelope is believed of an origin that signs none of its answers, and only without the mark of another relay.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ MARKS = ("x-oneapi-request-id", "x-new-api-version")
 
 _REFUSALS = frozenset({400, 401, 403, 404, 405, 407, 411, 413, 414, 415, 421, 422, 429, 431, 451})
 """Given by whoever looks at a request before passing it on (RFC 9110 section 15.5)."""
+
+_REDIRECTS = frozenset({301, 302, 307, 308})
 
 _BEFORE_ORIGIN = frozenset({521, 523, 525, 526, 530})
 """Of a CDN that could not reach the origin."""
@@ -73,9 +78,9 @@ def who_answered(status: int, headers: Mapping[str, str], *, has_envelope: bool,
     """
     if 200 <= status < 300:
         return _UNKNOWN
-    if is_signed(headers) and status >= 400:
-        return GATEWAY
-    refused = status in _REFUSALS or status in _BEFORE_ORIGIN or 300 <= status < 400
+    refused = status in _REFUSALS or status in _REDIRECTS or status in _BEFORE_ORIGIN
+    if is_signed(headers):
+        return Answerer(is_gateway=True, not_accepted=refused or 400 <= status < 600)
     relay = _other_relay(headers)
     if has_envelope and not origin_signs and not relay and (status in FAILED_SOON or refused):
         return GATEWAY

@@ -21,10 +21,10 @@ from ..errors import (
     ServerError,
 )
 from ..models.meta import ResponseMeta
-from .answerer import who_answered
+from .answerer import is_signed, who_answered
 
 BODY_KEPT = 64 * 1024
-"""Bytes of an unreadable answer that its error keeps."""
+"""Bytes of an error answer that its error keeps."""
 
 _SHOWN = 200
 _MESSAGE_LIMIT = 2000
@@ -131,9 +131,15 @@ def without_lone_surrogates(text: str) -> str:
 
 
 def is_envelope(body: bytes) -> bool:
-    """Whether a body is an error of the API's shape: `{"error": {…}}` or the flat `{"code", "message"}`."""
+    """Whether a body is an error of the API's shape: `{"error": {"message", …}}` or the flat `{"code", "message"}`.
+
+    In the flat one the code is a string: with a number, gRPC gateways write it.
+    """
     content = _parse_object(body)
-    return isinstance(content.get("error"), dict) or ("code" in content and isinstance(content.get("message"), str))
+    inner: Any = content.get("error")
+    if isinstance(inner, dict):
+        return isinstance(cast(dict[str, Any], inner).get("message"), str)
+    return isinstance(content.get("code"), str) and isinstance(content.get("message"), str)
 
 
 def decode_status_error(
@@ -147,7 +153,7 @@ def decode_status_error(
         retry_after: seconds that it asked for.
         origin_signs: see `who_answered`.
     """
-    envelope = parse_envelope(body) or Envelope(_describe(meta, body))
+    envelope = parse_envelope(body) or Envelope(_describe(meta, body, is_signed(meta.headers)))
     return build_status_error(meta, envelope, body=body, retry_after=retry_after, origin_signs=origin_signs)
 
 
@@ -172,7 +178,8 @@ def build_status_error(
         "retry_after": retry_after,
         "maybe_accepted": not answerer.not_accepted,
         "answered_by": answerer.name or None,
-        "raw_body": body[:BODY_KEPT],
+        # With a good status it may be paid for, and holds more than the error.
+        "raw_body": body if 200 <= status < 300 else body[:BODY_KEPT],
     }
     return kind(envelope.message, **details)
 
@@ -206,9 +213,9 @@ def build_decode_error(meta: ResponseMeta, body: bytes, problem: str) -> Respons
     return ResponseDecodeError(message, meta=meta, raw_body=body, maybe_accepted=True)
 
 
-def _describe(meta: ResponseMeta, body: bytes) -> str:
+def _describe(meta: ResponseMeta, body: bytes, signed: bool) -> str:
     if not body.strip():
-        return "the gateway sent no message"
+        return "the gateway sent no message" if signed else "the answer has no message"
     if _is_html(meta, body):
         return f"a proxy in front of the gateway answered with a web page: {_excerpt(body)}"
     return _excerpt(body)

@@ -80,7 +80,8 @@ class CallObserver(Protocol):
         Args:
             result: what the call gave, or None.
             error: what it raised, or None. A scope that swallows a cancellation can't keep it from here.
-            maybe_accepted: whether the request was, or may have been, accepted. Of one that isn't billed it says nothing.
+            maybe_accepted: whether the request was, or may have been, accepted. Of one that isn't billed it says
+                nothing.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..errors import APIStatusError, ConfigurationError, RelayDanceError
+from ..errors import IN_DOUBT, APIStatusError, ConfigurationError, RelayDanceError
 from .answerer import FAILED_SOON
 from .request import RetrySafety
 
@@ -24,9 +24,9 @@ class RetryPolicy:
         cap: seconds; the longest wait of all, unless `Retry-After` asks for more.
         retry_ambiguous: whether a billed request is repeated that may have been accepted, and may then be paid for
             twice: the connection broke or timed out after it was sent, or somebody in between answered instead of the
-            gateway. None, the default: by endpoint. Video, images and uploads are not repeated. Chat costs little and is
-            asked by a person who waits: it is repeated after a 500, 502 or 503 of somebody in between, but not after a
-            time-out.
+            gateway. None, the default: by endpoint. Video, images and uploads are not repeated. Chat costs little and
+            is asked by a person who waits: it is repeated after a 500, 502 or 503 of somebody in between, but not
+            after a time-out.
 
     Raises:
         ConfigurationError: when a value is out of range.
@@ -97,7 +97,7 @@ def decide(
     if not error.retryable:
         return GiveUp("the same request would fail again")
     if is_ambiguous(error, safety) and not _may_repeat(error, safety, policy):
-        return GiveUp("it may have been accepted, and would then be paid for twice")
+        return GiveUp(IN_DOUBT)
     if not repeatable:
         return GiveUp("its body can be read only once")
     if attempt >= policy.max_attempts:

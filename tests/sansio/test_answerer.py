@@ -16,15 +16,16 @@ NGINX = {"server": "nginx/1.22.1"}
 CLOUDFLARE = {"server": "cloudflare", "cf-ray": "8f1-FRA"}
 LITELLM = {"x-litellm-call-id": "f79d27b3"}
 
-REFUSALS = [400, 401, 403, 404, 405, 407, 411, 413, 414, 415, 421, 422, 429, 431, 451, 301, 302, 303, 307, 308, 304]
+REFUSALS = [400, 401, 403, 404, 405, 407, 411, 413, 414, 415, 421, 422, 429, 431, 451, 301, 302, 307, 308]
 BEFORE_ORIGIN = [521, 523, 525, 526, 530]
 FAILED_SOON = [500, 502, 503]
-GIVEN_UP = [502, 504, 408, 520, 522, 524, 499, 500, 503, 101, 100, 402, 409, 410, 418, 501, 505, 527, 529, 600, 999, 0]
+GIVEN_UP = [
+    *(502, 504, 408, 520, 522, 524, 499, 500, 503, 101),
+    *(0, 100, 300, 303, 304, 402, 409, 410, 418, 501, 505, 527, 529, 600, 999),
+]
 
 
-def ask(
-    status: int, headers: Mapping[str, str], *, envelope: bool = False, signs: bool = False
-) -> tuple[bool, bool]:
+def ask(status: int, headers: Mapping[str, str], *, envelope: bool = False, signs: bool = False) -> tuple[bool, bool]:
     answerer = who_answered(status, headers, has_envelope=envelope, origin_signs=signs)
     return answerer.is_gateway, answerer.not_accepted
 
@@ -34,6 +35,12 @@ def ask(
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 429, 499, 500, 502, 503, 504, 520, 524])
 def test_a_signed_error_is_the_gateways_and_was_not_accepted(status: int, envelope: bool, signs: bool) -> None:
     assert ask(status, SIGNED, envelope=envelope, signs=signs) == (True, True)
+
+
+@pytest.mark.parametrize("status", [100, 101, 300, 303, 304, 600, 999, 0])
+def test_of_a_signed_answer_that_is_no_error_nothing_is_known(status: int) -> None:
+    assert ask(status, SIGNED) == (True, False)
+    assert ask(308, SIGNED) == (True, True)
 
 
 @pytest.mark.parametrize("headers", [{}, NGINX, CLOUDFLARE, LITELLM])
@@ -88,7 +95,7 @@ def test_the_answerer_is_named_by_what_it_left(headers: Mapping[str, str], name:
 def test_only_the_statuses_of_the_table_promise_anything(status: int, envelope: bool, signs: bool) -> None:
     promised = ask(status, {}, envelope=envelope, signs=signs)[1]
     believed = status in FAILED_SOON and envelope and not signs
-    assert promised == (status in REFUSALS or status in BEFORE_ORIGIN or 300 <= status < 400 or believed)
+    assert promised == (status in REFUSALS or status in BEFORE_ORIGIN or believed)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +107,10 @@ def test_only_the_statuses_of_the_table_promise_anything(status: int, envelope: 
         (b'{"message": "m"}', False),
         (b'{"detail": "m"}', False),
         (b'{"success": false, "message": "m"}', False),
-        (b'{"code": 1}', False),
+        (b'{"code": "x"}', False),
+        (b'{"code": 14, "message": "unavailable", "details": []}', False),  # of a gRPC gateway
+        (b'{"error": {}}', False),
+        (b'{"error": {"status": "UNAVAILABLE"}}', False),
         (b"[]", False),
         (b"<html>", False),
         (b"", False),
