@@ -45,7 +45,7 @@ def without_queries(text: str) -> str:
 
 
 def _forms(key: str) -> list[str]:
-    spelt = "".join(rf"(?:\\?{re.escape(c)}|%{ord(c):02x}|\\u{ord(c):04x})" for c in key)
+    spelt = "".join(rf"(?:\\*{re.escape(c)}|%{ord(c):02x}|\\+u{ord(c):04x})" for c in key)
     if len(key) < _SHORTEST:
         return [rf"\bbearer\s+{spelt}(?!{_TOKEN})"]
     # The start alone finds a key that was cut off, as in an excerpt.
