@@ -227,7 +227,7 @@ def _assemble(pieces: list[bytes], decoder: ChatDecoder) -> None:
     if failure is not None:
         check_error(failure)
         assert getattr(failure, "text", text) == text
-        assert failure.maybe_accepted is isinstance(failure, StreamError)
+        assert failure.maybe_accepted
 
 
 def coding(data: bytes) -> None:
