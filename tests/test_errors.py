@@ -72,9 +72,9 @@ TASK = VideoTask.model_validate({"task_id": "task_1", "status": "failed", "error
 PARTIAL = ChatCompletion.model_validate({"choices": [{"message": {"content": "so far", "images": [1]}}]})
 EXTRA: dict[type[RelayDanceError], dict[str, Any]] = {
     RateLimitError: {"retry_after": 7.0},
-    ServerError: {"retry_after": 7.0},
-    ResponseDecodeError: {"body": b"<html>"},
-    ResponseTooLargeError: {"body": b"<html>"},
+    ServerError: {"retry_after": 7.0, "answered_by": "LiteLLM", "raw_body": b'{"error": {}}'},
+    ResponseDecodeError: {"raw_body": b"<html>"},
+    ResponseTooLargeError: {"raw_body": b"<html>"},
     StreamError: {"text": "so far", "completion": PARTIAL},
     IncompleteStreamError: {"text": "so far", "completion": PARTIAL},
     TaskError: {"task": TASK},
@@ -252,7 +252,7 @@ def test_the_circumstances_are_frozen() -> None:
     assert hash(copy.deepcopy(META)) == hash(META)
 
 
-AMBIGUOUS = "The request may have been accepted and billed: check before you send it again."
+AMBIGUOUS = "The request may have been accepted and billed: look at the console before you send it again."
 TEXTS: list[tuple[RelayDanceError, str]] = [
     (ConfigurationError("no API key"), "no API key"),
     (InvalidInputError("model must be a non-empty string"), "model must be a non-empty string"),
@@ -266,9 +266,26 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
     ),
     (RelayDanceError("odd", maybe_accepted=True), f"odd. {AMBIGUOUS}"),
     (
+        RelayDanceError("odd", maybe_accepted=True, not_retried_because=errors.IN_DOUBT),
+        "odd. Not repeated: it may have been accepted, and would then be paid for twice. The request may have been "
+        "accepted and billed: look at the console before you send it again, or allow that with "
+        "RetryPolicy(retry_ambiguous=True).",
+    ),
+    (
+        ServerError(
+            "'504'",
+            meta=ResponseMeta(method="POST", path="/images/generations"),
+            answered_by="a proxy (Server nginx)",
+            maybe_accepted=True,
+        ),
+        "'504' (POST /images/generations, answered by a proxy (Server nginx)). If it persists, send support_details() "
+        f"to RelayDance's support. {AMBIGUOUS}",
+    ),
+    (
         full(NotFoundError),
         "HTTP 503: it broke (code bad_response, param model, task task_1, POST /video/generations, request id id-1, "
-        "2 attempts). Check the id; `await client.models.list()` shows the models that this key can use. " + AMBIGUOUS,
+        "2 attempts). Check the id; `await client.models.list()` shows the models that this key can use. "
+        "The task goes on: resume with `await client.video.wait('task_1')`.",
     ),
     (
         TaskFailedError("task task_1 failed: The prompt was refused.", task=TASK, task_id="task_1"),

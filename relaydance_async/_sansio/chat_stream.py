@@ -156,7 +156,7 @@ class ChatDecoder:
         if self._builder.empty:
             envelope = parse_envelope(self.unread)
             if envelope is not None:
-                raise build_status_error(ResponseMeta(status_code=self._status), envelope)
+                raise build_status_error(ResponseMeta(status_code=self._status), envelope, body=bytes(self._head))
             raise self._incomplete("the stream ended before it began")
         if self._builder.unfinished:
             raise self._incomplete("the stream ended without a finish_reason: the answer is cut off")

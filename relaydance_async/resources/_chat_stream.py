@@ -12,7 +12,7 @@ import anyio
 from .._call import Answer, OpenAnswer, is_event_stream
 from .._sansio.chat_stream import ChatDecoder, decode_completion
 from .._sansio.completion import whole_chunk
-from ..errors import APIStatusError, RelayDanceError, StreamError
+from ..errors import APIStatusError, RelayDanceError, StreamError, mark_accepted
 from ..models.chat import ChatCompletion, ChatCompletionChunk
 
 _DRAIN_SECONDS = 0.5
@@ -238,6 +238,7 @@ async def _read(opened: _Opened) -> AsyncGenerator[ChatCompletionChunk, None]:
     except GeneratorExit:
         raise  # `aclose` sees to the rest; and a loop that ends closes both generators at the same time
     except BaseException as error:
+        mark_accepted(error, True)
         await opened.aclose(error)
         raise
     failure = failure or opened.ending()

@@ -80,7 +80,7 @@ class Recorder:
         self.errors.append(error)
         self.note(f"failed {record.number} {type(decision).__name__}")
 
-    def ended(self, result: object, error: BaseException | None) -> None:
+    def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
         self.ends.append((result, error))
         self.note("ended")
 

@@ -28,14 +28,17 @@ from relaydance_async import (
     TaskTimeoutError,
 )
 from relaydance_async.sandbox import ConnectionFault, Fault
+from relaydance_async.sandbox._strangers import Stranger
 
 MAX_ATTEMPTS = 3
 READ_TIMEOUT = 5.0
 RETRY_AFTER = 7.0
 """Seconds: what a 429 asks for, and above that a deadline."""
 
-Kind: TypeAlias = Literal["get", "balance", "post", "upload", "stream", "wait", "download"]
-BILLED: frozenset[Kind] = frozenset({"post", "upload", "stream"})
+Kind: TypeAlias = Literal["get", "balance", "post", "chat", "upload", "stream", "wait", "download"]
+SMALL: frozenset[Kind] = frozenset({"chat", "stream"})
+"""What costs little, and is asked by a person who waits."""
+BILLED: frozenset[Kind] = frozenset[Kind]({"post", "upload"}) | SMALL
 SAFE: frozenset[Kind] = frozenset({"get", "balance", "wait", "download"})
 
 Moment: TypeAlias = Literal["first", "later", "onward", "every"]
@@ -62,8 +65,8 @@ class Row:
     """As docs/faults.md has it; rows that share one share a line there."""
     fault: Fault | ConnectionFault | Setting
     error: type[RelayDanceError] | None
-    retried: Literal["never", "safe", "always"]
-    """"safe": a GET is, a billed POST is not."""
+    retried: Literal["never", "safe", "small", "always"]
+    """"safe": a GET is, a billed POST is not. "small": a GET and a chat."""
     ledger: Literal["nothing", "refused", "accepted"]
     """What the gateway saw of each such attempt."""
     ambiguous: bool = False
@@ -137,12 +140,12 @@ CONNECTION = [
     lost(
         "reset before the request was read",
         ConnectionFault("reset_before_request", per="request"),
-        kinds=SAFE | {"post", "stream"},
+        kinds=SAFE | {"post"} | SMALL,
     ),
     lost(
         "reset within the request",
         ConnectionFault("reset_mid_request", per="request"),
-        kinds=SAFE | {"post", "stream"},
+        kinds=SAFE | {"post"} | SMALL,
     ),
     answer_lost("reset after the request", ConnectionFault("reset_after_request", per="request")),
     answer_lost("reset within the answer's headers", ConnectionFault("reset_mid_headers", per="request")),
@@ -151,7 +154,7 @@ CONNECTION = [
         "the answer is cut off",
         Fault(cut_body_after=9),
         in_body=True,
-        kinds=SAFE | {"post", "upload"},
+        kinds=SAFE | {"post", "chat", "upload"},
     ),
     answer_lost("the answer is cut off", Fault(cut_stream_after=1), in_body=True, kinds=frozenset({"stream"})),
     lost(
@@ -221,10 +224,6 @@ STATUSES = [
         refused("500, 502, 503, 504", ServerError, Fault(status=status), retried=True)
         for status in (500, 502, 503, 504)
     ),
-    *(
-        refused("502–504, 520–527 as a web page", ServerError, Fault(status=status, body="html"), retried=True)
-        for status in (502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527)
-    ),
     refused("500 with an empty body", ServerError, Fault(status=500, body="empty"), retried=True),
     refused("408", APIStatusError, Fault(status=408), retried=True),
     *coded(
@@ -247,9 +246,6 @@ STATUSES = [
         "fail_to_fetch_task",
         retried=True,
     ),
-    *coded(
-        ServerError, 200, "bad_response", "do_request_failed", retried=True, label="200 with an upstream's error inside"
-    ),
     refused("400, 422", BadRequestError, Fault(status=400)),
     refused("400, 422", BadRequestError, Fault(status=422)),
     refused("401", AuthenticationError, Fault(status=401)),
@@ -266,10 +262,64 @@ STATUSES = [
     *coded(InsufficientBalanceError, 403, "insufficient_user_quota", "pre_consume_token_quota_failed"),
     *coded(PermissionDeniedError, 403, "access_denied"),
     *coded(RequestTooLargeError, 413, "read_request_body_failed"),
-    *coded(NotFoundError, 200, "model_not_found", label="200 with `model_not_found` inside"),
 ]
 
+
+def stranger(
+    label: str,
+    error: type[RelayDanceError],
+    retried: Literal["never", "safe", "small"],
+    status: int,
+    by: Stranger,
+    body: str = "auto",
+) -> Row:
+    """Somebody in between gives up on a request that the gateway goes on to accept."""
+    fault = Fault(status=status, stranger=by, body=body, after_accept=True, name=f"{status}-{by}-{body}")
+    return Row(label, fault, error, retried, "accepted", ambiguous=True)
+
+
+STRANGERS = [
+    *(
+        stranger("500, 502, 503 of nginx, envoy or AWS", ServerError, "small", status, by)
+        for status in (500, 502, 503)
+        for by in ("nginx", "envoy", "alb")
+    ),
+    stranger("500, 502, 503 of LiteLLM, with an envelope", ServerError, "small", 500, "litellm", "error"),
+    *(
+        stranger("504, 520, 522, 524, 527 of a CDN or a proxy", ServerError, "safe", status, "cloudflare")
+        for status in (504, 520, 522, 524, 527)
+    ),
+    stranger("504 with an envelope", ServerError, "safe", 504, "litellm", "error"),
+    stranger("504 with an envelope", ServerError, "safe", 504, "nginx", "flat"),
+    stranger("408 of a load balancer, or with an envelope", APIStatusError, "safe", 408, "alb", "empty"),
+    stranger("408 of a load balancer, or with an envelope", APIStatusError, "safe", 408, "litellm", "error"),
+    stranger("499 and other odd statuses of a proxy", APIStatusError, "never", 499, "nginx"),
+    stranger("499 and other odd statuses of a proxy", APIStatusError, "never", 409, "nginx"),
+    *(
+        refused(
+            "521, 523, 525, 526, 530 of a CDN",
+            ServerError,
+            Fault(status=status, stranger="cloudflare"),
+            retried=True,
+        )
+        for status in (521, 523, 525, 526, 530)
+    ),
+    refused("429 of a CDN", RateLimitError, Fault(status=429, stranger="cloudflare"), retried=True),
+    refused("403 of a CDN", PermissionDeniedError, Fault(status=403, stranger="cloudflare")),
+    refused("a redirect, also to another host", APIStatusError, Fault(redirect_to="ELSEWHERE")),
+]
+
+
+def inside(label: str, error: type[RelayDanceError], code: str, retried: Literal["never", "safe"]) -> Row:
+    """An error with a good status."""
+    fault = Fault(status=200, code=code, body="error", after_accept=True, name=f"200-{code}")
+    return Row(label, fault, error, retried, "accepted", ambiguous=True)
+
+
 ANSWERS = [
+    inside("200 with an upstream's error inside", ServerError, "bad_response", "safe"),
+    inside("200 with an upstream's error inside", ServerError, "do_request_failed", "safe"),
+    inside("200 with `model_not_found` inside", NotFoundError, "model_not_found", "never"),
     unreadable("200 with an empty body", Fault(body="empty", name="empty")),
     unreadable("200 with a web page", Fault(body="html", name="html")),
     unreadable("200 with JSON that is cut off", Fault(body="truncated", name="truncated")),
@@ -277,7 +327,6 @@ ANSWERS = [
     unreadable("200 with JSON of another shape", Fault(body='"a string"', name="string")),
     unreadable("a body that claims to be gzip", Fault(gzip_garbage=True)),
     unreadable("a body larger than `max_response_bytes`", Fault(endless_body=True), ResponseTooLargeError),
-    refused("a redirect, also to another host", APIStatusError, Fault(redirect_to="ELSEWHERE")),
 ]
 
 OF_A_STREAM = frozenset[Kind]({"stream"})
@@ -313,7 +362,14 @@ CLIPS = [
     )
 ]
 
-ROWS = [*CONNECTION, *LIMITED, *STATUSES, *ANSWERS]
+GROUPS = {
+    "Network": CONNECTION,
+    "Status: the gateway's own": [*LIMITED, *STATUSES],
+    "Status: who answered": STRANGERS,
+    "Body": ANSWERS,
+}
+"""As docs/faults.md has them."""
+ROWS = [row for rows in GROUPS.values() for row in rows]
 """What can happen to every call."""
 ALL_ROWS = [*ROWS, *STREAMS, *CLIPS]
 
@@ -364,7 +420,8 @@ def is_retried(row: Row, kind: Kind) -> bool:
     """Whether a call of that kind is repeated."""
     if kind == "stream" and row.in_body:
         return False
-    return row.retried == "always" or (row.retried == "safe" and kind not in BILLED)
+    repeated = {"never": frozenset[Kind](), "safe": SAFE, "small": SAFE | SMALL, "always": SAFE | BILLED}
+    return kind in repeated[row.retried]
 
 
 def expect(row: Row, kind: Kind, moment: Moment) -> Outcome:
@@ -418,7 +475,8 @@ def _of_download(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
         ended = None if moment == "first" else DownloadError
         return Outcome(ended, False, 1, 2 if moment == "first" else 6, 1 if moment == "first" else 0)
     if isinstance(row.fault, Fault) and row.fault.replaces_answer and row.ledger == "accepted":
-        outcome = replace(outcome, accepted=0)  # the result host bills nothing
+        # The result host bills nothing, and counts what it has given.
+        outcome = replace(outcome, accepted=1 if outcome.error is None else 0)
     return outcome if outcome.error is None else replace(outcome, error=DownloadError)
 
 

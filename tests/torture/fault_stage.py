@@ -87,7 +87,7 @@ ENDPOINTS = (
     Endpoint("models.retrieve", "get", (MODEL,), lambda scene: fetch_model(scene.client)),
     Endpoint("video.retrieve", "get", (FETCH,), lambda scene: scene.client.video.retrieve(scene.clip)),
     Endpoint("account.balance", "balance", BALANCES, lambda scene: scene.client.account.balance()),
-    Endpoint("chat.completions.create", "post", (CHAT,), lambda scene: ask_chat(scene.client)),
+    Endpoint("chat.completions.create", "chat", (CHAT,), lambda scene: ask_chat(scene.client)),
     Endpoint("images.generate", "post", (IMAGES,), lambda scene: make_image(scene.client)),
     Endpoint("video.submit", "post", (SUBMIT,), lambda scene: submit_clip(scene.client)),
     Endpoint("files.upload", "upload", (FILES,), lambda scene: scene.client.files.upload(PICTURE, filename="cat.jpg")),
