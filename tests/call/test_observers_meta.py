@@ -65,7 +65,7 @@ async def test_a_request_to_another_host_has_no_route(transport: str, tmp_path: 
             ear.calls.clear()
             await client.video.download(clip, tmp_path)
     (call,) = ear.calls
-    assert (call.route, call.path) == ("", clip.url)
+    assert (call.route, call.path) == ("", (clip.url or "").partition("?")[0])
 
 
 async def test_a_streams_call_ends_with_the_stream_a_forgotten_one_too(transport: str) -> None:

@@ -54,7 +54,7 @@ async def test_a_web_page_with_a_good_status_is_refused(sandbox: Sandbox, start:
         error = await failure_of(fetch(client, receive))
         assert look_at(client).permits == 0
     assert isinstance(error, ResponseDecodeError)
-    assert error.body == page
+    assert error.raw_body == page
     assert error.not_retried_because == "the same request would fail again"
 
 

@@ -562,7 +562,7 @@ async def test_what_is_neither_a_completion_nor_a_stream_is_whole_on_the_error(b
     _, client = bench.start(faults=[Fault(CHAT, body=body, content_type=kind)])
     with pytest.raises(ResponseDecodeError) as caught:
         await client.chat.completions.create(model="grok-4.3", messages=MESSAGES)
-    assert caught.value.body == body.encode()
+    assert caught.value.raw_body == body.encode()
     assert caught.value.maybe_accepted
 
 
