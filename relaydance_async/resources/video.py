@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
@@ -27,6 +27,7 @@ from ._route import billed_post, get
 from ._task_events import EndEvent, TaskEvents
 from .download import (
     DEFAULT_MAX_BYTES,
+    DEFAULT_MEMORY_BYTES,
     DownloadLimits,
     HostPolicy,
     PartFile,
@@ -36,6 +37,8 @@ from .download import (
     as_path,
     check_place,
     download,
+    load,
+    stream,
 )
 
 TaskOrId: TypeAlias = VideoTask | str
@@ -250,6 +253,54 @@ class Video(Resource):
         await check_place(part, _id_of(task))
         result = await self._find(task, allow_private_hosts)
         return await download(self._api(), result, part, limits)
+
+    async def content(
+        self, task: TaskOrId, *, max_bytes: int = DEFAULT_MEMORY_BYTES, allow_private_hosts: bool = False
+    ) -> bytes:
+        """A finished clip's bytes, all in memory. Its URL is treated as `download` does it.
+
+        Args:
+            task: a finished task, or an id, which is retrieved first.
+            max_bytes: stop above that size.
+            allow_private_hosts: as of `download`.
+
+        Raises:
+            InvalidInputError: the task has not succeeded.
+            DownloadError: it could not be fetched whole, is too large, or its URL is not to be trusted.
+
+        Cancelling it leaves nothing.
+        """
+        return await load(self._api(), await self._find(task, allow_private_hosts), max_bytes)
+
+    @asynccontextmanager
+    async def stream_content(
+        self, task: TaskOrId, *, max_bytes: int = DEFAULT_MAX_BYTES, allow_private_hosts: bool = False
+    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """A finished clip's bytes as they come. Its URL is treated as `download` does it.
+
+            async with client.video.stream_content(task) as pieces:
+                async for piece in pieces:
+                    await upload.write(piece)
+
+        A transfer that breaks is gone on with when the server names the file by an ETag or a date; what you have been
+        given can't be taken back, so otherwise it is an error. The client's `deadline` covers each request until its
+        answer begins, not the time that you take. One connection is held until the end of the `async with`.
+
+        Args:
+            task: a finished task, or an id, which is retrieved first.
+            max_bytes: stop above that size.
+            allow_private_hosts: as of `download`.
+
+        Raises:
+            InvalidInputError: the task has not succeeded.
+            DownloadError: on entering: as `content`. While you iterate: it broke off, or is too large; the pieces so
+                far are not the whole clip.
+
+        Cancelling it closes the connection.
+        """
+        result = await self._find(task, allow_private_hosts)
+        async with stream(self._api(), result, max_bytes) as pieces:
+            yield pieces
 
     def _api(self) -> Api:
         return Api(self._controller, self._options)

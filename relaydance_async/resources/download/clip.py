@@ -1,4 +1,4 @@
-"""One download, from its first request to the file's final name."""
+"""One download, from its first request to the file's final name, or to its bytes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from ...errors import APIConnectionError, APIStatusError, DownloadError, Respons
 from .._progress import NO_PROGRESS, Progress, StoppedByHook
 from .disk import close_at_last, on_disk
 from .fetch import Result, as_download_error, fetch
+from .memory import MemoryPart
 from .part import PartFile
 from .transfer import Transfer
 
 DEFAULT_MAX_BYTES = 4 * 1024**3
+DEFAULT_MEMORY_BYTES = 256 * 1024**2
 
 _NOT_FETCHED = (APIStatusError, APIConnectionError, ResponseDecodeError, DownloadError)
 
@@ -67,3 +69,13 @@ async def _download(api: Api, result: Result, part: PartFile, limits: DownloadLi
         raise as_download_error(error, result.task_id) from None
     finally:
         await close_at_last(part)
+
+
+async def load(api: Api, result: Result, max_bytes: int) -> bytes:
+    """A result's bytes. Raises like `download`; cancelling it leaves nothing."""
+    part = MemoryPart()
+    try:
+        await fetch(api, result, Transfer(part, max_bytes, NO_PROGRESS))
+        return part.finish()
+    except _NOT_FETCHED as error:
+        raise as_download_error(error, result.task_id) from None
