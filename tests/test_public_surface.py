@@ -102,6 +102,14 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Images: {
         "generate": {"model": ..., "prompt": ..., "/params": ...},
         "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "/params": ...},
+        "save": {
+            "/image": ...,
+            "/path": ...,
+            "overwrite": True,
+            "max_bytes": 256 * 1024**2,
+            "allow_private_hosts": False,
+            "on_progress": None,
+        },
     },
     Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "/params": ...}},
     Video: {

@@ -6,6 +6,7 @@ from .fetch import Result, as_download_error
 from .part import PartFile, as_path
 from .source import HostPolicy, ResultSource
 from .stream import stream
+from .transfer import check_size
 
 __all__ = [
     "DEFAULT_MAX_BYTES",
@@ -18,6 +19,7 @@ __all__ = [
     "as_download_error",
     "as_path",
     "check_place",
+    "check_size",
     "download",
     "load",
     "on_disk",
