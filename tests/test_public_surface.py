@@ -101,7 +101,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Completions: {"create": {"model": ..., "messages": ..., "stream": None, "/params": ...}},
     Images: {
         "generate": {"model": ..., "prompt": ..., "/params": ...},
-        "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "/params": ...},
+        "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "on_progress": None, "/params": ...},
         "save": {
             "/image": ...,
             "/path": ...,
@@ -111,7 +111,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             "on_progress": None,
         },
     },
-    Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "/params": ...}},
+    Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, "/params": ...}},
     Video: {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
         "retrieve": {"/task": ...},

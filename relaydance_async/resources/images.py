@@ -70,6 +70,7 @@ class Images(Resource):
         prompt: str,
         image: FileInput | Sequence[FileInput],
         mask: FileInput | None = None,
+        on_progress: ProgressHook | None = None,
         **params: Unpack[ImageParams],
     ) -> ImagesResponse:
         """Change images (`POST /images/edits`: answered by the gateway, not in RelayDance's documentation).
@@ -79,6 +80,7 @@ class Images(Resource):
             prompt: what to change.
             image: one file or several, each as `files.upload` takes it.
             mask: where to change it.
+            on_progress: as of `files.upload`.
             params: as for `generate`.
 
         Raises like `generate`; cancelling it leaves the same.
@@ -94,7 +96,7 @@ class Images(Resource):
         if mask is not None:
             files.append(("mask", mask, None, None))
         fields = {"model": model, "prompt": prompt, **arguments, **(extras.body or {})}
-        async with open_upload(EDIT.target(extras.query), files, fields) as request:
+        async with open_upload(EDIT.target(extras.query), files, fields, on_progress) as request:
             return await self._execute(request, EDIT.returns, extras)
 
     async def save(
