@@ -22,7 +22,7 @@ RelayDanceError
   · TaskError
     x TaskFailedError                    the video task failed (it is not billed)
     x TaskTimeoutError (TimeoutError)    the video task did not end in time; it goes on
-  x DownloadError                        the clip could not be saved whole
+  x DownloadError                        a clip or an image could not be saved whole
   · WebhookError
     x WebhookVerificationError           a delivery without a valid token
     x WebhookPayloadError                a delivery that can't be read
@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from .models.chat import ChatCompletion
 from .models.meta import AttemptRecord, ResponseMeta
@@ -463,10 +463,42 @@ class TaskTimeoutError(TaskError, TimeoutError):
         return f"The task goes on: resume with `await client.video.wait({self.task_id!r})`"
 
 
+DownloadErrorKind: TypeAlias = Literal[
+    "disk", "path", "too large", "expired", "refused host", "broken", "changed", "unknown"
+]
+
+_DOWNLOAD_HINTS: dict[DownloadErrorKind, str] = {
+    "disk": "Make room or repair the disk, then download again: it goes on from what was written",
+    "path": "Choose another path",
+    "too large": "Raise max_bytes if a file of that size is expected",
+    "expired": "Its URL is no longer valid: `video.retrieve` gets a fresh one, while the gateway has the clip; an "
+    "image has no other URL",
+    "refused host": "If you trust that host, pass allow_private_hosts=True for an address that is not public; nothing "
+    "else is taken",
+    "broken": "Download again",
+    "changed": "Download again, from the start: the server has another file now",
+}
+
+
 class DownloadError(RelayDanceError):
-    """The clip could not be saved whole. Nothing was written under the final name."""
+    """A clip or an image could not be saved whole. Nothing was written under the final name.
+
+    Attributes:
+        kind: what stood in the way: "disk" (full or broken), "path" (nothing can, or may, be written there),
+            "too large" (above `max_bytes`), "expired" (the URL, and a fresh one could not be had or did not help),
+            "refused host" (its URL is not to be trusted), "broken" (it did not come, not whole, or is none), "changed"
+            (the server has another file than the one that was begun), or "unknown".
+    """
 
     hint = "Download again; result URLs may expire, `video.retrieve` gets a fresh one"
+
+    def __init__(self, message: str = "", *, kind: DownloadErrorKind = "unknown", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.kind: DownloadErrorKind = kind
+
+    def advice(self) -> str:
+        """What to do about it, by its kind."""
+        return _DOWNLOAD_HINTS.get(self.kind, self.hint)
 
 
 class WebhookError(RelayDanceError):

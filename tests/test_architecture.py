@@ -42,8 +42,8 @@ LAYERS: dict[str, int] = {
 }
 ISLAND = "sandbox"
 
-# A room that is part of one endpoint, which alone may import it.
-PARTS = {"download": "video"}
+# A room that is part of some endpoints, which alone may import it.
+PARTS: dict[str, set[str]] = {"download": {"video", "images"}}
 
 # Where a library may be imported. The sandbox, being a program of its own, chooses freely.
 LIBRARIES: dict[str, frozenset[str]] = {
@@ -175,7 +175,7 @@ def _sibling(module: str, imported: Import) -> str | None:
     own, target = module.split(".")[2:], imported.target.split(".")[2:]
     if not own or (target and (target[0].startswith("_") or target[0] == own[0])):
         return None
-    if target and PARTS.get(target[0]) == own[0]:
+    if target and own[0] in PARTS.get(target[0], set()):
         return None
     return f"the resource {own[0]} imports its sibling {'.'.join(target) or imported.target}"
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -50,6 +50,7 @@ from relaydance_async import (
     WebhookVerificationError,
     errors,
 )
+from relaydance_async.errors import DownloadErrorKind
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
 from tests.kit.calls import BILLED, Call, ask_chat, client_of, fetch_task, list_models, open_stream, submit_clip
 from tests.kit.clocks import QuickClock
@@ -440,3 +441,12 @@ async def test_cookies_and_credentials_of_an_answer_are_not_kept() -> None:
                 await client.models.list()
     assert "x-new-api-version" in caught.value.meta.headers
     assert not {"set-cookie", "authorization"} & set(caught.value.meta.headers)
+
+
+def test_each_kind_of_a_download_error_has_an_advice_of_its_own() -> None:
+    kinds = get_args(DownloadErrorKind)
+    assert len({DownloadError("m", kind=kind).advice() for kind in kinds}) == len(kinds)
+    assert DownloadError("m").kind == "unknown"
+    again = pickle.loads(pickle.dumps(DownloadError("m", kind="too large")))
+    assert again.kind == "too large"
+    assert "max_bytes" in str(again)

@@ -102,9 +102,17 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Completions: {"create": {"model": ..., "messages": ..., "stream": None, "/params": ...}},
     Images: {
         "generate": {"model": ..., "prompt": ..., "/params": ...},
-        "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "/params": ...},
+        "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "on_progress": None, "/params": ...},
+        "save": {
+            "/image": ...,
+            "/path": ...,
+            "overwrite": True,
+            "max_bytes": 256 * 1024**2,
+            "allow_private_hosts": False,
+            "on_progress": None,
+        },
     },
-    Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "/params": ...}},
+    Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, "/params": ...}},
     Video: {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
         "retrieve": {"/task": ...},
@@ -117,7 +125,16 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             "receiver": None,
             "/params": ...,
         },
-        "download": {"/task": ..., "/path": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
+        "download": {
+            "/task": ...,
+            "/path": ...,
+            "overwrite": True,
+            "max_bytes": 4 * 1024**3,
+            "allow_private_hosts": False,
+            "on_progress": None,
+        },
+        "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False},
+        "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
     Account: {"balance": {}},
     ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}},
@@ -133,7 +150,8 @@ def test_the_methods_and_their_arguments(kind: type) -> None:
         assert inspect.getdoc(method), f"{kind.__name__}.{name} has no docstring"
         if inspect.isfunction(method):
             # Those that take in their arguments at once are marked as such; `inspect` sees that from Python 3.12 on.
-            assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine")
+            is_manager = inspect.isasyncgenfunction(inspect.unwrap(method))
+            assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or is_manager
             assert parameters(method) == arguments
 
 

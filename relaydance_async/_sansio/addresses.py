@@ -47,7 +47,7 @@ def check_public(host: str, address: str) -> None:
         DownloadError: it is not.
     """
     if not is_public(address):
-        raise DownloadError(f"the clip's host {host} has the private address {address}; see allow_private_hosts")
+        raise DownloadError(f"the result's host {host} has the private address {address}", kind="refused host")
 
 
 def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

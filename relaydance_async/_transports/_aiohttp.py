@@ -303,6 +303,8 @@ class AiohttpTransport:
                 if not answered:
                     watch.reschedule(loop.time() + limit)
                 yield piece
+                if not answered:
+                    watch.reschedule(None)  # it waits for the body, which has a limit of its own
             if not answered:
                 watch.reschedule(None)
 

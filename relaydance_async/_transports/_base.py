@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import anyio
 
-from .._sansio.breakage import Progress, Reached
+from .._sansio.breakage import Broke, Progress, Reached
 from .._sansio.request import BodyStream, closing_body
 from .._sansio.timeout import Timeout
 from ..errors import InvalidInputError
@@ -19,7 +19,7 @@ class WireRequest:
     """One attempt on its way. Its repr shows no query, which may hold a signature, and no headers: one is the key.
 
     Attributes:
-        body_error: why the body could not be read to its end; whatever the connection said of that, this is the reason.
+        body_broke: why the body could not be read to its end; whatever the connection said of that, this is the reason.
         objection: what `Progress.sending` raised; it ends the attempt as it is.
         peer: who is asked, for messages.
         progress: how far it has got. The transport moves it.
@@ -30,7 +30,7 @@ class WireRequest:
     __slots__ = (
         "_opened",
         "body",
-        "body_error",
+        "body_broke",
         "headers",
         "method",
         "objection",
@@ -60,7 +60,7 @@ class WireRequest:
         if isinstance(body, BodyStream):
             self.body = self._watched(body)
             self.tells_its_end = body.length != 0
-        self.body_error: str | None = None
+        self.body_broke: Broke | None = None
         self.objection: Exception | None = None
         self.timeout: Timeout = timeout
         self.peer: str = peer
@@ -114,17 +114,22 @@ class WireRequest:
             left = body.length or 0  # of an unknown length, any piece may be the last
             try:
                 async with closing_body(body.open()) as stream:
-                    async for piece in stream:
+                    while not isinstance(piece := await _next_in_time(stream, self.timeout.write), _End):
                         left -= len(piece)
                         if left <= 0:
                             self.progress.sent()
                         yield piece
                 self.progress.sent()
+            except _StalledError as error:
+                # Its end was never sent, however much of it was.
+                self.body_broke = Broke(Reached.PARTLY_SENT, "timeout", str(error))
+                raise
             except InvalidInputError as error:
-                self.body_error = error.message
+                self.body_broke = Broke(self.progress.reached, "body", error.message)
                 raise
             except Exception as error:
-                self.body_error = f"the body can't be read: {type(error).__name__}: {error}"
+                told = f"the body can't be read: {type(error).__name__}: {error}"
+                self.body_broke = Broke(self.progress.reached, "body", told)
                 raise
 
         def begin() -> AsyncGenerator[bytes, None]:
@@ -135,6 +140,24 @@ class WireRequest:
 
     def __repr__(self) -> str:
         return f"<WireRequest {self.method} {self.url.partition('?')[0]}>"
+
+
+class _StalledError(Exception):
+    """A body gave nothing for too long."""
+
+
+class _End:
+    """What no body gives, for its end."""
+
+
+_END = _End()
+
+
+async def _next_in_time(pieces: AsyncIterator[bytes], seconds: float) -> bytes | _End:
+    """The next piece: whoever waits for a pipe writes nothing, so no other timeout ends it."""
+    with anyio.move_on_after(seconds):
+        return await anext(pieces, _END)
+    raise _StalledError(f"the body gave nothing within {seconds:g} s")
 
 
 class TransportResponse(Protocol):

@@ -24,10 +24,7 @@ def build_failure(error: Exception, request: WireRequest, judge: Judge) -> Excep
     if isinstance(error, RelayDanceError):
         # Raised by code of ours that the library called, in frames whose local variables may be the key.
         return error.with_traceback(None)
-    if request.body_error is not None:
-        told = Broke(request.progress.reached, "body", request.body_error)
-    else:
-        told = judge(error, request)
+    told = request.body_broke if request.body_broke is not None else judge(error, request)
     _drop_frames(error)
     return build_connection_error(told, peer=request.peer)
 

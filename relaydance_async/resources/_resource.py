@@ -14,6 +14,7 @@ from .._sansio.extras import CallExtras
 from .._sansio.request import PreparedRequest, build_get, build_post
 from .._sansio.timeout import as_timeout
 from ..errors import InvalidInputError, RelayDanceError
+from ._progress import ProgressHook
 from ._route import Route
 from ._upload import UploadedPart, open_upload
 
@@ -52,11 +53,16 @@ class Resource:
         return self._execute(request, receive or route.returns, extras)
 
     async def _upload(
-        self, route: Route[T], files: list[UploadedPart], fields: Mapping[str, Any], extras: CallExtras
+        self,
+        route: Route[T],
+        files: list[UploadedPart],
+        fields: Mapping[str, Any],
+        extras: CallExtras,
+        on_progress: ProgressHook | None,
     ) -> T:
         """A billed POST of a form, whose files are opened now and closed at the end."""
         form = {**fields, **(extras.body or {})}
-        async with open_upload(route.target(extras.query), files, form) as request:
+        async with open_upload(route.target(extras.query), files, form, on_progress) as request:
             return await self._execute(request, route.returns, extras)
 
     def _execute(self, request: PreparedRequest, receive: Receiver[T], extras: CallExtras) -> Coroutine[Any, Any, T]:

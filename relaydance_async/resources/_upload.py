@@ -7,19 +7,22 @@ import json
 import mimetypes
 import os
 import secrets
+import stat
+import tempfile
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
-
-import anyio
-import anyio.to_thread
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from .._sansio.multipart import build_multipart
-from .._sansio.request import BodyStream, PreparedRequest, RetrySafety, model_of
+from .._sansio.request import BodyStream, PreparedRequest, RetrySafety, closing_body, model_of
 from .._sansio.target import ApiTarget
-from ..errors import InvalidInputError, mark_accepted
+from ..errors import InvalidInputError, RelayDanceError, mark_accepted
+from ._aside import aside
+from ._progress import Progress, ProgressHook
 
 PIECE = 1024 * 1024
 """Bytes read at once."""
@@ -38,6 +41,7 @@ async def open_upload(
     target: ApiTarget,
     files: list[UploadedPart],
     fields: Mapping[str, Any] | None = None,
+    on_progress: ProgressHook | None = None,
 ) -> AsyncGenerator[PreparedRequest, None]:
     """A billed multipart POST. The files that sending it has opened are closed at the end, not only when the garbage
     is collected: the error of a broken or cancelled call holds on to the iterators that read them.
@@ -47,10 +51,13 @@ async def open_upload(
         files: name of the field, content, file name and media type (None: taken from the path, or by the name's
             ending).
         fields: what else the form holds; None values are left out.
+        on_progress: called with the bytes of the form that have been handed over, and all of them, or None.
 
     Raises:
         InvalidInputError: a file that isn't there, is empty or can't be read as bytes.
+        Exception: what `on_progress` raised, unchanged.
     """
+    progress = Progress(on_progress)
     parts: list[tuple[str, str, str, BodyStream]] = []
     opened = ExitStack()
     try:
@@ -63,11 +70,31 @@ async def open_upload(
         raise
     texts = [(name, _as_field(value)) for name, value in (fields or {}).items() if value is not None]
     body, content_type = build_multipart(texts, parts, boundary=secrets.token_hex(16))
+    if on_progress is not None:
+        body = _told(body, progress)
     headers = {"content-type": content_type}
     if body.length is not None:
         headers["content-length"] = str(body.length)
-    with opened:
-        yield PreparedRequest("POST", target, RetrySafety.BILLED, body, headers, model=model_of(fields or {}))
+    try:
+        with opened:
+            yield PreparedRequest("POST", target, RetrySafety.BILLED, body, headers, model=model_of(fields or {}))
+    except RelayDanceError:
+        if progress.error is None:
+            raise
+    if progress.error is not None:
+        raise progress.error
+
+
+def _told(body: BodyStream, progress: Progress) -> BodyStream:
+    async def pieces() -> AsyncIterator[bytes]:
+        done = 0
+        async with closing_body(body.open()) as stream:
+            async for piece in stream:
+                yield piece
+                done += len(piece)  # whoever sends it has come back for more
+                progress.tell(done, body.length)
+
+    return BodyStream(pieces, body.length, body.replayable)
 
 
 def _as_field(value: object) -> str:
@@ -107,26 +134,37 @@ async def _body_of(content: FileInput, opened: ExitStack) -> BodyStream:
 
 
 async def _path_body(path: Path, opened: ExitStack) -> BodyStream:
-    try:
-        status = await anyio.Path(path).stat()
-        if not await anyio.Path(path).is_file():
-            raise InvalidInputError(f"{path} is not a file")
-    except OSError as error:
-        raise InvalidInputError(f"can't read {path}: {error.strerror}") from None
-    _check_not_empty(status.st_size)
+    length = await aside(partial(_size_at, path))
+    _check_not_empty(length)
 
     async def pieces() -> AsyncIterator[bytes]:
         reader = _PathReader(path)
         opened.callback(reader.close)
-        while piece := await anyio.to_thread.run_sync(reader.read):
-            yield piece
+        async with aclosing(_exactly(length, reader.read)) as stream:
+            async for piece in stream:
+                yield piece
         reader.close()
 
-    return BodyStream(pieces, status.st_size)
+    return BodyStream(pieces, length)
+
+
+def _size_at(path: Path) -> int:
+    try:
+        status = path.stat()
+        is_file = stat.S_ISREG(status.st_mode)
+        if is_file:
+            path.open("rb").close()
+    except OSError as error:
+        raise _unreadable(str(path), error) from None
+    except ValueError as error:
+        raise InvalidInputError(f"{str(path)!r:.200} can't be the name of a file: {error}") from None
+    if not is_file:
+        raise InvalidInputError(f"{path} is not a file")
+    return status.st_size
 
 
 class _PathReader:
-    """A file that is opened and read in threads. A cancelled caller can close it while one is still in there."""
+    """A file that is opened and read in threads. It can be closed while one is still in there: that one closes it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -134,19 +172,31 @@ class _PathReader:
         self._closed = False
         self._lock = threading.Lock()
 
-    def read(self) -> bytes:
-        with self._lock:
+    def read(self, done: int) -> bytes:
+        """The next piece; they come in order."""
+        try:
+            with self._lock:
+                return b"" if self._closed else self._read()
+        except OSError as error:
+            raise _unreadable(str(self._path), error) from None
+        finally:
             if self._closed:
-                return b""
-            if self._file is None:
-                self._file = self._path.open("rb")
-            return self._file.read(PIECE)
+                self.close()
+
+    def _read(self) -> bytes:
+        if self._file is None:
+            self._file = self._path.open("rb")
+        return self._file.read(PIECE)
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            if self._file is not None:
-                self._file.close()
+        """Close it, without waiting for a thread in it."""
+        self._closed = True
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._file is not None:
+                    self._file.close()
+            finally:
+                self._lock.release()
 
 
 def _bytes_body(content: bytes) -> BodyStream:
@@ -160,24 +210,109 @@ def _bytes_body(content: bytes) -> BodyStream:
 
 
 async def _file_body(file: BinaryIO) -> BodyStream:
+    found = await aside(partial(_examine, file))
+    reader = _FileReader(file, found)
+    if found is None:
+        return BodyStream(partial(_to_the_end, reader.read), None, replayable=False)
+    _check_not_empty(found.length)
+    return BodyStream(partial(_exactly, found.length, reader.read), found.length)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What of a file is sent, in bytes."""
+
+    start: int
+    length: int
+
+
+def _examine(file: BinaryIO) -> _Span | None:
+    """What of it is to come; None: it can be read once, and has no end that is known."""
+    if getattr(file, "closed", False) is True:
+        raise InvalidInputError("the file is closed")
+    readable = getattr(file, "readable", None)
+    if callable(readable) and readable() is False:
+        raise InvalidInputError("the file is not open for reading")
+    if _is_stream(file):
+        return None
     try:
         start = file.tell()
-        length = await anyio.to_thread.run_sync(lambda: file.seek(0, os.SEEK_END) - start)
+        file.seek(0, os.SEEK_END)
+        length = file.tell() - start
         file.seek(start)
     except (OSError, AttributeError, ValueError):
-        start, length = -1, None  # a pipe: it can be read once
-    if length is not None:
-        _check_not_empty(length)
+        return None
+    return _Span(start, length)
 
-    async def pieces() -> AsyncIterator[bytes]:
-        if start >= 0:
-            await anyio.to_thread.run_sync(file.seek, start)
-        while piece := await anyio.to_thread.run_sync(file.read, PIECE):
-            if not isinstance(piece, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise InvalidInputError(_OPEN_AS_TEXT)
-            yield piece
 
-    return BodyStream(pieces, length, replayable=start >= 0)
+def _is_stream(file: BinaryIO) -> bool:
+    """Whether it is a pipe, a socket or a terminal, whose position means nothing."""
+    if isinstance(file, tempfile.SpooledTemporaryFile):
+        return False  # asked for its number, it would move to the disk
+    try:
+        number = file.fileno()
+        mode = os.fstat(number).st_mode
+    except (OSError, AttributeError, ValueError, TypeError):
+        return False  # none of the system's
+    if stat.S_ISREG(mode):
+        return False
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(number)):
+        raise InvalidInputError("a directory or a device can't be uploaded")
+    # One that says "nothing yet" can't be told from one at its end.
+    if hasattr(os, "get_blocking") and not os.get_blocking(number):
+        raise InvalidInputError("the file is in non-blocking mode; set os.set_blocking(file.fileno(), True)")
+    return True
+
+
+class _FileReader:
+    """A caller's file, read in threads. One that was left behind in there keeps the next out, so that none gets bytes
+    of another's place.
+    """
+
+    def __init__(self, file: BinaryIO, span: _Span | None) -> None:
+        self._file = file
+        self._span = span
+        # A pipe's buffer would wait until a whole piece is there.
+        self._read = file.read1 if span is None and isinstance(file, io.BufferedReader) else file.read
+        self._lock = threading.Lock()
+
+    def read(self, done: int) -> bytes:
+        """The piece after so many bytes."""
+        try:
+            with self._lock:
+                if self._span is not None:
+                    self._file.seek(self._span.start + done)
+                piece = cast(object, self._read(PIECE))
+        except OSError as error:
+            raise _unreadable("the file", error) from None
+        if not isinstance(piece, bytes):
+            raise InvalidInputError(_OPEN_AS_TEXT if isinstance(piece, str) else "the file gives no bytes")
+        return piece
+
+
+async def _exactly(length: int, read: Callable[[int], bytes]) -> AsyncGenerator[bytes, None]:
+    """So many bytes. The end is looked for before the last part of the form is sent: with another length than was
+    announced the request is never whole.
+    """
+    done = 0
+    while piece := await aside(partial(read, done)):
+        done += len(piece)
+        if done > length:
+            raise InvalidInputError(f"the file grew while it was sent: it had {length} bytes")
+        yield piece
+    if done < length:
+        raise InvalidInputError(f"the file shrank while it was sent, from {length} to {done} bytes")
+
+
+async def _to_the_end(read: Callable[[int], bytes]) -> AsyncGenerator[bytes, None]:
+    done = 0
+    while piece := await aside(partial(read, done)):
+        done += len(piece)
+        yield piece
+
+
+def _unreadable(name: str, error: OSError) -> InvalidInputError:
+    return InvalidInputError(f"can't read {name}: {error.strerror or error}")
 
 
 def _check_not_empty(size: int) -> None:

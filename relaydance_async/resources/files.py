@@ -9,6 +9,7 @@ from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..models._options import CallOptions
 from ..models.files import UploadedFile
+from ._progress import ProgressHook
 from ._resource import Resource, made_at_once
 from ._route import billed_post
 from ._upload import FileInput
@@ -26,23 +27,30 @@ class Files(Resource):
         *,
         filename: str | None = None,
         media_type: str | None = None,
+        on_progress: ProgressHook | None = None,
         **params: Unpack[CallOptions],
     ) -> Coroutine[Any, Any, UploadedFile]:
         """Upload a file; its `url` goes into `references` of `video.submit`.
 
         Args:
             file: a path, bytes, a binary file or an asynchronous iterator of bytes. It is sent as it is read, 1 MiB at
-                a time. A binary file is read from where it stands, in a thread, and left open.
+                a time. A binary file is read from where it stands, in a thread, and left open. A pipe that gives
+                nothing for the `write` timeout ends the upload.
             filename: default: the path's or the file's own.
             media_type: default: by the ending of the name.
+            on_progress: called with the bytes handed over so far, and with all of them, or None when that is not known.
+                They are the form's, which is some hundred bytes larger than the file. A repeated request begins at 0.
+                What it raises ends the upload, unchanged.
             params: `extra_body` (more fields of the form), `extra_headers`, `extra_query`, `timeout`.
 
         Raises:
-            InvalidInputError: nothing there, empty, or not bytes; before anything is sent where that can be known.
+            InvalidInputError: nothing there, empty, or not bytes; before anything is sent where that can be known. Also
+                a file that shrinks or grows while it is sent: the request was not whole then, and not accepted.
             RequestTooLargeError: more than the gateway takes (128 MB by default).
             APIConnectionError: no answer. Iterators and pipes can be read only once, so such uploads are not repeated.
 
-        Cancelling it closes the connection; the gateway may or may not have stored the file.
+        Cancelling it closes the connection; the gateway may or may not have stored the file. A thread that waits for a
+        pipe is left behind; it takes the next bytes that the pipe gives.
         """
         _, extras = CallExtras.take(params)
-        return self._upload(UPLOAD, [("file", file, filename, media_type)], {}, extras)
+        return self._upload(UPLOAD, [("file", file, filename, media_type)], {}, extras, on_progress)

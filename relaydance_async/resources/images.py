@@ -1,17 +1,36 @@
-"""`POST /images/generations` and `POST /images/edits`."""
+"""`POST /images/generations`, `POST /images/edits`, and the images."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import os
 from collections.abc import Coroutine, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Unpack, cast
 
-from .._call import as_model
+from .._call import Api, as_model
 from .._sansio.extras import CallExtras
-from ..errors import InvalidInputError
-from ..models.images import ImageParams, ImagesResponse
+from ..errors import DownloadError, InvalidInputError
+from ..models.images import Image, ImageParams, ImagesResponse
+from ._progress import Progress, ProgressHook
 from ._resource import Resource, made_at_once, require_text
 from ._route import billed_post
 from ._upload import FileInput, UploadedPart
+from .download import (
+    DEFAULT_MEMORY_BYTES,
+    DownloadLimits,
+    HostPolicy,
+    PartFile,
+    Result,
+    ResultSource,
+    as_path,
+    check_place,
+    check_size,
+    download,
+    write_whole,
+)
 
 GENERATE = billed_post("images.generate", "/images/generations", as_model(ImagesResponse))
 EDIT = billed_post("images.edit", "/images/edits", as_model(ImagesResponse))
@@ -52,6 +71,7 @@ class Images(Resource):
         prompt: str,
         image: FileInput | Sequence[FileInput],
         mask: FileInput | None = None,
+        on_progress: ProgressHook | None = None,
         **params: Unpack[ImageParams],
     ) -> Coroutine[Any, Any, ImagesResponse]:
         """Change images (`POST /images/edits`: answered by the gateway, not in RelayDance's documentation).
@@ -61,6 +81,7 @@ class Images(Resource):
             prompt: what to change.
             image: one file or several, each as `files.upload` takes it.
             mask: where to change it.
+            on_progress: as of `files.upload`.
             params: as for `generate`.
 
         Raises like `generate`; cancelling it leaves the same.
@@ -75,4 +96,62 @@ class Images(Resource):
         files: list[UploadedPart] = [(name, item, None, None) for item in images]
         if mask is not None:
             files.append(("mask", mask, None, None))
-        return self._upload(EDIT, files, {"model": model, "prompt": prompt, **arguments}, extras)
+        return self._upload(EDIT, files, {"model": model, "prompt": prompt, **arguments}, extras, on_progress)
+
+    async def save(
+        self,
+        image: Image,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = True,
+        max_bytes: int = DEFAULT_MEMORY_BYTES,
+        allow_private_hosts: bool = False,
+        on_progress: ProgressHook | None = None,
+    ) -> Path:
+        """Save an image: its `b64_json`, or else what is at its `url`, which doesn't get the key.
+
+        It is written to `<path>.….part` and renamed at the end: under its final name there is only a whole image. What
+        comes from a URL is treated as a clip is (`video.download`), but there is no fresh URL when it has expired.
+
+        Args:
+            image: of an `ImagesResponse`.
+            path: of the file. A directory is refused, for an image has no name.
+            overwrite: whether a file at `path` is replaced. If not, it is an error, before anything is asked for.
+            max_bytes: stop above that size.
+            allow_private_hosts: also from addresses that aren't public.
+            on_progress: as of `video.download`. Not called for `b64_json`: its bytes are here already.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            InvalidInputError: the image has neither, or no file can have that name.
+            DownloadError: it could not be fetched or written whole, is too large or no base64, its URL is not to be
+                trusted, or nothing may be written to `path`; `kind` says which.
+
+        Cancelling it leaves no file, or the whole one; of a URL's image also a part, from which a later call goes on.
+        """
+        limits = DownloadLimits(max_bytes, Progress(on_progress))
+        part = PartFile(as_path(path), _name_of(image), suffix=None, overwrite=overwrite)
+        await check_place(part, None)
+        if image.b64_json:
+            return await write_whole(part, partial(_decode, image.b64_json, max_bytes))
+        if not image.url:
+            raise InvalidInputError("the image has neither a url nor b64_json")
+        policy = HostPolicy.beside(self._controller.base_url, allow_private=allow_private_hosts)
+        source = ResultSource.of_image(image.url, self._controller.base_url, policy)
+        return await download(Api(self._controller, self._options), Result(source), part, limits)
+
+
+def _name_of(image: Image) -> str:
+    """What tells the part of one image from that of another. A fresh signature of its URL makes no other image."""
+    place = (image.url or "").partition("?")[0]
+    return hashlib.sha256(place.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _decode(text: str, max_bytes: int) -> bytes:
+    check_size(len(text) // 4 * 3 - text.count("=", -2), max_bytes)
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise DownloadError("the image's b64_json is no base64", kind="broken") from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
@@ -18,13 +18,35 @@ from .._sansio.extras import CallExtras
 from .._sansio.polling import Place
 from .._sansio.request import PreparedRequest, build_get, build_model
 from .._sansio.watch import Watch, check_success
-from ..errors import InvalidInputError, RelayDanceError, TaskFailedError, TaskTimeoutError, mark_accepted
+from ..errors import (
+    DownloadError,
+    InvalidInputError,
+    RelayDanceError,
+    TaskFailedError,
+    TaskTimeoutError,
+    mark_accepted,
+)
 from ..models._options import CallOptions
 from ..models.video import Reference, VideoRequest, VideoTask
+from ._progress import Progress, ProgressHook
 from ._resource import Resource, made_at_once
 from ._route import billed_post, get
 from ._task_events import EndEvent, TaskEvents
-from .download import DEFAULT_MAX_BYTES, DownloadLimits, download_clip
+from .download import (
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MEMORY_BYTES,
+    DownloadLimits,
+    HostPolicy,
+    PartFile,
+    Result,
+    ResultSource,
+    as_download_error,
+    as_path,
+    check_place,
+    download,
+    load,
+    stream,
+)
 
 TaskOrId: TypeAlias = VideoTask | str
 UpdateHook: TypeAlias = Callable[[VideoTask], Awaitable[None] | None]
@@ -213,39 +235,116 @@ class Video(Resource):
         task: TaskOrId,
         path: str | os.PathLike[str],
         *,
+        overwrite: bool = True,
         max_bytes: int = DEFAULT_MAX_BYTES,
         allow_private_hosts: bool = False,
+        on_progress: ProgressHook | None = None,
     ) -> Path:
         """Save a finished clip. Its URL is on another host, which doesn't get the key.
 
         It is written to `<path>.<task_id>.part`, checked against the announced length, and renamed at the end: under
         its final name there is only a whole clip. A broken transfer is resumed where the server can do that and names
-        the file by an ETag or a date (RFC 9110 section 13.1.5), which is kept in `<path>.<task_id>.etag.part`.
+        the file by an ETag or a date (RFC 9110 section 13.1.5), which is kept in `<path>.<task_id>.etag.part`. When the
+        URL has expired, the task is retrieved once for a fresh one, and the download goes on.
 
         Args:
             task: a finished task, or an id, which is retrieved first.
             path: where to; a directory takes `<task_id>.mp4`.
+            overwrite: whether a file at `path` is replaced. If not, it is an error, before anything is asked for.
             max_bytes: stop above that size.
             allow_private_hosts: also from addresses that aren't public. (Loopback is allowed when the API is on
                 loopback.)
+            on_progress: called with the bytes so far, those of an earlier download included, and all bytes, or None
+                when the server doesn't say. What it raises ends the download, unchanged.
 
         Returns:
             The path of the clip.
 
         Raises:
             InvalidInputError: the task has not succeeded, or no file can have that name.
-            DownloadError: it could not be fetched whole, is too large, or its URL is not to be trusted.
+            DownloadError: it could not be fetched whole, is too large, its URL is not to be trusted, or nothing may be
+                written to `path`; `kind` says which.
 
         Cancelling it leaves the part file, from which a later call goes on, unless nothing can.
         """
+        limits = DownloadLimits(max_bytes, Progress(on_progress))
+        part = PartFile(as_path(path), _id_of(task), overwrite=overwrite)
+        await check_place(part, _id_of(task))
+        result = await self._find(task, allow_private_hosts)
+        return await download(self._api(), result, part, limits)
+
+    async def content(
+        self, task: TaskOrId, *, max_bytes: int = DEFAULT_MEMORY_BYTES, allow_private_hosts: bool = False
+    ) -> bytes:
+        """A finished clip's bytes, all in memory. Its URL is treated as `download` does it.
+
+        Args:
+            task: a finished task, or an id, which is retrieved first.
+            max_bytes: stop above that size.
+            allow_private_hosts: as of `download`.
+
+        Raises:
+            InvalidInputError: the task has not succeeded.
+            DownloadError: it could not be fetched whole, is too large, or its URL is not to be trusted.
+
+        Cancelling it leaves nothing.
+        """
+        return await load(self._api(), await self._find(task, allow_private_hosts), max_bytes)
+
+    @asynccontextmanager
+    async def stream_content(
+        self, task: TaskOrId, *, max_bytes: int = DEFAULT_MAX_BYTES, allow_private_hosts: bool = False
+    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """A finished clip's bytes as they come. Its URL is treated as `download` does it.
+
+            async with client.video.stream_content(task) as pieces:
+                async for piece in pieces:
+                    await upload.write(piece)
+
+        A transfer that breaks is gone on with when the server names the file by an ETag or a date; what you have been
+        given can't be taken back, so otherwise it is an error. The client's `deadline` covers each request until its
+        answer begins, not the time that you take. One connection is held until the end of the `async with`.
+
+        Args:
+            task: a finished task, or an id, which is retrieved first.
+            max_bytes: stop above that size.
+            allow_private_hosts: as of `download`.
+
+        Raises:
+            InvalidInputError: the task has not succeeded.
+            DownloadError: on entering: as `content`. While you iterate: it broke off, or is too large; the pieces so
+                far are not the whole clip.
+
+        Cancelling it closes the connection.
+        """
+        result = await self._find(task, allow_private_hosts)
+        async with stream(self._api(), result, max_bytes) as pieces:
+            yield pieces
+
+    def _api(self) -> Api:
+        return Api(self._controller, self._options)
+
+    async def _find(self, task: TaskOrId, allow_private: bool) -> Result:
+        """The clip of a task; one that had not ended when it was last seen is asked for."""
         if isinstance(task, str) or not task.is_terminal:
             task = await self.retrieve(task)
+        policy = HostPolicy.beside(self._controller.base_url, allow_private=allow_private)
+        task_id = task.task_id
+
+        async def renew() -> ResultSource:
+            return self._source(await self.retrieve(task_id), policy)
+
+        try:
+            return Result(self._source(task, policy), task_id, renew)
+        except DownloadError as error:
+            raise as_download_error(error, task_id) from None
+
+    def _source(self, task: VideoTask, policy: HostPolicy) -> ResultSource:
         if task.status != "succeeded":
             raise InvalidInputError(
                 f"task {task.task_id} is {task.status}: there is no clip to download", task_id=task.task_id
             )
-        limits = DownloadLimits(max_bytes=max_bytes, allow_private_hosts=allow_private_hosts)
-        return await download_clip(Api(self._controller, self._options), task, Path(path), limits)
+        return ResultSource.of(task, self._controller.base_url, policy)
 
 
 def _check_deadline(deadline: float | None) -> None:

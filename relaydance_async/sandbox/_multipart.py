@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -25,6 +26,10 @@ class _GoneError(MultiPartException):
     """The same, for a caller who left in the middle."""
 
 
+class _StoppedError(MultiPartException):
+    """The same, for a sandbox that ends meanwhile. Its cause is the cancellation."""
+
+
 @asynccontextmanager
 async def read_form(exchange: Exchange, limit: int) -> AsyncGenerator[FormData, None]:
     """The form, whose files are closed at the end of the block."""
@@ -32,7 +37,10 @@ async def read_form(exchange: Exchange, limit: int) -> AsyncGenerator[FormData, 
 
     async def receive() -> Message:
         nonlocal size
-        message = await exchange.receive()
+        try:
+            message = await exchange.receive()
+        except asyncio.CancelledError as error:
+            raise _StoppedError("the sandbox ends") from error
         if message["type"] == "http.disconnect":
             raise _GoneError("the caller left")
         size += len(message.get("body", b""))
@@ -51,6 +59,8 @@ async def read_form(exchange: Exchange, limit: int) -> AsyncGenerator[FormData, 
         raise Refusal("too_large", "request body too large") from None
     except _GoneError:
         raise ClientGoneError from None
+    except _StoppedError:
+        raise asyncio.CancelledError from None
     except (MultiPartException, FormParserError) as error:  # the latter comes through older releases of starlette
         raise Refusal("malformed", f"multipart: {error}") from None
     exchange.body_bytes = size

@@ -179,7 +179,7 @@ async def test_a_place_that_can_not_be_written_is_a_download_error(studio: Studi
 
 
 async def test_an_older_clip_is_replaced_only_by_a_whole_one(bench: Bench, tmp_path: Path) -> None:
-    studio = await open_studio(bench, faults=[Fault(CLIPS, status=403, times=1)])
+    studio = await open_studio(bench, faults=[Fault(CLIPS, status=400, times=1)])
     target = tmp_path / "clip.mp4"
     target.write_bytes(b"older")
     with pytest.raises(DownloadError):
@@ -298,14 +298,74 @@ async def test_transient_errors_of_the_result_host_are_retried(bench: Bench, tmp
     assert studio.fetches == [503, 503, 200]
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
-async def test_an_expired_url_is_a_download_error_with_its_status(bench: Bench, tmp_path: Path, status: int) -> None:
+@pytest.mark.parametrize("status", [400, 401])
+async def test_a_refusal_of_the_result_host_is_a_download_error_with_its_status(
+    bench: Bench, tmp_path: Path, status: int
+) -> None:
     studio = await open_studio(bench, faults=[Fault(CLIPS, status=status)])
     with pytest.raises(DownloadError, match="fresh one") as caught:
         await studio.client.video.download(studio.task, tmp_path / "clip.mp4")
-    assert caught.value.status_code == status
+    assert (caught.value.status_code, caught.value.kind) == (status, "unknown")
     assert studio.fetches == [status]
     assert list(tmp_path.iterdir()) == []
+
+
+# A URL that has expired.
+
+EXPIRED = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+GONE = [(403, "x"), (404, "x"), (410, "x"), (400, EXPIRED), (401, EXPIRED), (200, EXPIRED)]
+
+
+def gone(status: int, body: str, **more: Any) -> Fault:
+    return Fault(CLIPS, status=status, body=body, content_type="application/xml", **more)
+
+
+@pytest.mark.parametrize(("status", "body"), GONE)
+async def test_an_expired_url_is_renewed_once_and_the_clip_comes(
+    bench: Bench, tmp_path: Path, status: int, body: str
+) -> None:
+    studio = await open_studio(bench, faults=[gone(status, body, times=1)])
+    before = studio.sandbox.ledger.count(FETCH)
+    assert_whole(await studio.client.video.download(studio.task, tmp_path / "clip.mp4"), studio)
+    assert studio.fetches == [status, 200]
+    assert studio.sandbox.ledger.count(FETCH) == before + 1
+    assert studio.sandbox.ledger.cdn_authorizations == 0
+
+
+async def test_a_fresh_url_goes_on_from_what_has_come(bench: Bench, tmp_path: Path) -> None:
+    studio = await open_studio(bench, faults=[Fault(CLIPS, cut_body_after=1_000_000, times=1), gone(403, "x", times=1)])
+    assert_whole(await studio.client.video.download(studio.task, tmp_path / "clip.mp4"), studio)
+    assert studio.fetches == [200, 403, 206]
+
+
+@pytest.mark.parametrize(("status", "body"), GONE)
+async def test_a_url_that_has_expired_again_at_once_is_told_with_its_status(
+    bench: Bench, tmp_path: Path, status: int, body: str
+) -> None:
+    studio = await open_studio(bench, faults=[gone(status, body)])
+    with pytest.raises(DownloadError, match="no longer valid") as caught:
+        await studio.client.video.download(studio.task, tmp_path / "clip.mp4")
+    assert (caught.value.status_code, caught.value.kind) == (status, "expired")
+    assert caught.value.task_id == studio.task.task_id
+    assert studio.fetches == [status, status]
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_task_that_gives_no_fresh_url_is_told(bench: Bench, tmp_path: Path) -> None:
+    studio = await open_studio(bench, faults=[gone(403, "x")])
+    studio.sandbox.faults.add(Fault(FETCH, status=401))
+    with pytest.raises(DownloadError, match="a fresh URL could not be had") as caught:
+        await studio.client.video.download(studio.task, tmp_path / "clip.mp4")
+    assert (caught.value.status_code, caught.value.kind) == (403, "expired")
+    assert studio.fetches == [403]
+
+
+async def test_a_404_of_the_api_itself_is_no_expired_url(bench: Bench, tmp_path: Path) -> None:
+    studio = await open_studio(bench, faults=[Fault(CONTENT, status=404)])
+    with pytest.raises(DownloadError) as caught:
+        await studio.client.video.download(studio.task.model_copy(update={"url": None}), tmp_path / "clip.mp4")
+    assert caught.value.kind == "unknown"
+    assert studio.sandbox.ledger.count(CONTENT) == 1
 
 
 async def test_a_429_of_the_result_host_does_not_cool_the_key_down(bench: Bench, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import socket
@@ -114,14 +115,15 @@ async def test_no_link_is_followed(client: AsyncRelayDance, tmp_path: Path, dang
     clips.mkdir()
     for name in ("clip.mp4", "a.mp4.t1.part", "b.mp4.t1.etag.part"):
         (clips / name).symlink_to(outside)
-    host = Host(*3 * [whole(b"0123456789", 'etag: "one"')])
+    host = Host(whole(b"0123456789", 'etag: "one"'))
     async with host.running() as task:
-        with pytest.raises(DownloadError, match="can't be written"):
-            await client.video.download(task, clips / "a.mp4")
+        for name in ("a.mp4", "clip.mp4"):
+            with pytest.raises(DownloadError, match="can't be written") as caught:
+                await client.video.download(task, clips / name)
+            assert caught.value.kind == "path"
         await client.video.download(task, clips / "b.mp4")
-        await client.video.download(task, clips / "clip.mp4")
     assert names(clips) == ["a.mp4.t1.part", "b.mp4", "clip.mp4"]
-    assert not (clips / "clip.mp4").is_symlink()
+    assert (clips / "clip.mp4").is_symlink()
     assert outside.exists() is not dangling
     assert dangling or outside.read_bytes() == b"precious"
 
@@ -130,6 +132,121 @@ async def test_a_pipe_in_its_place_is_an_error_and_no_wait(client: AsyncRelayDan
     os.mkfifo(tmp_path / "clip.mp4.t1.part")
     with pytest.raises(DownloadError, match="not a plain file"):
         await client.video.download(task_of("http://127.0.0.1:9/a.mp4"), tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("ending", ["part", "etag.part"])
+async def test_a_part_with_another_name_is_somebodys_file_and_stays_as_it_is(
+    client: AsyncRelayDance, tmp_path: Path, ending: str
+) -> None:
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / f"clip.mp4.t1.{ending}").hardlink_to(tmp_path / "precious")
+    host = Host(whole(b"0123456789", 'etag: "one"'))
+    async with host.running() as task:
+        if ending == "part":
+            with pytest.raises(DownloadError, match="hard links") as caught:
+                await client.video.download(task, tmp_path / "clip.mp4")
+            assert caught.value.kind == "path"
+        else:  # only that name of it is taken away
+            await client.video.download(task, tmp_path / "clip.mp4")
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+async def test_a_note_with_another_name_is_never_written_to(client: AsyncRelayDance, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b'"one"')
+    part = PartFile(tmp_path / "clip.mp4", "t1")
+    part.open()
+    part.restart('"two"')
+    part.hold(b"abcd")
+    (tmp_path / "clip.mp4.t1.etag.part").hardlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="hard links"):
+        part.write()
+    part.close()
+    assert (tmp_path / "precious").read_bytes() == b'"one"'
+
+
+# What lies in the place of the clip.
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "link to a file", "link to nothing", "link to itself", "device"])
+async def test_what_is_no_file_is_not_replaced(client: AsyncRelayDance, tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "clip.mp4"
+    listener = socket.socket(socket.AF_UNIX)
+    match kind:
+        case "fifo":
+            os.mkfifo(target)
+        case "socket":
+            listener.bind(str(target))
+        case "link to a file":
+            (tmp_path / "other").touch()
+            target.symlink_to(tmp_path / "other")
+        case "link to itself":
+            target.symlink_to(target)
+        case "device":
+            target = Path(os.devnull)
+        case _:
+            target.symlink_to(tmp_path / "nothing")
+    before = names(tmp_path)
+    host = Host()
+    async with host.running() as task:
+        with pytest.raises(DownloadError, match="can't be written") as caught:
+            await client.video.download(task, target)
+    listener.close()
+    assert (caught.value.kind, caught.value.task_id) == ("path", "t1")
+    assert host.connections == 0
+    assert names(tmp_path) == before
+
+
+async def test_a_link_to_a_directory_is_a_directory(client: AsyncRelayDance, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "clips")
+    host = Host(whole(b"0123456789"))
+    async with host.running() as task:
+        assert await client.video.download(task, tmp_path / "link") == tmp_path / "link" / "t1.mp4"
+    assert (tmp_path / "clips" / "t1.mp4").read_bytes() == b"0123456789"
+
+
+async def test_a_file_that_is_there_is_kept_when_asked_before_anything_is_sent(
+    client: AsyncRelayDance, tmp_path: Path
+) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"older")
+    (tmp_path / "t1.mp4").write_bytes(b"older")
+    for task in ("t1", task_of("http://127.0.0.1:9/a.mp4")):  # where nobody listens
+        for place in (tmp_path / "clip.mp4", tmp_path):
+            with pytest.raises(DownloadError, match="overwrite=False") as caught:
+                await client.video.download(task, place, overwrite=False)
+            assert (caught.value.kind, caught.value.task_id) == ("path", "t1")
+    assert [(tmp_path / name).read_bytes() for name in names(tmp_path)] == [b"older", b"older"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+async def test_without_overwriting_a_clip_comes_where_nothing_is(
+    client: AsyncRelayDance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+
+        def refuse(*args: object, **kwargs: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")  # as vfat says it
+
+        monkeypatch.setattr(os, "link", refuse)
+    host = Host(whole(b"0123456789", 'etag: "one"'))
+    async with host.running() as task:
+        path = await client.video.download(task, tmp_path / "clip.mp4", overwrite=False)
+    assert path.read_bytes() == b"0123456789"
+    assert path.stat().st_nlink == 1
+    assert names(tmp_path) == ["clip.mp4"]
+
+
+async def test_a_file_that_comes_meanwhile_is_kept_too(tmp_path: Path) -> None:
+    part = PartFile(tmp_path / "clip.mp4", "t1", overwrite=False)
+    part.open()
+    part.restart('"one"')
+    part.hold(b"0123456789")
+    (tmp_path / "clip.mp4").write_bytes(b"another's")
+    with pytest.raises(FileExistsError, match="overwrite=False"):
+        part.finish()
+    part.close()
+    assert (tmp_path / "clip.mp4").read_bytes() == b"another's"
+    assert (tmp_path / "clip.mp4.t1.part").read_bytes() == b"0123456789"
 
 
 async def test_two_downloads_of_one_clip_do_not_write_one_file(client: AsyncRelayDance, tmp_path: Path) -> None:

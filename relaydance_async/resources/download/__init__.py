@@ -1,5 +1,28 @@
-"""A clip to a file: whole or not at all."""
+"""A result, a clip or an image, to a file or into memory: whole or not at all; or piece by piece."""
 
-from .clip import DEFAULT_MAX_BYTES, DownloadLimits, download_clip
+from .clip import DEFAULT_MAX_BYTES, DEFAULT_MEMORY_BYTES, DownloadLimits, download, load
+from .disk import check_place, on_disk, write_whole
+from .fetch import Result, as_download_error
+from .part import PartFile, as_path
+from .source import HostPolicy, ResultSource
+from .stream import stream
+from .transfer import check_size
 
-__all__ = ["DEFAULT_MAX_BYTES", "DownloadLimits", "download_clip"]
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "DEFAULT_MEMORY_BYTES",
+    "DownloadLimits",
+    "HostPolicy",
+    "PartFile",
+    "Result",
+    "ResultSource",
+    "as_download_error",
+    "as_path",
+    "check_place",
+    "check_size",
+    "download",
+    "load",
+    "on_disk",
+    "stream",
+    "write_whole",
+]

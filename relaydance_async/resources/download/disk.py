@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from ...errors import DownloadError
+from ...errors import DownloadError, DownloadErrorKind
 from .part import PartFile
 
 P = ParamSpec("P")
@@ -34,7 +36,43 @@ async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), abandon_on_cancel=True)
     except OSError as error:
-        raise DownloadError(_told(error)) from None
+        raise DownloadError(_told(error), kind=_kind_of(error)) from None
+
+
+async def check_place(part: PartFile, task_id: str | None) -> None:
+    """That a file may be there, before anything is asked for.
+
+    Raises:
+        InvalidInputError: no file can have that name.
+        DownloadError: nothing may be written there.
+    """
+    try:
+        await on_disk(part.check)
+    except DownloadError as error:
+        raise DownloadError(error.message, kind=error.kind, task_id=task_id) from None
+
+
+async def write_whole(part: PartFile, content: Callable[[], bytes]) -> Path:
+    """Write a file of which all is there already; not at all when cancelled before its end.
+
+    Args:
+        part: of the file; this opens and closes it.
+        content: makes the bytes, in the thread that writes them.
+
+    Raises:
+        InvalidInputError, DownloadError: see `check_place`; or the disk refuses.
+    """
+
+    def write() -> Path:
+        part.open()
+        part.restart()
+        part.hold(content())
+        return part.finish()
+
+    try:
+        return await on_disk(write)
+    finally:
+        await close_at_last(part)
 
 
 async def close_at_last(part: PartFile) -> None:
@@ -69,6 +107,16 @@ def _started(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
+_OF_THE_PLACE = frozenset(
+    {errno.EACCES, errno.EBUSY, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.EMLINK}
+    | {errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.EPERM, errno.EROFS}
+)
+
+
+def _kind_of(error: OSError) -> DownloadErrorKind:
+    return "path" if error.errno in _OF_THE_PLACE else "disk"
+
+
 def _told(error: OSError) -> str:
     place = f" to {error.filename}" if error.filename is not None else ""
-    return f"the clip can't be written{place}: {error.strerror or error}"
+    return f"it can't be written{place}: {error.strerror or error}"

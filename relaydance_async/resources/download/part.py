@@ -1,4 +1,4 @@
-"""The file in which a clip grows, under another name until it is whole."""
+"""The file in which a result grows, under another name until it is whole."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ _PLAIN = os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NON
 
 
 class PartFile:
-    """What has come of a clip so far, and the validator (ETag, or date) of the file that it is part of.
+    """What has come of a result so far, and the validator (ETag, or date) of the file that it is part of.
 
     The validator lies beside the part, for a later process; without one nothing can be continued, so nothing is kept.
 
-    `open`, `write`, `finish` and `close` are for threads; all else is for the event loop, and no work on the disk. Only
-    one is used at a time, but for `close`: a cancelled caller may leave a thread behind in another one. That comes to
-    an end before `close` does its work, or else finds the file closed and does nothing.
+    `check`, `open`, `write`, `finish` and `close` are for threads; all else is for the event loop, and no work on the
+    disk. Only one is used at a time, but for `close`: a cancelled caller may leave a thread behind in another one. That
+    comes to an end before `close` does its work, or else finds the file closed and does nothing.
 
     Args:
-        to: where the clip is to be; a directory takes `<task_id>.mp4`.
-        task_id: whose clip it is: the part of another would be continued with bytes of this one.
+        to: where the result is to be.
+        name: of the result, such as its task's id: the part of another would be continued with bytes of this one.
+        suffix: a directory takes `<name><suffix>`; None: it takes nothing.
+        overwrite: whether a file that is there already is replaced.
 
     Attributes:
         size: bytes that have come, those that are held included.
@@ -43,9 +45,11 @@ class PartFile:
         is_closed: whether there is nothing left to close.
     """
 
-    def __init__(self, to: Path, task_id: str) -> None:
-        self._target = to
-        self._name = re.sub(r"[^A-Za-z0-9_-]", "_", task_id)[:100]
+    def __init__(self, to: Path, name: str, *, suffix: str | None = ".mp4", overwrite: bool = True) -> None:
+        self._to = self._target = to
+        self._name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:100]
+        self._suffix = suffix
+        self._overwrite = overwrite
         self._path = self._note = to  # until it is open
         self._file: BinaryIO | None = None
         self._held: list[bytes] = []
@@ -75,6 +79,17 @@ class PartFile:
         self.validator = validator
         self._is_stale = True
 
+    def check(self) -> None:
+        """That a file may be there. Nothing is written.
+
+        Raises:
+            InvalidInputError: no file can have that name.
+            DownloadError: there is no such directory.
+            OSError: there is something that is not to be replaced.
+        """
+        with self._lock:
+            self._find_place()
+
     def open(self) -> None:
         """Open the file, with what an earlier download has left in it.
 
@@ -86,11 +101,8 @@ class PartFile:
         with self._lock:
             if self.is_closed:
                 return
-            try:
-                self._find_place()
-                self._file = _open(self._path, os.O_RDWR | os.O_APPEND)
-            except ValueError as error:
-                raise InvalidInputError(f"path can't be the name of a file: {error}") from None
+            self._find_place()
+            self._file = _open(self._path, os.O_RDWR | os.O_APPEND)
             _lock(self._file, self._path)
             self.size = _size(self._file)
             self.validator = self._noted() if self.size else None
@@ -121,12 +133,12 @@ class PartFile:
                 return self._target  # nobody waits for it any more
             self._write(file)
             if not self.size:
-                raise DownloadError("the clip is empty")
+                raise DownloadError("the result is empty", kind="broken")
             if _size(file) != self.size:
                 raise OSError(errno.EBUSY, "another program has changed it", str(self._path))
             if sys.platform == "win32":
                 self._let_go(file)  # an open file can't be renamed there
-            self._path.replace(self._target)
+            self._give_name()
             self._let_go(file)
             with suppress(OSError):
                 self._note.unlink(missing_ok=True)
@@ -150,12 +162,37 @@ class PartFile:
                 self._let_go(file)
 
     def _find_place(self) -> None:
-        target = self._target / f"{self._name}.mp4" if self._target.is_dir() else self._target
-        if not target.parent.is_dir():
-            raise DownloadError(f"there is no directory {target.parent}")
-        self._target = target
-        self._path = target.with_name(f"{target.name}.{self._name}.part")
-        self._note = target.with_name(f"{target.name}.{self._name}.etag.part")
+        try:
+            target = self._in_directory() if self._to.is_dir() else self._to
+            if not target.parent.is_dir():
+                raise DownloadError(f"there is no directory {target.parent}", kind="path")
+            self._target = target
+            self._path = target.with_name(f"{target.name}.{self._name}.part")
+            self._note = target.with_name(f"{target.name}.{self._name}.etag.part")
+            self._check_target()
+        except ValueError as error:
+            raise InvalidInputError(f"path can't be the name of a file: {error}") from None
+
+    def _in_directory(self) -> Path:
+        if self._suffix is None:
+            raise DownloadError(f"{self._to} is a directory; name a file in it", kind="path")
+        return self._to / f"{self._name}{self._suffix}"
+
+    def _check_target(self) -> None:
+        """That what is there, if anything, is to be replaced: a link's or a device's owner would miss it."""
+        with suppress(FileNotFoundError):
+            mode = self._target.lstat().st_mode
+            if not stat.S_ISREG(mode):
+                raise OSError(errno.EINVAL, _other_than_file(mode), str(self._target))
+            if not self._overwrite:
+                raise _taken(self._target)
+
+    def _give_name(self) -> None:
+        self._check_target()
+        if self._overwrite:
+            self._path.replace(self._target)
+        else:
+            _rename_without_replacing(self._path, self._target)
 
     def _write(self, file: BinaryIO) -> None:
         pieces, self._held, self._held_bytes = self._held, [], 0
@@ -173,7 +210,9 @@ class PartFile:
         if self.validator is None:
             self._note.unlink(missing_ok=True)
         else:
-            with _open(self._note, os.O_WRONLY | os.O_TRUNC) as note:
+            with _open(self._note, os.O_WRONLY) as note:
+                note.seek(0)
+                note.truncate()  # not as it is opened: it may be another's
                 note.write(self.validator.encode("latin-1", "replace"))
         self._is_stale = False
 
@@ -210,12 +249,39 @@ def _size(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
+def _other_than_file(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link is there, which is neither followed nor replaced"
+    return "a directory is there" if stat.S_ISDIR(mode) else "not a plain file"
+
+
+def _taken(target: Path) -> OSError:
+    return OSError(errno.EEXIST, "a file is there already, and overwrite=False", str(target))
+
+
+def _rename_without_replacing(path: Path, target: Path) -> None:
+    try:
+        if sys.platform == "win32":
+            path.rename(target)
+        else:
+            os.link(path, target)
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError:  # a file system without hard links: who comes between the look and this is replaced
+        path.replace(target)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
 def _open(path: Path, flags: int) -> BinaryIO:
-    """A plain file, without a buffer: what is written is written, or an error."""
+    """A plain file with one name, without a buffer: what is written is written, or an error."""
     number = os.open(path, flags | _PLAIN, 0o666)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
+    status = os.fstat(number)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(number)
-        raise OSError(errno.EINVAL, "not a plain file", str(path))
+        # By another name it is another's file, which would be emptied here.
+        why = "it has other names too (hard links)" if stat.S_ISREG(status.st_mode) else "not a plain file"
+        raise OSError(errno.EINVAL, why, str(path))
     return os.fdopen(number, "rb" if flags & (os.O_RDWR | os.O_WRONLY) == 0 else "ab", buffering=0)
 
 
@@ -231,3 +297,15 @@ def _lock(file: BinaryIO, path: Path) -> None:
         raise OSError(errno.EBUSY, "another download is writing it", str(path)) from None
     if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
         raise OSError(errno.EBUSY, "another download has just finished it", str(path))
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """A path from an argument.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    try:
+        return Path(path)
+    except TypeError:
+        raise InvalidInputError(f"path must be a path, not {path!r:.80}") from None

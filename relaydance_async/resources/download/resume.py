@@ -73,7 +73,7 @@ class Resume:
         """
         asked_for_rest = bool(self.headers())
         if status == 416:
-            why = "the server has no such part of the clip"
+            why = "the server has no such part of it"
             return AskAgain(why) if asked_for_rest else Refuse(why)
         if status != 206:
             return _whole(headers)
@@ -81,7 +81,7 @@ class Resume:
         if found is None or int(found[1]) != self.size or not asked_for_rest or _is_encoded(headers):
             return Refuse("the server sent another range than was asked for")
         if not self._is_same_file(headers):
-            return AskAgain("the clip changed while it was fetched")
+            return AskAgain("it changed while it was fetched")
         if found[3] != "*":
             # The server may send less than the rest: then the next attempt asks for what is still missing.
             return Continue(int(found[3]))

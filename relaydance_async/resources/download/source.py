@@ -1,4 +1,4 @@
-"""Where a clip is: behind the API's own route, or at a URL from outside, which never gets the key."""
+"""Where a result is: behind the API's own route, or at a URL from outside, which never gets the key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HTTPS_PORT = 443
 
 @dataclass(frozen=True, slots=True)
 class HostPolicy:
-    """Which hosts a clip may come from: its URL is data from outside.
+    """Which hosts a result may come from: its URL is data from outside.
 
     Attributes:
         allow_private: also from addresses that aren't public.
@@ -44,7 +44,7 @@ class HostPolicy:
 
     @classmethod
     def beside(cls, base_url: str, *, allow_private: bool) -> HostPolicy:
-        """The policy of an API with this base URL: one that is on this machine may have its clips here, too."""
+        """The policy of an API with this base URL: one that is on this machine may have its results here, too."""
         return cls(allow_private, is_loopback(urlsplit(base_url).hostname or ""))
 
     def target(self, url: str) -> ForeignTarget:
@@ -56,19 +56,19 @@ class HostPolicy:
         parts, host = _split(url)
         here = is_loopback(host) and (self.allow_loopback or self.allow_private)
         if parts.scheme != "https" and not (here and parts.scheme == "http"):
-            raise DownloadError(f"the clip's URL is not https: {parts.scheme:.20}://{host}")
+            raise _refused(f"the result's URL is not https: {parts.scheme:.20}://{host}")
         if not host:
-            raise DownloadError("the clip's URL has no host name")
+            raise _refused("the result's URL has no host name")
         network = Network.ANY if here or self.allow_private else Network.PUBLIC
         return ForeignTarget(parts._replace(fragment="").geturl(), network)
 
 
-ClipTarget: TypeAlias = ApiTarget | ForeignTarget
+ResultTarget: TypeAlias = ApiTarget | ForeignTarget
 
 
 @dataclass(frozen=True, slots=True)
-class ClipSource:
-    """Where the clip is, as far as is known.
+class ResultSource:
+    """Where a result is, as far as is known.
 
     Attributes:
         target: who is asked next.
@@ -76,37 +76,42 @@ class ClipSource:
         policy: who may be asked at all.
     """
 
-    target: ClipTarget
+    target: ResultTarget
     url: str = field(repr=False)  # it may be signed
     policy: HostPolicy
 
     @classmethod
-    def of(cls, task: VideoTask, base_url: str, policy: HostPolicy) -> ClipSource:
+    def of_image(cls, url: str, base_url: str, policy: HostPolicy) -> ResultSource:
+        """An image's URL. Raises like `of`."""
+        return cls(ForeignTarget(base_url, Network.PUBLIC), base_url, policy).next_hop(url)
+
+    @classmethod
+    def of(cls, task: VideoTask, base_url: str, policy: HostPolicy) -> ResultSource:
         """The task's URL; without one the API's own route, for some upstreams' clips are only to be had through it.
 
         Raises:
-            DownloadError: no clip may come from that URL.
+            DownloadError: nothing may come from that URL.
         """
         target = CONTENT.target(task_id=task.task_id)
         own = cls(target, f"{base_url}{target.path}", policy)
         return own.next_hop(task.url) if task.url else own
 
-    def next_hop(self, location: str) -> ClipSource:
+    def next_hop(self, location: str) -> ResultSource:
         """Where a redirect leads. Whatever its location looks like, the next target is a foreign one: without the key.
 
         Raises:
-            DownloadError: no clip may come from there.
+            DownloadError: nothing may come from there.
         """
         if len(location) > _LONGEST_URL:
-            raise DownloadError(f"the clip's URL has {len(location)} characters")
+            raise _refused(f"the result's URL has {len(location)} characters")
         try:
             target = self.policy.target(urljoin(self.url, location))
         except ValueError:  # its text may quote a password
-            raise DownloadError("the clip's URL can't be read") from None
-        return ClipSource(target, target.url, self.policy)
+            raise _refused("the result's URL can't be read") from None
+        return ResultSource(target, target.url, self.policy)
 
 
-async def check_addresses(target: ClipTarget) -> None:
+async def check_addresses(target: ResultTarget) -> None:
     """That all addresses of a target which must be public are. A transport of ours checks again as it connects; a
     caller's HTTP client can't be told.
 
@@ -119,9 +124,11 @@ async def check_addresses(target: ClipTarget) -> None:
     try:
         found = await anyio.getaddrinfo(host, parts.port or _HTTPS_PORT)
     except UnicodeError as error:  # no name of the DNS can be made of it (RFC 5891)
-        raise DownloadError(f"the clip's URL has no host name: {error}") from None
+        raise _refused(f"the result's URL has no host name: {error}") from None
     except OSError as error:
-        raise DownloadError(f"the clip's host {host} can't be found: {error}", retryable=True) from None
+        raise DownloadError(
+            f"the result's host {host} can't be found: {error}", kind="broken", retryable=True
+        ) from None
     for *_, address in found:
         check_public(host, str(address[0]))
 
@@ -131,13 +138,15 @@ def _split(url: str) -> tuple[SplitResult, str]:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:  # its text may quote a password
-        raise DownloadError("the clip's URL can't be read: its host or its port is invalid") from None
+        raise _refused("the result's URL can't be read: its host or its port is invalid") from None
     if "@" in parts.netloc:
-        raise DownloadError(f"the clip's URL holds a user name or password, for {host:.{_LONGEST_NAME}}")
+        raise _refused(f"the result's URL holds a user name or password, for {host:.{_LONGEST_NAME}}")
     if len(host) > _LONGEST_NAME or _NO_HOST.search(host):
-        raise DownloadError(
-            "the clip's URL has no host name: what stands there is too long or has forbidden characters"
-        )
+        raise _refused("the result's URL has no host name: what stands there is too long or has forbidden characters")
     if port == 0:
-        raise DownloadError(f"the clip's URL names port 0, of {host}")
+        raise _refused(f"the result's URL names port 0, of {host}")
     return parts, host
+
+
+def _refused(message: str) -> DownloadError:
+    return DownloadError(message, kind="refused host")

@@ -103,7 +103,7 @@ async def test_a_full_disk_is_told_and_what_fits_is_kept(
     with monkeypatch.context() as patch:
         patch.setattr(part_module, "_write_all", write)
         told = await refused(client, tmp_path / "clip.mp4")
-    assert told == f"the clip can't be written to {part}: No space left on device"
+    assert told == f"it can't be written to {part}: No space left on device"
     assert part.read_bytes() == CLIP[:2_500_000]
 
 
@@ -124,6 +124,30 @@ async def test_a_place_where_nothing_can_be_is_told(
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        *[(errno.ENOSPC, "disk"), (errno.EDQUOT, "disk"), (errno.EIO, "disk"), (errno.EFBIG, "disk")],
+        *[(errno.EACCES, "path"), (errno.EROFS, "path"), (errno.ENAMETOOLONG, "path"), (errno.ELOOP, "path")],
+    ],
+)
+@pytest.mark.parametrize("call", ["open", "replace", "writev"])
+async def test_every_refusal_of_the_disk_has_its_kind(
+    client: AsyncRelayDance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, kind: str
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "clip.mp4").write_bytes(b"older")
+    async with Host(whole(CLIP, ETAG)).running() as task:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, refuse)
+            with pytest.raises(DownloadError, match=os.strerror(number)) as caught:
+                await client.video.download(task, tmp_path / "clip.mp4")
+    assert caught.value.kind == kind
+    assert (tmp_path / "clip.mp4").read_bytes() == b"older"
+
+
 @pytest.mark.parametrize("call", ["open", "replace", "writev"])
 async def test_a_permission_that_is_lost_is_told(
     client: AsyncRelayDance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
@@ -135,7 +159,7 @@ async def test_a_permission_that_is_lost_is_told(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, refuse)
         told = await refused(client, tmp_path / "clip.mp4")
-    assert told == f"the clip can't be written to {tmp_path / 'clip.mp4.t1.part'}: Permission denied"
+    assert told == f"it can't be written to {tmp_path / 'clip.mp4.t1.part'}: Permission denied"
     assert not (tmp_path / "clip.mp4").exists()
 
 
@@ -152,7 +176,7 @@ async def test_a_directory_that_is_gone_is_told(client: AsyncRelayDance, tmp_pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(part_module, "_write_all", write_and_remove)
         told = await refused(client, clips / "clip.mp4")
-    assert told == f"the clip can't be written to {clips / 'clip.mp4.t1.part'}: No such file or directory"
+    assert told == f"it can't be written to {clips / 'clip.mp4.t1.part'}: No such file or directory"
 
 
 # Cancelled while a thread writes.

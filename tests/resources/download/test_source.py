@@ -6,20 +6,20 @@ import pytest
 
 from relaydance_async import DownloadError, VideoTask
 from relaydance_async._sansio.target import ApiTarget, ForeignTarget, Network
-from relaydance_async.resources.download.source import ClipSource, HostPolicy
+from relaydance_async.resources.download.source import HostPolicy, ResultSource
 
 API = "https://api.example/v1"
 CDN = "https://cdn.example/clips/a.mp4?X-Signature=s3cret"
 ANYWHERE = HostPolicy(allow_private=True)
 
 
-def source_of(url: str | None, policy: HostPolicy = ANYWHERE) -> ClipSource:
+def source_of(url: str | None, policy: HostPolicy = ANYWHERE) -> ResultSource:
     task = VideoTask(task_id="task/1", status="succeeded", raw_status="succeeded")
     # A task that was decoded has a URL of http or https only.
-    return ClipSource.of(task.model_copy(update={"url": url}), API, policy)
+    return ResultSource.of(task.model_copy(update={"url": url}), API, policy)
 
 
-def url_of(source: ClipSource) -> str:
+def url_of(source: ResultSource) -> str:
     """That it is foreign, and where it leads."""
     assert isinstance(source.target, ForeignTarget)
     assert source.target.url == source.url
@@ -90,6 +90,7 @@ def test_a_redirect_is_joined_as_a_url_and_foreign_whatever_it_looks_like(locati
         return
     with pytest.raises(DownloadError) as caught:
         source_of(CDN).next_hop(location)
+    assert caught.value.kind == "refused host"
     assert "s3cret" not in str(caught.value)
     assert len(str(caught.value)) < 500
 
