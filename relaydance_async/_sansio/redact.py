@@ -15,6 +15,9 @@ _TOKEN = r"[\w.~+/=-]"
 
 # A digit, or the length, tells a token from the word after "bearer" in a sentence.
 _BEARER = rf"\bbearer(?:\s|%20|\+)+(?={_TOKEN}*\d|{_TOKEN}{{24}}){_TOKEN}{{8,}}"
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
+"""What neither JSON nor a URL escapes."""
+
 _QUERY = re.compile(r"(?i)(\bhttps?:\\?/\\?/[^\s\"'<>?]*)\?[^\s\"'<>]+")
 
 
@@ -24,19 +27,41 @@ class Redactor:
     It finds the key as it is, escaped as in JSON or a URL, in base64, and cut off after its eighth character.
     """
 
-    __slots__ = ("_pattern",)
+    __slots__ = ("_key", "_pattern", "_probes")
 
     def __init__(self, key: str) -> None:
-        self._pattern = re.compile(f"(?i){'|'.join([*_forms(key), _BEARER])}")
+        self._key = key
+        self._pattern: re.Pattern[str] | None = None
+        self._probes: list[str] | None = None
 
     def text(self, text: str) -> str:
         """The text without it."""
+        if not self._may_hold(text):
+            return text
+        if self._pattern is None:  # made late, for it takes some milliseconds
+            self._pattern = re.compile(f"(?i){'|'.join([*_forms(self._key), _BEARER])}")
         return self._pattern.sub(_hidden, text)
 
     def body(self, body: bytes) -> bytes:
         """The same of bytes, whatever they are."""
-        found, count = self._pattern.subn(_hidden, body.decode("latin-1"))
-        return found.encode("latin-1") if count else body
+        text = body.decode("latin-1")
+        shown = self.text(text)
+        return body if shown is text else shown.encode("latin-1")
+
+    def _may_hold(self, text: str) -> bool:
+        # The pattern alone takes a second for 10 MB.
+        if self._probes is None:
+            self._probes = ["bearer", *(part.lower() for part in _parts(self._key))]
+        text = text.lower()
+        return any(probe in text for probe in self._probes)
+
+
+def _parts(key: str) -> list[str]:
+    """What a text holds in any case when it holds one of the forms of the key."""
+    if len(key) < _SHORTEST:
+        return []
+    never_escaped = max(_PLAIN.findall(key), key=len, default="")
+    return [key[:_SHORTEST], never_escaped, *_in_base64(key.encode())]
 
 
 def without_queries(text: str) -> str:
