@@ -413,7 +413,9 @@ def _of_wait(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
 
 
 def _of_download(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
-    """Every failure is a DownloadError, and redirects are followed."""
+    """Every failure is a DownloadError, redirects are followed, and a URL that may have expired is renewed once."""
+    if isinstance(row.fault, Fault) and row.fault.status in (403, 404):
+        return Outcome(None, False, 1, 2, 1) if moment == "first" else Outcome(DownloadError, False, 1, 2, 0)
     if isinstance(row.fault, Fault) and row.fault.redirect_to is not None:
         ended = None if moment == "first" else DownloadError
         return Outcome(ended, False, 1, 2 if moment == "first" else 6, 1 if moment == "first" else 0)
