@@ -110,7 +110,7 @@ def _has_expired(error: RelayDanceError, target: ResultTarget) -> bool:
         return False  # the API's own answers say what they mean
     status = error.status_code or 0
     # Storages say it in XML, some of them with 400 or 401, or with a 200 around it.
-    body = error.body.decode("utf-8", "replace") if isinstance(error, ResponseDecodeError) else ""
+    body = error.raw_body.decode("utf-8", "replace") if isinstance(error, ResponseDecodeError) else ""
     return status in _GONE or (status < 500 and _EXPIRED.search(f"{error.message} {body}") is not None)
 
 
