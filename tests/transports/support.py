@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import struct
@@ -20,6 +21,7 @@ from relaydance_async._sansio.breakage import Progress
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport, TransportResponse, WireRequest
+from tests.kit.waiting import wait_until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -199,6 +201,7 @@ async def serve(script: Script | bytes = OK, *, tls: ssl.SSLContext | None = Non
         server.most_open = max(server.open, server.most_open)
         try:
             async with stream:
+                _stop_reading_ahead(stream)
                 with suppress(Gone):
                     await server.run(Peer(stream))
         except (anyio.BrokenResourceError, ssl.SSLError):
@@ -211,6 +214,16 @@ async def serve(script: Script | bytes = OK, *, tls: ssl.SSLContext | None = Non
         group.start_soon(listening.serve, handle)
         yield server
         group.cancel_scope.cancel()
+
+
+def _stop_reading_ahead(stream: Any) -> None:
+    # Over asyncio and uvloop, anyio stops reading only after it has had to wait for something to read. What comes
+    # before that would be taken without end, however little the script wants.
+    while (below := getattr(stream, "transport_stream", None)) is not None:
+        stream = below
+    transport: asyncio.Transport | None = getattr(stream, "_transport", None)
+    if transport is not None:
+        transport.pause_reading()
 
 
 def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
@@ -238,6 +251,13 @@ async def fetch(transport: Transport, url: str, method: str = "GET", **options: 
     """Status and body of one request."""
     response = await transport.send(wire(url, method, **options))
     return response.status_code, await response.read(LIMIT)
+
+
+async def warmed(transport: Transport) -> None:
+    """Have it, and the loop, make whatever they make once: the caller's session, a thread, a resolver, a spare file."""
+    async with serve(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n") as server:
+        await fetch(transport, server.url)
+        await wait_until(lambda: server.open == 0)
 
 
 async def first_piece(response: TransportResponse) -> bytes:
