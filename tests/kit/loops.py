@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeAlias
 
 import pytest
@@ -24,6 +25,26 @@ def backend_of(name: str) -> Backend:
         return "asyncio"
     pytest.importorskip("uvloop")
     return "asyncio", USE_UVLOOP
+
+
+def backend_of_test(request: pytest.FixtureRequest) -> Backend:
+    """The one that the test's transport names, else what `--loop` says."""
+    if "transport" in request.fixturenames:
+        return backend_of(request.getfixturevalue("transport"))
+    return backend_by_option(request.config)
+
+
+def backend_by_option(config: pytest.Config) -> Backend:
+    """What `--loop` says."""
+    return backend_of(f"any on {config.getoption('--loop')}")
+
+
+def make_loops(patch: pytest.MonkeyPatch, name: str) -> None:
+    """Have `asyncio.run` and its like make the loops that this name tells."""
+    if name.endswith(ON_UVLOOP):
+        uvloop = pytest.importorskip("uvloop")
+        patch.setattr(asyncio, "new_event_loop", uvloop.new_event_loop)
+        patch.setattr(asyncio.events, "new_event_loop", uvloop.new_event_loop)
 
 
 def without_loop(name: str) -> str:

@@ -21,7 +21,6 @@ from relaydance_async._sansio.breakage import Progress
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport, TransportResponse, WireRequest
-from tests.kit.waiting import wait_until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -251,13 +250,6 @@ async def fetch(transport: Transport, url: str, method: str = "GET", **options: 
     """Status and body of one request."""
     response = await transport.send(wire(url, method, **options))
     return response.status_code, await response.read(LIMIT)
-
-
-async def warmed(transport: Transport) -> None:
-    """Have it, and the loop, make whatever they make once: the caller's session, a thread, a resolver, a spare file."""
-    async with serve(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n") as server:
-        await fetch(transport, server.url)
-        await wait_until(lambda: server.open == 0)
 
 
 async def first_piece(response: TransportResponse) -> bytes:

@@ -21,7 +21,6 @@ from tests.transports.support import (
     over_every_transport,
     serve,
     silent_port,
-    warmed,
     wire,
 )
 
@@ -53,6 +52,13 @@ async def works_and_leaves_nothing(transport: Transport, server: Server, files: 
     await wait_until(lambda: open_files() <= files)
     server.run = server.answering(OK)
     assert await fetch(transport, server.url) == (200, b"ok")
+
+
+async def warmed(transport: Transport) -> None:
+    """Have it make whatever it makes once, such as the caller's session, a thread, a resolver."""
+    async with serve(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n") as server:
+        await fetch(transport, server.url)
+        await wait_until(lambda: server.open == 0)
 
 
 async def test_while_connecting(transport: Transport) -> None:
@@ -130,7 +136,6 @@ async def test_while_a_file_is_uploaded(maker: Maker, tmp_path: Path) -> None:
         await peer.until_gone()
 
     go_on = anyio.Event()
-    await warmed(await maker.transport())
     async with serve(deaf) as server:
         client = maker.client(server.url)
         files = open_files()

@@ -19,7 +19,6 @@ from tests.transports.support import (
     first_piece,
     over_every_transport,
     serve,
-    warmed,
     wire,
 )
 
@@ -224,7 +223,6 @@ async def test_a_call_that_queued_while_its_client_was_closed_leaves_no_connecti
         errors.append(caught.value)
 
     errors: list[APIConnectionError] = []
-    await warmed(await maker.transport())
     async with serve(silent) as server:
         client = maker.client(server.url, max_concurrency=1)
         before = open_files()
@@ -242,7 +240,6 @@ async def test_a_call_that_queued_while_its_client_was_closed_leaves_no_connecti
 
 @pytest.mark.parametrize("kind", OURS)
 async def test_closing_the_transport_closes_every_connection(maker: Maker) -> None:
-    await warmed(await maker.transport())
     async with serve() as server:
         before = open_files()
         transport = await maker.transport()
