@@ -7,18 +7,17 @@ import json
 import mimetypes
 import os
 import secrets
+import stat
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-import anyio
-import anyio.to_thread
-
 from .._sansio.multipart import build_multipart
 from .._sansio.request import BodyStream, PreparedRequest, RetrySafety, model_of
 from .._sansio.target import ApiTarget
+from .._threads import in_thread
 from ..errors import InvalidInputError
 
 PIECE = 1024 * 1024
@@ -101,8 +100,8 @@ async def _body_of(content: FileInput, opened: ExitStack) -> BodyStream:
 
 async def _path_body(path: Path, opened: ExitStack) -> BodyStream:
     try:
-        status = await anyio.Path(path).stat()
-        if not await anyio.Path(path).is_file():
+        status = await in_thread(path.stat)
+        if not stat.S_ISREG(status.st_mode):
             raise InvalidInputError(f"{path} is not a file")
     except OSError as error:
         raise InvalidInputError(f"can't read {path}: {error.strerror}") from None
@@ -111,7 +110,7 @@ async def _path_body(path: Path, opened: ExitStack) -> BodyStream:
     async def pieces() -> AsyncIterator[bytes]:
         reader = _PathReader(path)
         opened.callback(reader.close)
-        while piece := await anyio.to_thread.run_sync(reader.read):
+        while piece := await in_thread(reader.read):
             yield piece
         reader.close()
 
@@ -155,7 +154,7 @@ def _bytes_body(content: bytes) -> BodyStream:
 async def _file_body(file: BinaryIO) -> BodyStream:
     try:
         start = file.tell()
-        length = await anyio.to_thread.run_sync(lambda: file.seek(0, os.SEEK_END) - start)
+        length = await in_thread(lambda: file.seek(0, os.SEEK_END) - start)
         file.seek(start)
     except (OSError, AttributeError, ValueError):
         start, length = -1, None  # a pipe: it can be read once
@@ -164,8 +163,8 @@ async def _file_body(file: BinaryIO) -> BodyStream:
 
     async def pieces() -> AsyncIterator[bytes]:
         if start >= 0:
-            await anyio.to_thread.run_sync(file.seek, start)
-        while piece := await anyio.to_thread.run_sync(file.read, PIECE):
+            await in_thread(lambda: file.seek(start))
+        while piece := await in_thread(lambda: file.read(PIECE)):
             if not isinstance(piece, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise InvalidInputError(_OPEN_AS_TEXT)
             yield piece

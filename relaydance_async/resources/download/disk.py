@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import anyio
-import anyio.to_thread
 
+from ..._threads import in_thread
 from ...errors import DownloadError
 from .part import PartFile
 
@@ -32,7 +32,7 @@ async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     Cancelling it leaves a thread that goes on, or one that never begins.
     """
     try:
-        return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), abandon_on_cancel=True)
+        return await in_thread(lambda: work(*args, **kwargs), abandon_on_cancel=True)
     except OSError as error:
         raise DownloadError(_told(error)) from None
 
