@@ -207,6 +207,8 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
             # Of an idle connection: it was closed, or holds what nobody asked for. Either way it is of no more use.
             return bool(protocol.pieces) or protocol.ended
         names = {"client_addr": "sockname", "server_addr": "peername"}
+        if info in names and protocol.lost:
+            return None  # uvloop fails over the socket that is gone
         return protocol.transport.get_extra_info(names.get(info, info))
 
 

@@ -30,7 +30,9 @@ def backend_of(name: str) -> Backend:
 def backend_of_test(request: pytest.FixtureRequest) -> Backend:
     """The one that the test's transport names, else what `--loop` says."""
     if "transport" in request.fixturenames:
-        return backend_of(request.getfixturevalue("transport"))
+        name: str = request.getfixturevalue("transport")
+        if name.endswith((ON_TRIO, ON_UVLOOP)):
+            return backend_of(name)
     return backend_by_option(request.config)
 
 
