@@ -1,4 +1,4 @@
-"""What every test stands on: asyncio as the event loop, and an environment without anyone's key or proxy."""
+"""What every test stands on: an event loop, and an environment without anyone's key or proxy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kit.inside import forget_signatures
+from tests.kit.loops import Backend, backend_by_option
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--loop`."""
+    parser.addoption(
+        "--loop",
+        choices=["asyncio", "uvloop"],
+        default="asyncio",
+        help="the event loop of the tests that don't choose one themselves",
+    )
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """asyncio; a test that is about trio asks for it by parametrising this fixture."""
-    return "asyncio"
+def anyio_backend(pytestconfig: pytest.Config) -> Backend:
+    """What `--loop` says; a test that is about another loop asks for it by overriding or parametrising this fixture."""
+    return backend_by_option(pytestconfig)
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ LAYERS: dict[str, int] = {
     "_version": 0,
     "models": 0,
     "errors": 1,
+    "_threads": 1,
     "_sansio": 2,
     "_config": 3,
     "_transports": 3,

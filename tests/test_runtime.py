@@ -19,6 +19,7 @@ from relaydance_async._sansio.target import Network
 from relaydance_async._transports import build_transport
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.kit.calls import HELLO, client_of, list_models, submit_clip
+from tests.kit.loops import make_loops
 from tests.kit.probe import NOTHING, Held, held, look_at, loops_of, watch
 from tests.kit.routes import MODELS, SUBMIT
 from tests.kit.waiting import wait_until
@@ -30,11 +31,12 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(params=["aiohttp", "httpx"])
-def client(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncRelayDance:
+@pytest.fixture(params=["aiohttp", "httpx", "aiohttp on uvloop", "httpx on uvloop"])
+def client(request: pytest.FixtureRequest, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncRelayDance:
     """Made outside of any loop."""
-    if request.param == "aiohttp":
+    if request.param.startswith("aiohttp"):
         pytest.importorskip("aiohttp")
+    make_loops(monkeypatch, request.param)
     return client_of(sandbox, transport=request.param)
 
 

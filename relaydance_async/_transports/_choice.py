@@ -14,9 +14,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-import anyio.to_thread
-
 from .._sansio.target import Network
+from .._threads import in_thread
 from ..errors import ConfigurationError
 from ._base import Transport
 from ._proxy import has_socks_proxy
@@ -71,7 +70,7 @@ async def build_transport(
 
 async def _load(library: str, importer: Callable[[], T]) -> T:
     # On first need, so that importing this package stays quick; in a thread, so that the event loop isn't held up.
-    return importer() if library in sys.modules else await anyio.to_thread.run_sync(importer)
+    return importer() if library in sys.modules else await in_thread(importer)
 
 
 def _import_aiohttp() -> type[AiohttpTransport]:

@@ -103,7 +103,10 @@ class _Backend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         self._stream = await self.kind.connect_tcp(host, port, timeout, local_address, socket_options)
         if self._public_only:
-            check_public(host, self._stream.get_extra_info("server_addr")[0])
+            address = self._stream.get_extra_info("server_addr")
+            if address is None:
+                raise httpcore.ConnectError("it was closed at once")
+            check_public(host, address[0])
         expected, self._expected = self._expected, None
         if isinstance(self._stream, AsyncioStream) and expected is not None:
             self._stream.expect(expected)

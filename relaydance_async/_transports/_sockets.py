@@ -11,7 +11,7 @@ import ssl
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import httpcore
 
@@ -211,6 +211,8 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
             # Of an idle connection: it was closed, or holds what nobody asked for. Either way it is of no more use.
             return bool(protocol.pieces) or protocol.ended
         names = {"client_addr": "sockname", "server_addr": "peername"}
+        if info in names and protocol.lost:
+            return None  # uvloop fails over the socket that is gone
         return protocol.transport.get_extra_info(names.get(info, info))
 
 
@@ -238,8 +240,7 @@ class _Protocol(asyncio.Protocol):
         self._deadline = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, but is none by its class
 
     def data_received(self, data: bytes) -> None:
         self.pieces.append(data)

@@ -6,7 +6,7 @@ import os
 import ssl
 import threading
 
-import anyio.to_thread
+from .._threads import in_thread
 
 _lock = threading.Lock()
 _context: ssl.SSLContext | None = None
@@ -17,7 +17,7 @@ async def tls_context() -> ssl.SSLContext:
 
     It is made on first need, in a thread.
     """
-    return _context if _context is not None else await anyio.to_thread.run_sync(_make)
+    return _context if _context is not None else await in_thread(_make)
 
 
 def _make() -> ssl.SSLContext:

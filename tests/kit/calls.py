@@ -8,6 +8,7 @@ from typing import Any
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import HandClock, QuickClock
+from tests.kit.loops import without_loop
 from tests.kit.routes import CHAT, EDITS, FETCH, FILES, IMAGES, MODEL, MODELS, SUBMIT
 
 Call = Callable[[AsyncRelayDance], Awaitable[Any]]
@@ -16,7 +17,12 @@ HELLO = [{"role": "user", "content": "one two three"}]
 
 
 def client_of(sandbox: Sandbox, clock: QuickClock | HandClock | None = None, **options: Any) -> AsyncRelayDance:
-    """A client of the sandbox, or, with `base_url`, of something in front of it."""
+    """A client of the sandbox, or, with `base_url`, of something in front of it.
+
+    A transport may have a loop in its name (see `loops`); the client is not told.
+    """
+    if "transport" in options:
+        options["transport"] = without_loop(options["transport"])
     if clock is not None:
         options["_clock"] = clock.clock
     options.setdefault("base_url", sandbox.base_url)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from relaydance_async.sandbox import Sandbox
+from tests.kit.loops import ON_UVLOOP, Backend, backend_of_test
 
 
 @pytest.fixture
@@ -13,9 +14,17 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(params=["aiohttp", "httpx"])
+@pytest.fixture(params=["aiohttp", "httpx", "aiohttp on uvloop", "httpx on uvloop"])
 def transport(request: pytest.FixtureRequest) -> str:
-    if request.param == "aiohttp":
-        pytest.importorskip("aiohttp")
+    """What the client sends with, and in which loop."""
     name: str = request.param
+    if name.startswith("aiohttp"):
+        pytest.importorskip("aiohttp")
+    if name.endswith(ON_UVLOOP):
+        pytest.importorskip("uvloop")
     return name
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+    return backend_of_test(request)

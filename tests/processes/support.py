@@ -14,13 +14,26 @@ from typing import Any
 
 import pytest
 
+from tests.kit.loops import ON_UVLOOP, without_loop
+
 ROOT = Path(__file__).parents[2]
 """Where the programs find tests.kit."""
 
 HEAD = """
-import asyncio, concurrent.futures, gc, multiprocessing, os, signal, sys, threading, time
+import asyncio, concurrent.futures, gc, multiprocessing, os, signal, sys, threading, time, warnings
 import anyio
 from relaydance_async import AsyncRelayDance
+
+if os.environ["USE_UVLOOP"]:
+    import uvloop
+    asyncio.new_event_loop = asyncio.events.new_event_loop = uvloop.new_event_loop  # asyncio.run asks the latter
+
+def close_bare(loop):
+    '''Without its generators. uvloop closes the connections itself then, and warns of each.'''
+    with warnings.catch_warnings():
+        if os.environ["USE_UVLOOP"]:
+            warnings.filterwarnings("ignore", "unclosed resource", ResourceWarning)
+        loop.close()
 
 def make(**options):
     return AsyncRelayDance(
@@ -60,10 +73,11 @@ def connections():
 
 
 def environment(base_url: str, key: str, transport: str) -> dict[str, str]:
-    if transport == "aiohttp":
+    if transport.startswith("aiohttp"):
         pytest.importorskip("aiohttp")
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, "TRANSPORT": transport}
+    chosen = {"TRANSPORT": without_loop(transport), "USE_UVLOOP": "1" if transport.endswith(ON_UVLOOP) else ""}
+    return {**os.environ, "PYTHONPATH": path, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, **chosen}
 
 
 def strict_python(*arguments: str) -> list[str]:

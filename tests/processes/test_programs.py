@@ -40,7 +40,7 @@ with concurrent.futures.ThreadPoolExecutor(3) as threads:
 for _ in range(3):
     loop = asyncio.new_event_loop()
     loop.run_until_complete(several())
-    loop.close()
+    close_bare(loop)
     gc.collect()
 """,
     "a client per job, in loops that are closed without their generators": """
@@ -50,7 +50,7 @@ async def job():
 for _ in range(3):
     loop = asyncio.new_event_loop()
     loop.run_until_complete(job())
-    loop.close()
+    close_bare(loop)
     gc.collect()
 """,
     "a client per job that is part of a cycle": """
@@ -139,7 +139,7 @@ def held():
 def old_style():
     loop = asyncio.new_event_loop()
     loop.run_until_complete(once())
-    loop.close()
+    close_bare(loop)
 
 for run in (lambda: asyncio.run(once()), old_style):
     for number in range(int(sys.argv[1])):

@@ -9,6 +9,7 @@ import pytest
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Sandbox
+from tests.kit.loops import Backend, backend_of_test, without_loop
 from tests.resources.support import Bench
 
 
@@ -21,17 +22,22 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["httpx", "aiohttp"])
 def transport(request: pytest.FixtureRequest) -> str:
-    """What the client sends with."""
+    """What the client sends with, and in which loop."""
     name: str = request.param
-    if name == "aiohttp":
+    if name.startswith("aiohttp"):
         pytest.importorskip("aiohttp", exc_type=ImportError)
     return name
 
 
 @pytest.fixture
-async def bench(dialect: str, transport: str, anyio_backend: str) -> AsyncIterator[Bench]:
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+    return backend_of_test(request)
+
+
+@pytest.fixture
+async def bench(dialect: str, transport: str, anyio_backend: Backend) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
-        yield Bench(stack, dialect, transport)
+        yield Bench(stack, dialect, without_loop(transport))
 
 
 @pytest.fixture

@@ -16,11 +16,17 @@ from relaydance_async import AsyncRelayDance
 from relaydance_async._sansio.target import Network
 from relaydance_async._transports import Transport, build_transport
 from tests.kit.clocks import QuickClock
+from tests.kit.loops import Backend, backend_of, without_loop
 from tests.kit.tls import trust
 from tests.transports.support import KEY, server_context
 
-OURS = ("httpx", "httpx on trio", "aiohttp")
-CALLERS = ("the caller's httpx", "the caller's httpx2", "the caller's httpx over aiohttp")
+OURS = ("httpx", "httpx on trio", "httpx on uvloop", "aiohttp", "aiohttp on uvloop")
+CALLERS = (
+    "the caller's httpx",
+    "the caller's httpx on uvloop",
+    "the caller's httpx2",
+    "the caller's httpx over aiohttp",
+)
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +80,7 @@ class Maker:
     def options(self) -> dict[str, Any]:
         """What `AsyncRelayDance` is told."""
         if self.is_ours:
-            return {"transport": self.kind.partition(" ")[0]}
+            return {"transport": without_loop(self.kind)}
         return {"http_client": self.http_client()}
 
     def http_client(self) -> Any:
@@ -113,12 +119,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def anyio_backend(kind: str) -> str:
-    return "trio" if kind.endswith("trio") else "asyncio"
+def anyio_backend(kind: str) -> Backend:
+    return backend_of(kind)
 
 
 @pytest.fixture
-async def maker(kind: str, trusting: ssl.SSLContext, anyio_backend: str) -> AsyncIterator[Maker]:
+async def maker(kind: str, trusting: ssl.SSLContext, anyio_backend: Backend) -> AsyncIterator[Maker]:
     if "aiohttp" in kind:
         pytest.importorskip("aiohttp")
     async with AsyncExitStack() as stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import struct
@@ -199,6 +200,7 @@ async def serve(script: Script | bytes = OK, *, tls: ssl.SSLContext | None = Non
         server.most_open = max(server.open, server.most_open)
         try:
             async with stream:
+                _stop_reading_ahead(stream)
                 with suppress(Gone):
                     await server.run(Peer(stream))
         except (anyio.BrokenResourceError, ssl.SSLError):
@@ -211,6 +213,16 @@ async def serve(script: Script | bytes = OK, *, tls: ssl.SSLContext | None = Non
         group.start_soon(listening.serve, handle)
         yield server
         group.cancel_scope.cancel()
+
+
+def _stop_reading_ahead(stream: Any) -> None:
+    # Over asyncio and uvloop, anyio stops reading only after it has had to wait for something to read. What comes
+    # before that would be taken without end, however little the script wants.
+    while (below := getattr(stream, "transport_stream", None)) is not None:
+        stream = below
+    transport: asyncio.Transport | None = getattr(stream, "_transport", None)
+    if transport is not None:
+        transport.pause_reading()
 
 
 def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:

@@ -20,8 +20,11 @@ pytestmark = over_every_transport
 NAMES = {
     "httpx": "httpx over a pool of single connections",
     "httpx on trio": "httpx over a pool of single connections",
+    "httpx on uvloop": "httpx over a pool of single connections",
     "aiohttp": "aiohttp",
+    "aiohttp on uvloop": "aiohttp",
     "the caller's httpx": "the caller's httpx.AsyncClient",
+    "the caller's httpx on uvloop": "the caller's httpx.AsyncClient",
     "the caller's httpx2": "the caller's httpx2.AsyncClient",
     "the caller's httpx over aiohttp": "the caller's httpx.AsyncClient",
 }

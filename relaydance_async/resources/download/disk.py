@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import anyio
-import anyio.to_thread
 
+from ..._threads import in_thread
 from ...errors import DownloadError, DownloadErrorKind
 from .part import PartFile
 
@@ -34,7 +34,7 @@ async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     Cancelling it leaves a thread that goes on, or one that never begins.
     """
     try:
-        return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), abandon_on_cancel=True)
+        return await in_thread(lambda: work(*args, **kwargs), abandon_on_cancel=True)
     except OSError as error:
         raise DownloadError(_told(error), kind=_kind_of(error)) from None
 
