@@ -69,6 +69,8 @@ class Runtime:
         self.streams: set[TransportResponse] = set()
         """Answers that are still being read after their call has returned."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self.is_closed: bool = False
+        """Whether its connections have been closed for good."""
 
     def _distinct(self) -> set[Transport]:
         # A caller's HTTP client is the same for all networks.
@@ -109,6 +111,7 @@ class Runtime:
             await self._close()
 
     async def _close(self) -> None:
+        self.is_closed = True
         streams, self.streams = self.streams, set()
         try:
             if streams:

@@ -157,10 +157,7 @@ class RelayDanceError(Exception):
     def advice(self) -> str:
         """What to do about it: the class's `hint`, or something more exact."""
         if self.maybe_accepted:
-            ambiguous = (
-                "The request may have been accepted and billed: check before you send it again, or allow that with "
-                "RetryPolicy(retry_ambiguous=True)"
-            )
+            ambiguous = "The request may have been accepted and billed: check before you send it again"
             return f"{self.hint}. {ambiguous}" if self.hint else ambiguous
         return self.hint
 

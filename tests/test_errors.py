@@ -250,10 +250,7 @@ def test_the_circumstances_are_frozen() -> None:
     assert hash(copy.deepcopy(META)) == hash(META)
 
 
-AMBIGUOUS = (
-    "The request may have been accepted and billed, so it was not repeated; check before sending it again, or allow it "
-    "with RetryPolicy(retry_ambiguous=True)."
-)
+AMBIGUOUS = "The request may have been accepted and billed: check before you send it again."
 TEXTS: list[tuple[RelayDanceError, str]] = [
     (ConfigurationError("no API key"), "no API key"),
     (InvalidInputError("model must be a non-empty string"), "model must be a non-empty string"),

@@ -20,7 +20,7 @@ from relaydance_async._transports import build_transport
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.kit.calls import HELLO, client_of, list_models, submit_clip
 from tests.kit.probe import NOTHING, Held, held, look_at, loops_of, watch
-from tests.kit.routes import MODELS
+from tests.kit.routes import MODELS, SUBMIT
 from tests.kit.waiting import wait_until
 
 
@@ -219,3 +219,19 @@ async def test_calls_that_begin_together_make_one_runtime_and_say_so_once(caplog
     await runtimes.aclose()
     assert len(made) == 1
     assert caplog.messages == ["transport: httpx over a pool of single connections"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+async def test_calls_that_queue_while_the_client_is_closed_go_over_new_connections(
+    sandbox: Sandbox, transport: str
+) -> None:
+    async with client_of(sandbox, transport=transport, max_concurrency=2) as client:
+        sandbox.faults.add(Fault(SUBMIT, delay=0.05, times=2))
+        submit = client.video.submit
+        calls = [asyncio.ensure_future(submit(model="grok-imagine-video", prompt=f"cat {n}")) for n in range(5)]
+        await wait_until(lambda: look_at(client).queued == 3 and sandbox.ledger.count(SUBMIT) == 2)
+        await client.aclose()
+        done = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(result, BaseException) for result in done] == [True, True, False, False, False]
+    assert sandbox.ledger.duplicates() == 0

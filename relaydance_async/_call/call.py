@@ -132,17 +132,21 @@ class Call(Generic[T]):
 
     async def _next_attempt(self) -> T | Failed:
         runtimes = self._shared.runtimes
-        runtime = runtimes.find() or await runtimes.current()
         number = 1 if self._attempt is None else self._attempt.number + 1
         attempt = self._attempt = Attempt(number, self._shared.clock, self._watchers)
         cause: RelayDanceError
         try:
-            admission, ticket = self._turn(runtime)
-            lease = admission.enter_now(ticket)
-            if lease is None:
-                if isinstance(self._request.body, LargeJson):
-                    self._request.body.rest()
-                lease = await admission.enter(ticket)
+            while True:
+                runtime = runtimes.find() or await runtimes.current()
+                admission, ticket = self._turn(runtime)
+                lease = admission.enter_now(ticket)
+                if lease is None:
+                    if isinstance(self._request.body, LargeJson):
+                        self._request.body.rest()
+                    lease = await admission.enter(ticket)
+                if not runtime.is_closed:
+                    break
+                lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
             response = await self._send(attempt, lease, runtime)
         except RelayDanceError as error:
             cause = error.with_traceback(None)  # a frame of which would know it: a cycle

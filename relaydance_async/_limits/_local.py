@@ -49,15 +49,15 @@ class LocalAdmission(Entrance):
             self._shares.shrink()
 
     def _must_wait(self, share: Share[Place]) -> None:
-        if share is not self._shares.of[Kind.STREAM]:
-            return
-        if share.line.waiting == 1:
+        streams = self._shares.of[Kind.STREAM]
+        if self.waiting == 1:
             self._warned = False  # nobody waited before this one
-        if share.in_use >= share.most and not self._warned:
+        most = streams.most if share is streams else self._shares.limit
+        if streams.in_use >= most and not self._warned:
             self._warned = True
             log.warning(
-                "a stream has to wait: %d streams are open, of %d at most. "
+                "a call has to wait: %d streams are open, of %d at most. "
                 "A stream keeps its permit until it is closed: use `async with`, or call `aclose()`",
-                share.in_use,
-                share.most,
+                streams.in_use,
+                most,
             )

@@ -102,7 +102,7 @@ class _Opened:
 
     def __init__(self, answer: OpenAnswer) -> None:
         self.answer: OpenAnswer = answer
-        self.pieces: AsyncGenerator[bytes, None] = answer.pieces()
+        self.pieces = cast("AsyncGeneratorType[bytes, None]", answer.pieces())
         self.decoder: ChatDecoder = ChatDecoder(status=answer.status, limit=answer.limit)
 
     async def drain(self) -> None:
@@ -131,7 +131,8 @@ class _Opened:
     async def aclose(self, error: BaseException | None) -> None:
         """Give the connection and the permit back."""
         try:
-            await self.pieces.aclose()
+            if not self.pieces.ag_running:  # another task reads it; the end of the answer ends that
+                await self.pieces.aclose()
         finally:
             await self.answer.aclose(error)
 

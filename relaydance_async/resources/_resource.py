@@ -15,6 +15,7 @@ from .._sansio.request import PreparedRequest, build_get, build_post
 from .._sansio.timeout import as_timeout
 from ..errors import InvalidInputError, RelayDanceError
 from ._route import Route
+from ._upload import UploadedPart, open_upload
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +51,14 @@ class Resource:
         request = build_post(route.target(extras.query), arguments, extra_body=extras.body, safety=route.safety)
         return self._execute(request, receive or route.returns, extras)
 
+    async def _upload(
+        self, route: Route[T], files: list[UploadedPart], fields: Mapping[str, Any], extras: CallExtras
+    ) -> T:
+        """A billed POST of a form, whose files are opened now and closed at the end."""
+        form = {**fields, **(extras.body or {})}
+        async with open_upload(route.target(extras.query), files, form) as request:
+            return await self._execute(request, route.returns, extras)
+
     def _execute(self, request: PreparedRequest, receive: Receiver[T], extras: CallExtras) -> Coroutine[Any, Any, T]:
         return self._controller.execute(request, receive, apply(extras, self._options))
 
@@ -72,9 +81,12 @@ def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         try:
-            return method(*args, **kwargs)
+            coroutine = method(*args, **kwargs)
         except RelayDanceError as error:
-            return _raise(error.with_traceback(None))
+            coroutine = _raise(error.with_traceback(None))
+        # For the warning about one that is never awaited.
+        setattr(coroutine, "__qualname__", method.__qualname__)  # noqa: B010  (not every awaitable has one)
+        return coroutine
 
     return _marked(call)
 

@@ -29,11 +29,14 @@ _OPEN_AS_TEXT = "the file is open as text; open it with mode 'rb'"
 FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable[bytes]
 """A path, the bytes themselves, a binary file, or an asynchronous iterator of bytes."""
 
+UploadedPart: TypeAlias = tuple[str, FileInput, str | None, str | None]
+"""Name of the field, content, file name and media type; the last two may be None."""
+
 
 @asynccontextmanager
 async def open_upload(
     target: ApiTarget,
-    files: list[tuple[str, FileInput, str | None, str | None]],
+    files: list[UploadedPart],
     fields: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[PreparedRequest, None]:
     """A billed multipart POST. The files that sending it has opened are closed at the end, not only when the garbage

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from collections.abc import Coroutine
+from typing import Any, Unpack
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..models._options import CallOptions
 from ..models.files import UploadedFile
-from ._resource import Resource
+from ._resource import Resource, made_at_once
 from ._route import billed_post
-from ._upload import FileInput, open_upload
+from ._upload import FileInput
 
 UPLOAD = billed_post("files.upload", "/files", as_model(UploadedFile))
 
@@ -18,14 +19,15 @@ UPLOAD = billed_post("files.upload", "/files", as_model(UploadedFile))
 class Files(Resource):
     """Files for videos to refer to."""
 
-    async def upload(
+    @made_at_once
+    def upload(
         self,
         file: FileInput,
         *,
         filename: str | None = None,
         media_type: str | None = None,
         **params: Unpack[CallOptions],
-    ) -> UploadedFile:
+    ) -> Coroutine[Any, Any, UploadedFile]:
         """Upload a file; its `url` goes into `references` of `video.submit`.
 
         Args:
@@ -43,6 +45,4 @@ class Files(Resource):
         Cancelling it closes the connection; the gateway may or may not have stored the file.
         """
         _, extras = CallExtras.take(params)
-        files = [("file", file, filename, media_type)]
-        async with open_upload(UPLOAD.target(extras.query), files, extras.body) as request:
-            return await self._execute(request, UPLOAD.returns, extras)
+        return self._upload(UPLOAD, [("file", file, filename, media_type)], {}, extras)

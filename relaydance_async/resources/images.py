@@ -11,7 +11,7 @@ from ..errors import InvalidInputError
 from ..models.images import ImageParams, ImagesResponse
 from ._resource import Resource, made_at_once, require_text
 from ._route import billed_post
-from ._upload import FileInput, open_upload
+from ._upload import FileInput, UploadedPart
 
 GENERATE = billed_post("images.generate", "/images/generations", as_model(ImagesResponse))
 EDIT = billed_post("images.edit", "/images/edits", as_model(ImagesResponse))
@@ -44,7 +44,8 @@ class Images(Resource):
         arguments, extras = CallExtras.take(params)
         return self._post(GENERATE, {"model": model, "prompt": prompt, **arguments}, extras)
 
-    async def edit(
+    @made_at_once
+    def edit(
         self,
         *,
         model: str,
@@ -52,7 +53,7 @@ class Images(Resource):
         image: FileInput | Sequence[FileInput],
         mask: FileInput | None = None,
         **params: Unpack[ImageParams],
-    ) -> ImagesResponse:
+    ) -> Coroutine[Any, Any, ImagesResponse]:
         """Change images (`POST /images/edits`: answered by the gateway, not in RelayDance's documentation).
 
         Args:
@@ -71,9 +72,7 @@ class Images(Resource):
         if not images:
             raise InvalidInputError("image must not be empty")
         name = "image" if len(images) == 1 else "image[]"
-        files: list[tuple[str, FileInput, str | None, str | None]] = [(name, item, None, None) for item in images]
+        files: list[UploadedPart] = [(name, item, None, None) for item in images]
         if mask is not None:
             files.append(("mask", mask, None, None))
-        fields = {"model": model, "prompt": prompt, **arguments, **(extras.body or {})}
-        async with open_upload(EDIT.target(extras.query), files, fields) as request:
-            return await self._execute(request, EDIT.returns, extras)
+        return self._upload(EDIT, files, {"model": model, "prompt": prompt, **arguments}, extras)

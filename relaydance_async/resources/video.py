@@ -167,7 +167,8 @@ class Video(Resource):
     def _poll(self, request: PreparedRequest, options: Options) -> Coroutine[Any, Any, VideoTask]:
         return self._controller.execute(request, RETRIEVE.returns, options)
 
-    async def generate(
+    @made_at_once
+    def generate(
         self,
         *,
         model: str,
@@ -176,7 +177,7 @@ class Video(Resource):
         on_update: UpdateHook | None = None,
         receiver: TaskEvents | None = None,
         **params: Unpack[VideoParams],
-    ) -> VideoTask:
+    ) -> Coroutine[Any, Any, VideoTask]:
         """Submit a clip and wait for it: `submit`, then `wait`, with the arguments and errors of both.
 
         `on_update` gets the submitted task, with its id, before the wait begins. `deadline` counts from then on.
@@ -185,7 +186,17 @@ class Video(Resource):
         has a note on every other error but `TaskFailedError`.
         """
         _check_deadline(deadline)
-        task = await self.submit(model=model, prompt=prompt, **params)
+        submit = self.submit(model=model, prompt=prompt, **params)
+        return self._submit_and_wait(submit, deadline, on_update, receiver)
+
+    async def _submit_and_wait(
+        self,
+        submit: Coroutine[Any, Any, VideoTask],
+        deadline: float | None,
+        on_update: UpdateHook | None,
+        receiver: TaskEvents | None,
+    ) -> VideoTask:
+        task = await submit
         try:
             await _call_hook(on_update, task)
             watch = self._begin_watch(task.task_id, known=True, last_seen=task)

@@ -438,7 +438,7 @@ async def test_streams_that_hold_all_they_may_are_warned_of_once(
     await crowd.join("c", "d", ticket=STREAM)
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("relaydance_async", logging.WARNING)
-    assert record.getMessage().startswith("a stream has to wait: 2 streams are open, of 2 at most. A stream keeps its")
+    assert record.getMessage().startswith("a call has to wait: 2 streams are open, of 2 at most. A stream keeps its")
     await crowd.join("other kind")
     assert crowd.admitted == ["a", "b", "other kind"]
     await crowd.end("a")

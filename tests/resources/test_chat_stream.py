@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from relaydance_async import (
     ChatStream,
     IncompleteStreamError,
     NotFoundError,
+    RelayDanceError,
     ResponseDecodeError,
     ServerError,
     StreamError,
@@ -486,3 +488,22 @@ async def test_fields_that_are_not_known_are_in_the_final_completion(bench: Benc
         completion = await stream.get_final_completion()
     assert completion.choices[0].message.model_extra == {"images": [IMAGE, IMAGE]}
     assert completion.model_extra == {"system_fingerprint": "fp"}
+
+
+async def test_a_stream_closed_by_another_task_ends_the_reader_and_gives_back_what_it_holds(bench: Bench) -> None:
+    _, client = bench.start()
+    slow = {"sandbox_chunks": 10_000, "sandbox_chunk_delay": 0.005}
+    stream = await client.chat.completions.create(model="grok-4.3", messages=MESSAGES, stream=True, extra_body=slow)
+    seen = anyio.Event()
+
+    async def read() -> None:
+        with suppress(RelayDanceError, StopAsyncIteration):
+            async for _ in stream:
+                seen.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        await seen.wait()
+        await stream.aclose()
+    assert (await held(client)).permits == 0
+    assert (await held(client)).streams == 0

@@ -237,3 +237,38 @@ async def test_many_clips_at_once_are_each_submitted_once(bench: Bench) -> None:
             group.start_soon(submit, number)
     assert len(ids) == 50
     assert (sandbox.ledger.billed(SUBMIT), sandbox.ledger.duplicates(SUBMIT)) == (50, 0)
+
+
+async def test_the_arguments_are_those_of_the_moment_of_the_call(bench: Bench) -> None:
+    sandbox, client = bench.start(time_scale=1000)
+    references = ["https://files.example/a.png"]
+    metadata = {"seed": 1}
+    call = client.video.generate(model="grok-imagine-video", prompt="a cat", references=references, metadata=metadata)
+    references.append("https://files.example/b.png")
+    metadata["seed"] = 2
+    await call
+    again = client.video.submit(
+        model="grok-imagine-video", prompt="a cat", references=references[:1], metadata={"seed": 1}
+    )
+    await again
+    assert sandbox.ledger.duplicates(SUBMIT) == 1  # the very same body
+
+
+async def test_a_wrong_argument_is_raised_where_the_call_is_awaited(bench: Bench) -> None:
+    sandbox, client = bench.start()
+    for call in (
+        client.video.submit(model="", prompt="a cat"),
+        client.video.generate(model="m", prompt="a cat", deadline=-1),
+        client.images.edit(model="m", prompt="p", image=[]),
+        client.chat.completions.create(model="m", messages=[]),
+    ):
+        with pytest.raises(InvalidInputError):
+            await call
+    assert sandbox.ledger.count() == 0
+
+
+async def test_a_call_that_is_never_awaited_has_the_name_of_its_method(bench: Bench) -> None:
+    _, client = bench.start()
+    call = client.video.submit(model="m", prompt="a cat")
+    assert getattr(call, "__qualname__", "") == "Video.submit"
+    call.close()
