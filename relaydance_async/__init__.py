@@ -45,6 +45,7 @@ from .models.video import (
     ImageReference,
     LastFrame,
     TaskFailure,
+    TaskUsage,
     VideoReference,
     VideoTask,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "TaskFailedError",
     "TaskFailure",
     "TaskTimeoutError",
+    "TaskUsage",
     "Timeout",
     "UploadedFile",
     "VideoReference",

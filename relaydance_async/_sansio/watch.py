@@ -75,8 +75,10 @@ def check_success(task: VideoTask) -> VideoTask:
     """
     if task.status == "succeeded":
         return task
-    reason = task.error.message if task.error else "no reason given, as after a timeout of the upstream"
     code = task.error.code if task.error else None
+    reason = task.error.message if task.error else ""
+    if not reason:
+        reason = "no reason given" if code else "no reason given, as after a timeout of the upstream"
     raise TaskFailedError(f"task {task.task_id} failed: {reason}", task=task, task_id=task.task_id, code=code)
 
 
