@@ -461,11 +461,16 @@ _AFTER_FAILURE: dict[FailureKind, str] = {
 
 
 class TaskTimeoutError(TaskError, TimeoutError):
-    """The task was not ready when the wait's deadline passed. It goes on, and is paid for when it succeeds."""
+    """The task was not ready when the wait ended: its deadline passed, or nobody but strangers answered for 10 minutes.
+
+    The task goes on, and is paid for when it succeeds. What the last poll failed of, if it did, is in the message and in
+    `__cause__`.
+    """
 
     def advice(self) -> str:
         """How to resume: the id is all it takes."""
-        return f"The task goes on: resume with `await client.video.wait({self.task_id!r})`"
+        goes_on = "The task goes on" if self.task is not None else "The task may go on"
+        return f"{goes_on}: resume with `await client.video.wait({self.task_id!r})`"
 
 
 class DownloadError(RelayDanceError):

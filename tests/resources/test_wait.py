@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from itertools import accumulate, islice, pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ from relaydance_async import (
     AsyncRelayDance,
     AuthenticationError,
     NotFoundError,
-    ResponseDecodeError,
+    PermissionDeniedError,
     RetryPolicy,
     ServerError,
     TaskFailedError,
@@ -121,11 +122,11 @@ async def test_a_refused_key_ends_the_wait_at_once(bench: Bench) -> None:
     assert pace.sleeps == []
 
 
-async def test_an_unknown_task_ends_the_wait_at_once(bench: Bench) -> None:
+async def test_an_unknown_task_ends_the_wait_at_the_third_answer_in_a_row(bench: Bench) -> None:
     sandbox, client, _ = bench.filming()
     with pytest.raises(NotFoundError):
         await client.video.wait("task_nope")
-    assert sandbox.ledger.count(FETCH) == 1
+    assert sandbox.ledger.count(FETCH) == 3
 
 
 async def test_a_task_that_a_lagging_replica_does_not_know_yet_is_waited_for(bench: Bench) -> None:
@@ -146,20 +147,44 @@ async def test_a_task_that_is_gone_ends_the_wait_at_the_third_answer_in_a_row(be
     assert len(pace.sleeps) == 2
 
 
-async def test_an_answer_that_can_not_be_read_is_doubted_once_the_task_was_seen(bench: Bench) -> None:
-    doubtful = (2, 3, 5, 6, 8, 9)
-    sandbox, client, _ = bench.filming(tasks=slow(200), faults=[Fault(FETCH, body="html", at=doubtful, name="page")])
+STRANGE = [
+    *(Fault(FETCH, status=status, body="html") for status in (302, 400, 401, 403, 404, 405, 407, 418, 451)),
+    *(Fault(FETCH, status=status, body="empty") for status in (200, 401, 403)),
+    *(
+        Fault(FETCH, body=body)
+        for body in ("html", "truncated", "{}", "[]", '{"task_id": "task_2", "status": "failed"}')
+    ),
+]
+
+
+@pytest.mark.parametrize("fault", STRANGE, ids=lambda fault: f"{fault.status}-{fault.body}")
+async def test_what_strangers_answer_says_nothing_about_the_task(bench: Bench, fault: Fault) -> None:
+    strange = replace(fault, at=(1, 3, 4, 5, 6), name="stranger")
+    sandbox, client, _ = bench.filming(tasks=slow(120), faults=[strange])
     task = await client.video.submit(**CLIP)
     assert (await client.video.wait(task.task_id)).status == "succeeded"
-    assert sum(entry.fault == "page" for entry in sandbox.ledger.entries) == len(doubtful)
+    assert sum(entry.fault == "stranger" for entry in sandbox.ledger.entries) == 5
 
 
-async def test_an_answer_that_can_not_be_read_ends_the_wait_for_a_task_never_seen(bench: Bench) -> None:
-    _, client, pace = bench.filming(faults=[Fault(FETCH, body="html")])
+async def test_a_refusal_of_the_gateway_is_doubted_twice(bench: Bench) -> None:
+    refusal = Fault(FETCH, status=403, body="error", at=(1, 2, 4, 5), name="refusal")
+    sandbox, client, _ = bench.filming(tasks=slow(120), faults=[refusal])
     task = await client.video.submit(**CLIP)
-    with pytest.raises(ResponseDecodeError):
+    assert (await client.video.wait(task)).status == "succeeded"
+    assert sum(entry.fault == "refusal" for entry in sandbox.ledger.entries) == 4
+    sandbox.faults.add(Fault(FETCH, status=403, body="error"))
+    with pytest.raises(PermissionDeniedError):
+        await client.video.wait(task)
+
+
+async def test_without_a_deadline_10_minutes_of_strangers_end_it_with_what_was_seen(bench: Bench) -> None:
+    _, client, pace = bench.filming(faults=[Fault(FETCH, status=403, body="html", message="log in first")])
+    task = await client.video.submit(**CLIP)
+    with pytest.raises(TaskTimeoutError, match="log in first") as caught:
         await client.video.wait(task.task_id)
-    assert pace.sleeps == []
+    assert 600 <= sum(pace.sleeps) < 620
+    assert isinstance(caught.value.__cause__, PermissionDeniedError)
+    assert f"The task may go on: resume with `await client.video.wait({task.task_id!r})`" in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", ["wrapped", "upstream"])
@@ -229,6 +254,7 @@ async def test_a_deadline_that_passes_while_polls_fail_names_what_they_failed_of
         await client.video.wait(task, deadline=0.2)
     assert isinstance(caught.value.__cause__, ServerError)
     assert "upstream is away" in str(caught.value.__cause__)
+    assert "HTTP 503: upstream is away" in str(caught.value)
 
 
 @pytest.mark.parametrize("deadline", [0, -1, float("nan")])
