@@ -127,7 +127,7 @@ class AsyncRelayDance:
 
         self._runtimes = Runtimes(build)
         signing = Signing.of(endpoint.root_url) if signed_answers is None else Signing(signed_answers)
-        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing))
+        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing, pace))
         self._owner = True
         self._options = Options(
             timeout=as_timeout(timeout),

@@ -15,7 +15,7 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from .._config import Clock, Endpoint, Options
-from .._limits import Admission, Ended, Kind, Lease, Ticket
+from .._limits import Admission, Ended, KeyPace, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
 from .._sansio.request import LargeJson, PreparedRequest
@@ -57,6 +57,7 @@ class Shared:
     runtimes: Runtimes
     clock: Clock
     signing: Signing
+    pace: KeyPace
 
 
 class Call(Generic[T]):

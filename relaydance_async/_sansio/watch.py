@@ -25,7 +25,7 @@ from ..errors import (
 from ..models.video import VideoTask
 from .answerer import is_signed
 from .envelope import parse_envelope
-from .polling import Place, next_poll
+from .polling import Place, last_look, next_poll
 
 BELIEVED_AT = 3
 """So many of the gateway's answers in a row must deny a task, before the wait believes them."""
@@ -71,6 +71,8 @@ class Watch:
         self._begun = begun
         self._place = place
         self._deadline = deadline
+        self._took = 0.0
+        self._has_looked = False
         self._reached = False
         self._denials = 0
         self._strangers_since: float | None = None
@@ -139,14 +141,30 @@ class Watch:
         error.__cause__ = last
         return error
 
-    def next_poll(self, now: float, waits: int) -> float:
+    def polled(self, took: float) -> None:
+        """Note that a poll took so many seconds, with its wait for a permit."""
+        self._took = took
+
+    def next_poll(self, now: float, waits: int, limit: float | None = None) -> float:
         """The pause before the next poll, in seconds.
+
+        It is the schedule's. But once, just before the deadline, the wait looks for the last time: what was ready by
+        then is found.
 
         Args:
             now: on the clock of `begun`.
             waits: how many are under way in this process.
+            limit: of the key, in calls a second; None while it is not known.
         """
-        return next_poll(now - self._begun, self._place, waits)
+        elapsed = now - self._begun
+        pause = next_poll(elapsed, self._place, waits, limit)
+        if self._deadline is None or self._has_looked:
+            return pause
+        last = last_look(self._deadline, self._place, self._took, waits, limit)
+        if elapsed + pause < last:
+            return pause
+        self._has_looked = True
+        return max(0.0, last - elapsed)
 
 
 def check_success(task: VideoTask) -> VideoTask:

@@ -22,9 +22,7 @@ FAILED_SOON = [500, 502, 503]
 GIVEN_UP = [502, 504, 408, 520, 522, 524, 499, 500, 503, 101, 100, 402, 409, 410, 418, 501, 505, 527, 529, 600, 999, 0]
 
 
-def ask(
-    status: int, headers: Mapping[str, str], *, envelope: bool = False, signs: bool = False
-) -> tuple[bool, bool]:
+def ask(status: int, headers: Mapping[str, str], *, envelope: bool = False, signs: bool = False) -> tuple[bool, bool]:
     answerer = who_answered(status, headers, has_envelope=envelope, origin_signs=signs)
     return answerer.is_gateway, answerer.not_accepted
 

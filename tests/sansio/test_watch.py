@@ -198,6 +198,27 @@ def test_the_next_poll_is_the_schedules(waits: int) -> None:
     assert watch().next_poll(1012.5, waits) == next_poll(12.5, PLACE, waits)
 
 
+def test_a_wait_looks_once_just_before_its_deadline() -> None:
+    seen = watch(deadline=30.0)
+    asked = [0.0]
+    while asked[-1] < 60:
+        asked.append(asked[-1] + seen.next_poll(1000.0 + asked[-1], 1))
+    schedule = [at for at in asked if at < 28]
+    assert [at for at in asked if 28 <= at < 30] == [pytest.approx(29.0, abs=0.001)]
+    free = watch()
+    at = 0.0
+    for expected in schedule[1:]:
+        at += free.next_poll(1000.0 + at, 1)
+        assert at == pytest.approx(expected)
+
+
+def test_a_poll_that_ended_too_late_for_the_last_look_is_followed_by_it_at_once() -> None:
+    seen = watch(deadline=30.0)
+    seen.polled(4.0)
+    assert seen.next_poll(1029.0, 1) == 0.0
+    assert seen.next_poll(1029.1, 1) > 1.0
+
+
 def test_a_task_that_succeeded_is_given_and_one_that_failed_is_raised() -> None:
     assert check_success(task("succeeded")) == task("succeeded")
     failed = task("failed", error={"message": "too dark", "code": "dark"})
