@@ -46,6 +46,7 @@ from .models.video import (
     ImageReference,
     LastFrame,
     TaskFailure,
+    TaskUsage,
     VideoReference,
     VideoTask,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "TaskFailedError",
     "TaskFailure",
     "TaskTimeoutError",
+    "TaskUsage",
     "Timeout",
     "UploadedFile",
     "VideoReference",

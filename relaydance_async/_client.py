@@ -131,7 +131,7 @@ class AsyncRelayDance:
         self._runtimes = Runtimes(build)
         signing = Signing.of(endpoint.root_url) if signed_answers is None else Signing(signed_answers)
         redactor = Redactor(endpoint.api_key.reveal())
-        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing, redactor))
+        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing, redactor, pace))
         self._owner = True
         self._options = Options(
             timeout=as_timeout(timeout),

@@ -34,6 +34,7 @@ import json
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
+from .models._failure_kinds import FailureKind, failure_kind
 from .models.chat import ChatCompletion
 from .models.meta import AttemptRecord, ResponseMeta
 from .models.video import VideoTask
@@ -450,17 +451,51 @@ class TaskError(RelayDanceError):
 
 
 class TaskFailedError(TaskError):
-    """The task ended as failed. Failed tasks are not billed (API documentation). `task.error` has the reason."""
+    """The task ended as failed. Failed tasks are not billed (API documentation). `task.error` has the reason.
+
+    Attributes:
+        code: of the upstream's reason, such as "OutputVideoSensitiveContentDetected"; None when it gave none.
+    """
 
     hint = "A failed task is not billed; submit again, with another prompt or model if the reason says so"
 
+    @property
+    def kind(self) -> FailureKind:
+        """Whether it helps to submit again, by the upstream's code:
+
+        - "refused content": a filter refused the prompt, a reference or the result. Change them first.
+        - "bad input": a parameter is wrong. Correct it first.
+        - "transient": the upstream had a fault, no time or no room. The same submit may succeed.
+        - "unknown": no code, or one that isn't known.
+        """
+        if self.code is None and self.task is not None:
+            return failure_kind(self.task.raw_status)  # "timeout" and "expired" come without a reason
+        return failure_kind(self.code)
+
+    def advice(self) -> str:
+        """What to do about it, by `kind`."""
+        then = _AFTER_FAILURE.get(self.kind)
+        return f"A failed task is not billed. {then}" if then else self.hint
+
+
+_AFTER_FAILURE: dict[FailureKind, str] = {
+    "refused content": "Change the prompt or the references; the same ones will be refused again",
+    "bad input": "Correct the request before you submit again",
+    "transient": "Submit again",
+}
+
 
 class TaskTimeoutError(TaskError, TimeoutError):
-    """The task was not ready when the wait's deadline passed. It goes on, and is paid for when it succeeds."""
+    """The task was not ready when the wait ended: its deadline passed, or nobody but strangers answered for 10 minutes.
+
+    The task goes on, and is paid for when it succeeds. What the last poll failed of, if it did, is in the message and in
+    `__cause__`.
+    """
 
     def advice(self) -> str:
         """How to resume: the id is all it takes."""
-        return f"The task goes on: resume with `await client.video.wait({self.task_id!r})`"
+        goes_on = "The task goes on" if self.task is not None else "The task may go on"
+        return f"{goes_on}: resume with `await client.video.wait({self.task_id!r})`"
 
 
 DownloadErrorKind: TypeAlias = Literal[

@@ -294,6 +294,11 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
         "model if the reason says so.",
     ),
     (
+        TaskFailedError("task task_1 failed: no.", code="OutputVideoSensitiveContentDetected", task=TASK),
+        "task task_1 failed: no. (code OutputVideoSensitiveContentDetected). A failed task is not billed. Change the "
+        "prompt or the references; the same ones will be refused again.",
+    ),
+    (
         TaskTimeoutError("task task_1 was not ready within 900 s", task=TASK, task_id="task_1"),
         "task task_1 was not ready within 900 s. The task goes on: resume with `await client.video.wait('task_1')`.",
     ),
@@ -310,6 +315,20 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
 @pytest.mark.parametrize(("error", "text"), TEXTS, ids=lambda value: type(value).__name__)
 def test_an_error_reads_as_sentences(error: RelayDanceError, text: str) -> None:
     assert str(error) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TaskFailedError("m", code="InternalServiceError", task=TASK), "transient"),
+        (TaskFailedError("m", code="InvalidParameter"), "bad input"),
+        (TaskFailedError("m", task=VideoTask(task_id="t", status="failed", raw_status="timeout")), "transient"),
+        (TaskFailedError("m", task=TASK), "unknown"),
+        (TaskFailedError("m"), "unknown"),
+    ],
+)
+def test_a_failed_task_says_whether_it_helps_to_submit_again(error: TaskFailedError, kind: str) -> None:
+    assert error.kind == kind
 
 
 @every_class

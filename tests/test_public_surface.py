@@ -34,7 +34,7 @@ from relaydance_async.resources.video import Video, VideoParams
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
     "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model", "ModelList",
-    "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "Timeout", "UploadedFile", "VideoReference",
+    "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout", "UploadedFile", "VideoReference",
     "VideoTask", "__version__", "maybe_accepted",
     # errors
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
@@ -179,7 +179,7 @@ def test_the_fields_of_the_values() -> None:
     ]  # fmt: skip
     assert list(VideoTask.model_fields) == [
         "task_id", "status", "raw_status", "progress", "url", "format", "model", "error", "metadata", "created_at",
-        "completed_at",
+        "completed_at", "duration", "resolution", "seed", "usage", "last_frame_url", "extra",
     ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import anyio
 from tenacity import DoSleep, RetryCallState, Retrying, retry_if_result
 
 from .._config import Clock, Endpoint, Options
-from .._limits import Admission, Ended, Kind, Lease, Ticket
+from .._limits import Admission, Ended, KeyPace, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
 from .._sansio.redact import Redactor
@@ -59,6 +59,7 @@ class Shared:
     clock: Clock
     signing: Signing
     redactor: Redactor
+    pace: KeyPace
 
 
 class Call(Generic[T]):

@@ -30,6 +30,11 @@ class Controller:
         """Where the API is, without a final slash."""
         return self._shared.endpoint.base_url
 
+    @property
+    def learned_limit(self) -> float | None:
+        """Calls a second that the key takes, as learned from its 429s; None while that is not known."""
+        return self._shared.pace.learned
+
     def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> Coroutine[Any, Any, T]:
         """Make the call; the result is to be awaited, once.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._sansio.pace import Closed, Open, PaceLimits, Starting, State
+from .._sansio.pace import Closed, Open, PaceLimits, Starting, State, Steady
 
 _NO_ANSWER = 1.0
 """Seconds; the pause after a 429 that doesn't say how long. The API documents no number."""
@@ -31,6 +31,12 @@ class KeyPace:
     def rate(self) -> float | None:
         """Calls a second; 0 in a pause, None when no limit is known."""
         return self.state.rate
+
+    @property
+    def learned(self) -> float | None:
+        """The key's limit as it is about known, in calls a second; None while it is not."""
+        state = self.state
+        return state.rate if isinstance(state, Steady) else None
 
     def pause(self, now: float) -> float:
         """Seconds until the cool-down after a 429 is over; 0 when there is none."""

@@ -1,14 +1,42 @@
-"""What a wait knows of its task, and when it asks again."""
+"""What a wait knows of its task, and when it asks again.
+
+What a poll finds, and what it means for the task:
+
+| the poll finds | the wait |
+|---|---|
+| the task | believes it, signed or not |
+| the gateway's own 401 | ends: the key is refused |
+| the gateway's own other refusal (`task_not_exist`, 403, …) | believes it at the third in a row: a replica may be behind |
+| what may pass: no connection, 429, 5xx | goes on, however often that happens |
+| anything else (a page, an empty answer, another task, a proxy's refusal): it says nothing of the task | goes on, without a deadline for 10 minutes |
+"""  # noqa: E501  (a table)
 
 from __future__ import annotations
 
-from ..errors import NotFoundError, RelayDanceError, ResponseDecodeError, TaskFailedError
+from ..errors import (
+    APIConnectionError,
+    APIStatusError,
+    AuthenticationError,
+    RelayDanceError,
+    ResponseDecodeError,
+    TaskFailedError,
+    TaskTimeoutError,
+)
 from ..models.video import VideoTask
-from .polling import Place, next_poll
+from .answerer import is_signed
+from .envelope import parse_envelope
+from .polling import Place, last_look, next_poll
 from .redact import without_queries
 
 BELIEVED_AT = 3
-"""So many answers in a row must deny a task that was there, before the wait believes them."""
+"""So many of the gateway's answers in a row must deny a task, before the wait believes them."""
+
+STRANGERS_FOR = 600.0
+"""Seconds of strangers' answers and nothing else, after which a wait without a deadline ends: the base URL is wrong,
+perhaps, or a proxy wants somebody to log in."""
+
+_SHOWN = 300
+"""Characters of the last error in the message of another."""
 
 
 class Watch:
@@ -21,51 +49,123 @@ class Watch:
     """
 
     def __init__(
-        self, task_id: str, *, known: bool, begun: float, place: Place, last_seen: VideoTask | None = None
+        self,
+        task_id: str,
+        *,
+        begun: float,
+        place: Place,
+        deadline: float | None = None,
+        last_seen: VideoTask | None = None,
     ) -> None:
         """Begin to wait.
 
         Args:
             task_id: of the task.
-            known: whether the gateway has shown the task before.
             begun: when the wait began, in seconds.
             place: of this wait among all waits.
+            deadline: of the wait, in seconds from its begin; None when it has none.
             last_seen: the task as `on_update` knows it already.
         """
         self.task_id = task_id
         self.last_seen = last_seen
         self.last_error: RelayDanceError | None = None
-        self._known = known
         self._begun = begun
         self._place = place
+        self._deadline = deadline
+        self._took = 0.0
+        self._has_looked = False
+        self._reached = False
         self._denials = 0
+        self._strangers_since: float | None = None
+
+    def check(self, task: VideoTask) -> VideoTask:
+        """The task that a poll has found, if it is the one that was asked for.
+
+        Raises:
+            ResponseDecodeError: it is another one, as from a cache that mixes answers up.
+        """
+        if task.task_id != self.task_id:
+            raise ResponseDecodeError(f"the answer is about another task: {task.task_id[:100]!r}", task_id=self.task_id)
+        return task
 
     def record(self, task: VideoTask) -> bool:
         """Note what a poll has found. Returns whether the task has changed."""
         before, self.last_seen = self.last_seen, task
-        self._known, self._denials, self.last_error = True, 0, None
+        self._reached, self._denials, self._strangers_since, self.last_error = True, 0, None, None
         return before is None or _shown(before) != _shown(task)
 
-    def record_error(self, error: RelayDanceError) -> bool:
-        """Note that a poll has failed. Returns whether the wait goes on all the same."""
-        if _denies(error):
+    def record_error(self, error: RelayDanceError, now: float) -> bool:
+        """Note that a poll has failed. Returns whether the wait goes on all the same.
+
+        Args:
+            error: of the poll.
+            now: on the clock of `begun`.
+
+        Raises:
+            TaskTimeoutError: only strangers have answered for too long.
+        """
+        goes_on = error.retryable or self._is_bearable(error, now)
+        if goes_on:
+            self.last_error = error.with_traceback(None)  # whose frames would keep it alive
+            self._check_strangers(now)
+        return goes_on
+
+    def _is_bearable(self, error: RelayDanceError, now: float) -> bool:
+        if _is_gateways(error):
+            self._reached, self._strangers_since = True, None
             self._denials += 1
-        if not self._is_bearable(error):
+            return not isinstance(error, AuthenticationError) and self._denials < BELIEVED_AT
+        if not self._is_strangers(error):
             return False
-        self.last_error = error.with_traceback(None)  # whose frames would keep it alive
+        self._strangers_since = now if self._strangers_since is None else self._strangers_since
         return True
 
-    def _is_bearable(self, error: RelayDanceError) -> bool:
-        return error.retryable or (self._known and _denies(error) and self._denials < BELIEVED_AT)
+    def _is_strangers(self, error: RelayDanceError) -> bool:
+        # A connection that can't be trusted or set up: the settings are wrong. But where it has worked before, a portal
+        # is in between.
+        known = isinstance(error, APIConnectionError) and self._reached
+        return known or isinstance(error, APIStatusError | ResponseDecodeError)
 
-    def next_poll(self, now: float, waits: int) -> float:
+    def _check_strangers(self, now: float) -> None:
+        since = self._strangers_since
+        if self._deadline is None and since is not None and now - since >= STRANGERS_FOR:
+            raise self._gives_up(f"for {STRANGERS_FOR / 60:g} minutes nobody but strangers answered for it")
+
+    def out_of_time(self) -> TaskTimeoutError:
+        """The error of a wait whose deadline has passed."""
+        return self._gives_up(f"was not ready within {self._deadline or 0:g} s")
+
+    def _gives_up(self, why: str) -> TaskTimeoutError:
+        last = self.last_error
+        said = f"; the last poll failed: {_summary(last)}" if last is not None else ""
+        error = TaskTimeoutError(f"task {self.task_id} {why}{said}", task=self.last_seen, task_id=self.task_id)
+        error.__cause__ = last
+        return error
+
+    def polled(self, took: float) -> None:
+        """Note that a poll took so many seconds, with its wait for a permit."""
+        self._took = took
+
+    def next_poll(self, now: float, waits: int, limit: float | None = None) -> float:
         """The pause before the next poll, in seconds.
+
+        It is the schedule's. But once, just before the deadline, the wait looks for the last time: what was ready by
+        then is found.
 
         Args:
             now: on the clock of `begun`.
             waits: how many are under way in this process.
+            limit: of the key, in calls a second; None while it is not known.
         """
-        return next_poll(now - self._begun, self._place, waits)
+        elapsed = now - self._begun
+        pause = next_poll(elapsed, self._place, waits, limit)
+        if self._deadline is None or self._has_looked:
+            return pause
+        last = last_look(self._deadline, self._place, self._took, waits, limit)
+        if elapsed + pause < last:
+            return pause
+        self._has_looked = True
+        return max(0.0, last - elapsed)
 
 
 def check_success(task: VideoTask) -> VideoTask:
@@ -76,15 +176,27 @@ def check_success(task: VideoTask) -> VideoTask:
     """
     if task.status == "succeeded":
         return task
-    reason = task.error.message if task.error else None
-    reason = without_queries(reason) if reason else "no reason given, as after a timeout of the upstream"
     code = task.error.code if task.error else None
+    reason = without_queries(task.error.message) if task.error else ""
+    if not reason:
+        reason = "no reason given" if code else "no reason given, as after a timeout of the upstream"
     raise TaskFailedError(f"task {task.task_id} failed: {reason}", task=task, task_id=task.task_id, code=code)
 
 
-def _denies(error: RelayDanceError) -> bool:
-    """Whether the error can't be true of a task that is there."""
-    return isinstance(error, NotFoundError | ResponseDecodeError) and not error.retryable
+def _is_gateways(error: RelayDanceError) -> bool:
+    """Whether the gateway itself has refused: in its own shape, and nobody else's name is on it."""
+    if not isinstance(error, APIStatusError) or error.answered_by is not None:
+        return False
+    # Of a 2xx it is not known who sent it, unless it is signed.
+    good = 200 <= (error.status_code or 0) < 300
+    return parse_envelope(error.raw_body) is not None and (not good or is_signed(error.meta.headers))
+
+
+def _summary(error: RelayDanceError) -> str:
+    """An error in a few words."""
+    status = f"HTTP {error.status_code}: " if error.status_code else ""
+    by = getattr(error, "answered_by", None)
+    return f"{status}{error.message[:_SHOWN]}{f' (answered by {by})' if by else ''}"
 
 
 def _shown(task: VideoTask) -> tuple[str, float | None]:

@@ -8,33 +8,69 @@ from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from ._base import WireModel
-from ._task_shapes import TaskStatus, is_object, normalize_task
+from ._failure_kinds import FailureKind, failure_kind
+from ._lenient import is_object
+from ._task_shapes import TaskStatus, normalize_task
 
 
 class TaskFailure(WireModel):
-    """Why a task failed, in the upstream's words."""
+    """Why a task failed, in the upstream's words.
+
+    Attributes:
+        message: for a person; "" when only a code came.
+        code: of the upstream, or None when it gave none.
+    """
 
     message: str
     code: str | None = None
 
+    @property
+    def kind(self) -> FailureKind:
+        """What the code means for a program; see `TaskFailedError`."""
+        return failure_kind(self.code)
 
-class VideoTask(WireModel):
+
+class TaskUsage(BaseModel):
+    """What a clip has used, as its upstream counts."""
+
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+class VideoTask(BaseModel):
     """A video task as the gateway last reported it. Plain data: it goes to JSON and back, and holds no client.
 
-    Every shape that the gateway sends decodes to the same thing.
+    Every shape that the gateway sends decodes to the same thing. Two tasks are equal when all but `extra` is.
 
     Attributes:
         task_id: all it takes to come back to the task later.
-        status: one of the four documented words; a word never heard of is `running`, so never terminal.
+        status: one of the four documented words. A word never heard of is `running`, unless what comes with it says
+            that the task has ended: the clip's address at 100 % (`succeeded`), or a reason at 100 % or with a time of
+            the end (`failed`).
         raw_status: the word as it arrived.
         progress: 0 to 100, or None when the gateway doesn't tell.
         url: of the finished clip; None before, and None when the clip is only at `/videos/{id}/content`.
+        format: of the clip, such as "mp4".
+        model: its id.
         error: why it failed; None when it didn't, or when no reason was given.
         metadata: as the gateway sent it.
         created_at, completed_at: Unix times in seconds; `completed_at` only once the task has ended.
+        duration: of the clip, in seconds.
+        resolution: such as "720p".
+        seed: of the clip. The same seed gives a similar clip.
+        usage: what it used, as the upstream counts.
+        last_frame_url: of the picture that the clip ends with, if it was asked for.
+        extra: all else that came, such as the gateway's own record and the upstream's. It may hold what your users
+            should not see. So it is kept out of `model_dump()`, JSON, the schema, `repr()` and `==`. A copy and a
+            pickle have it.
+
+    From `duration` to `last_frame_url`, a field is None where the upstream doesn't tell, or tells nonsense.
     """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", protected_namespaces=())
 
     task_id: str = Field(min_length=1)
     status: TaskStatus
@@ -47,6 +83,12 @@ class VideoTask(WireModel):
     metadata: dict[str, Any] | None = None
     created_at: int | None = None
     completed_at: int | None = None
+    duration: float | None = None
+    resolution: str | None = None
+    seed: int | None = None
+    usage: TaskUsage | None = None
+    last_frame_url: str | None = None
+    extra: SkipJsonSchema[dict[str, Any]] = Field(default_factory=dict[str, Any], exclude=True, repr=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -62,6 +104,22 @@ class VideoTask(WireModel):
     def is_terminal(self) -> bool:
         """Whether the task has ended, in success or failure."""
         return self.status in ("succeeded", "failed")
+
+    @property
+    def id(self) -> str:
+        """The same as `task_id`, whatever number the gateway's record has besides."""
+        return self.task_id
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return _public(self) == _public(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it can be changed
+
+
+def _public(task: VideoTask) -> dict[str, Any]:
+    return {name: value for name, value in vars(task).items() if name != "extra"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
 import anyio
+import anyio.lowlevel
 
 from .._call import Api, as_model
 from .._config import Options
 from .._polling import ACTIVE_WAITS
 from .._sansio.extras import CallExtras
-from .._sansio.polling import Place
+from .._sansio.polling import AT_ONCE, Place
 from .._sansio.request import PreparedRequest, build_get, build_model
 from .._sansio.watch import Watch, check_success
 from ..errors import (
@@ -23,7 +24,6 @@ from ..errors import (
     InvalidInputError,
     RelayDanceError,
     TaskFailedError,
-    TaskTimeoutError,
     mark_accepted,
 )
 from ..models._options import CallOptions
@@ -119,15 +119,20 @@ class Video(Resource):
         """Wait until a task has ended. Its id is enough, also when another process submitted it.
 
         The first poll is at once, the second after about 2 s. The pauses grow to 15 s, because the gateway refreshes a
-        task every 15 s. Each wait polls at times of its own, so thousands that begin together are spread evenly. When
-        more than 2,000 waits are under way in the process, each polls less often: after the first polls they make
-        about 1,000 polls a second at most. When others have ended, the wait polls more often again. Between two polls
-        it holds no permit, no connection and no thread.
+        task every 15 s. Each wait polls at times of its own, so thousands that begin together are spread evenly. The
+        more waits are under way in the process, the less often each polls, from 300 on: 1,000 every 30 s, 10,000 every
+        2 minutes. With more than 100, also the first poll comes a little later. The polls take about half of the rate
+        that the key allows, once that is learned. When others have ended, the wait polls more often again. Between two
+        polls it holds no permit, no connection and no thread.
+
+        With a deadline, there is one more poll just before it: about 1 s, or as long as answers take, but at most
+        10 s and a quarter of the deadline. So a clip that was ready by then is found.
 
         A poll that fails in a way that may pass (no connection, 429, 5xx) does not end the wait, however often that
-        happens. Sometimes the gateway answers "not found", or something unreadable, for a task that exists. If the
-        client knows that the task exists (it got a `VideoTask`, or an earlier poll has seen the task), it ignores the
-        first two such answers in a row and raises on the third.
+        happens. Of the other errors only the gateway's own count: its 401 at once, any other (`task_not_exist`, 403) at
+        the third in a row. What strangers answer says nothing about the task: the page of a proxy, an empty or
+        unreadable answer, another task. The wait goes on to its deadline. Without a deadline it ends after 10 minutes
+        in which nobody else has answered.
 
         Args:
             task: a task or its id.
@@ -138,21 +143,20 @@ class Video(Resource):
 
         Raises:
             TaskFailedError: the task failed. It has the task and the upstream's reason.
-            TaskTimeoutError: the deadline passed. The task goes on. If the last poll failed, its error is the
-                `__cause__`.
+            TaskTimeoutError: the deadline passed, or only strangers answered for 10 minutes. The task may go on. If the
+                last poll failed, its error is the `__cause__` and in the message.
             InvalidInputError: before anything is sent: the deadline is not above 0, or the id can't be one.
-            RelayDanceError: polling can't succeed: the key is refused, or the task unknown.
+            RelayDanceError: polling can't succeed: the key is refused, the task is unknown, or a setting is wrong.
 
         Cancelling it leaves the task running. Call `wait` with its id again.
         """
         _check_deadline(deadline)
-        watch = self._begin_watch(_id_of(task), known=isinstance(task, VideoTask))
-        return await self._wait(watch, deadline, on_update, receiver)
+        return await self._wait(self._begin_watch(_id_of(task), deadline), deadline, on_update, receiver)
 
-    def _begin_watch(self, task_id: str, *, known: bool, last_seen: VideoTask | None = None) -> Watch:
+    def _begin_watch(self, task_id: str, deadline: float | None, last_seen: VideoTask | None = None) -> Watch:
         clock = self._controller.clock
         place = Place.draw(clock.random)
-        return Watch(task_id, known=known, begun=clock.monotonic(), place=place, last_seen=last_seen)
+        return Watch(task_id, begun=clock.monotonic(), place=place, deadline=deadline, last_seen=last_seen)
 
     async def _wait(
         self, watch: Watch, deadline: float | None, on_update: UpdateHook | None, receiver: TaskEvents | None
@@ -161,30 +165,43 @@ class Video(Resource):
         subscribed = receiver.subscribe(watch.task_id, event.set) if receiver else nullcontext()
         with ACTIVE_WAITS.one_more(), anyio.move_on_after(deadline), subscribed:
             return await self._poll_until_end(watch, event, on_update)
-        raise TaskTimeoutError(
-            f"task {watch.task_id} was not ready within {deadline:g} s", task=watch.last_seen, task_id=watch.task_id
-        ) from watch.last_error
+        raise watch.out_of_time()
 
     async def _poll_until_end(self, watch: Watch, event: EndEvent, on_update: UpdateHook | None) -> VideoTask:
         request, options = _build_poll(watch.task_id), _limit_timeout(self._options)
-        pause = 0.0
+        pause = await self._first_pause(watch)
         while True:
             try:
-                task = await event.first_of(self._poll_after(pause, request, options))
+                task = await event.first_of(self._poll_after(pause, request, options, watch))
             except RelayDanceError as error:
-                if not watch.record_error(error):
+                if not watch.record_error(error, self._controller.clock.monotonic()):
                     raise
             else:
                 if watch.record(task):
                     await _call_hook(on_update, task)
                 if task.is_terminal:
                     return check_success(task)
-            pause = watch.next_poll(self._controller.clock.monotonic(), len(ACTIVE_WAITS))
+            pause = self._next_pause(watch)
 
-    async def _poll_after(self, pause: float, request: PreparedRequest, options: Options) -> VideoTask:
+    async def _first_pause(self, watch: Watch) -> float:
+        if len(ACTIVE_WAITS) <= AT_ONCE:
+            return 0.0
+        await anyio.lowlevel.checkpoint()  # those that begin in the same moment count as well
+        return self._next_pause(watch)
+
+    def _next_pause(self, watch: Watch) -> float:
+        controller = self._controller
+        return watch.next_poll(controller.clock.monotonic(), len(ACTIVE_WAITS), controller.learned_limit)
+
+    async def _poll_after(self, pause: float, request: PreparedRequest, options: Options, watch: Watch) -> VideoTask:
+        clock = self._controller.clock
         if pause:
-            await self._controller.clock.sleep(pause)
-        return await self._poll(request, options)
+            await clock.sleep(pause)
+        began = clock.monotonic()
+        try:
+            return watch.check(await self._poll(request, options))
+        finally:
+            watch.polled(clock.monotonic() - began)
 
     def _poll(self, request: PreparedRequest, options: Options) -> Coroutine[Any, Any, VideoTask]:
         return self._controller.execute(request, RETRIEVE.returns, options)
@@ -221,7 +238,7 @@ class Video(Resource):
         task = await submit
         try:
             await _call_hook(on_update, task)
-            watch = self._begin_watch(task.task_id, known=True, last_seen=task)
+            watch = self._begin_watch(task.task_id, deadline, last_seen=task)
             return await self._wait(watch, deadline, on_update, receiver)
         except TaskFailedError:
             raise  # it has ended: there is nothing to resume

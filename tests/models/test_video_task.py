@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from typing import Any
+import pickle
+from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from relaydance_async import VideoTask
-from relaydance_async.models.video import TaskFailure
+from relaydance_async import TaskFailure, TaskUsage, VideoTask
+from relaydance_async.models._task_shapes import known_status, normalize_task
 
 ID = "task_abc123"
 CLIP = "https://cdn.example/clips/abc.mp4"
@@ -77,6 +81,12 @@ SUCCEEDED = [
     wrapped("SUCCESS", result_url="", data={"id": "cgt-1", "url": CLIP}),
     other_upstream("succeeded", url=CLIP),
     video("completed", metadata={"url": CLIP}, progress=100),
+    documented("done", video={"url": CLIP, "duration": 6}),  # xAI's
+    wrapped("SUCCESS", result_url="", data={"status": "done", "video": {"url": CLIP}}),
+    wrapped("SUCCESS", result_url="", fail_reason=CLIP),  # of older gateways
+    wrapped(
+        "SUCCESS", data={"code": 0, "data": {"task_status": "succeed", "task_result": {"videos": [{"url": CLIP}]}}}
+    ),
     upstream("succeeded", content={"video_url": CLIP}),
 ]
 FAILED = [
@@ -117,10 +127,10 @@ def test_every_shape_of_a_failed_task_decodes_to_the_same(body: Json) -> None:
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        ("submitted queued pending not_start unknown", "submitted"),
-        ("running in_progress processing", "running"),
-        ("succeeded success completed", "succeeded"),
-        ("failed failure error cancelled canceled expired", "failed"),
+        ("submitted queued pending not_start unknown preparing", "submitted"),
+        ("running in_progress processing generating", "running"),
+        ("succeeded succeed success completed complete done finished ready", "succeeded"),
+        ("failed fail failure error cancelled canceled expired timeout rejected aborted", "failed"),
     ],
 )
 @pytest.mark.parametrize("spelling", [str.lower, str.upper, str.title])
@@ -136,6 +146,33 @@ def test_every_status_word_is_known_in_any_case(words: str, status: str, spellin
 def test_a_word_never_heard_of_is_not_terminal_and_is_kept(shape: Any) -> None:
     task = decode(shape("MODERATING"))
     assert (task.status, task.raw_status, task.is_terminal) == ("running", "MODERATING", False)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (documented("MODERATED", url=CLIP, progress=100), "succeeded"),
+        (wrapped("MODERATED", result_url=CLIP, progress="100%"), "succeeded"),
+        (video("moderated", metadata={"url": CLIP}, progress=100), "succeeded"),
+        (wrapped("MODERATED", result_url=CLIP, progress="99%"), "running"),
+        (wrapped("MODERATED", result_url=CLIP, finish_time=200), "running"),
+        (wrapped("MODERATED", progress="100%"), "running"),
+        (wrapped("MODERATED", fail_reason=REASON, progress="100%"), "failed"),
+        (wrapped("MODERATED", fail_reason=REASON, finish_time=200), "failed"),
+        (wrapped("MODERATED", finish_time=200), "running"),
+        (wrapped("MODERATED", fail_reason=REASON, progress="50%"), "running"),
+        (video("moderated", error={"message": REASON}, progress=50), "running"),  # its `completed_at` means nothing
+        (video("moderated", error={"message": REASON}, progress=100), "failed"),
+    ],
+)
+def test_a_word_never_heard_of_ends_a_task_only_when_what_comes_with_it_says_so(body: Json, status: str) -> None:
+    task = decode(body)
+    assert (task.status, task.url, task.error and task.error.message) == (
+        status,
+        CLIP if status == "succeeded" else None,
+        REASON if status == "failed" else None,
+    )
+    assert VideoTask.model_validate_json(task.model_dump_json()) == task
 
 
 @pytest.mark.parametrize("status", [None, 5, [], {}, "", True])
@@ -215,6 +252,7 @@ def test_a_task_may_have_failed_without_a_reason(body: Json) -> None:
         ({"code": 500, "message": REASON}, {"message": REASON, "code": "500"}),
         ({"code": "quota"}, {"message": "quota", "code": "quota"}),
         ({"message": REASON, "where": "upstream"}, {"message": REASON, "code": None, "where": "upstream"}),
+        ({"code": "quota", "message": ""}, {"message": "", "code": "quota"}),
         ({"message": ""}, None),
         ([], None),
         (5, None),
@@ -225,10 +263,140 @@ def test_the_failure_is_read_in_every_form(error: Any, failure: Json | None) -> 
     assert (read.model_dump() if read else None) == failure
 
 
-def test_unknown_fields_are_kept() -> None:
-    task = decode(documented("running", queue_position=3, seed=7))
-    assert task.model_extra == {"queue_position": 3, "seed": 7}
-    assert task.queue_position == 3  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+CODE = "OutputVideoSensitiveContentDetected"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        documented("failed", error={"code": CODE, "message": REASON}),
+        wrapped("FAILURE", fail_reason=REASON, data={"error": {"code": CODE, "message": "other words"}}),
+        wrapped("FAILURE", data={"status": "failed", "error": {"code": CODE, "message": REASON}}),
+        wrapped("FAILURE", fail_reason=REASON, data={"data": {"error": {"code": CODE}}}),
+        other_upstream("failed", error={"message": REASON, "code": CODE}),
+        video("failed", error={"message": REASON, "code": CODE}),
+        upstream("failed", error={"message": REASON, "code": CODE}),
+    ],
+)
+def test_every_shape_of_a_failure_has_its_code_and_its_kind(body: Json) -> None:
+    task = decode(body)
+    assert task.error is not None
+    assert (task.error.message, task.error.code, task.error.kind) == (REASON, CODE, "refused content")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("InputTextSensitiveContentDetected", "refused content"),
+        ("InputImageSensitiveContentDetected.PrivacyInformation", "refused content"),
+        ("output_moderation", "refused content"),
+        ("InvalidParameter", "bad input"),
+        ("InvalidParameter.DurationTooLong", "bad input"),
+        ("invalid_request_error", "bad input"),
+        ("400", "bad input"),
+        ("InternalServiceError", "transient"),
+        ("internal_error", "transient"),
+        ("RequestTimeout", "transient"),
+        ("RateLimitExceeded.EndpointRPMExceeded", "transient"),
+        ("503", "transient"),
+        ("task_failed", "unknown"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_code_says_whether_it_helps_to_submit_again(code: str | None, kind: str) -> None:
+    assert TaskFailure(message=REASON, code=code).kind == kind
+
+
+def test_what_the_gateway_adds_is_apart() -> None:
+    body = wrapped("SUCCESS", result_url=CLIP, queue_position=3, channel_id=12, data={"id": "cgt-1"})
+    task = decode(body)
+    assert task.extra["queue_position"] == 3
+    assert task.extra["data"] == {"id": "cgt-1"}
+    assert task.extra["id"] == 17
+    assert task.id == task.task_id == ID
+    for shown in (task.model_dump_json(), repr(task), json.dumps(VideoTask.model_json_schema(mode="serialization"))):
+        assert "channel_id" not in shown
+        assert '"extra"' not in shown
+    assert set(VideoTask.model_json_schema()["properties"]) == set(VideoTask.model_fields) - {"extra"}
+
+
+def test_what_the_gateway_adds_is_copied_and_pickled_but_not_compared() -> None:
+    task = decode(wrapped("SUCCESS", result_url=CLIP, channel_id=12))
+    assert task == decode(wrapped("SUCCESS", result_url=CLIP, channel_id=13))
+    assert task != decode(wrapped("SUCCESS", result_url=CLIP + "2", channel_id=12))
+    assert task != task.model_dump()
+    for again in (pickle.loads(pickle.dumps(task)), copy.deepcopy(task), task.model_copy()):
+        assert (again, again.extra) == (task, task.extra)
+    by_hand = VideoTask(task_id=ID, status="succeeded", extra={"mine": 1})
+    assert by_hand.extra == {"mine": 1}
+
+
+def test_a_route_of_fastapi_answers_with_the_apis_fields_only() -> None:
+    app = FastAPI()
+
+    @app.get("/task")
+    def task() -> VideoTask:  # pyright: ignore[reportUnusedFunction]
+        return decode(wrapped("SUCCESS", result_url=CLIP, channel_id=12))
+
+    route = cast(APIRoute, app.routes[-1])
+    assert route.response_field is not None
+    answer = route.response_field.serialize(task(), mode="json")
+    assert set(answer) == set(VideoTask.model_fields) - {"extra"}
+    assert "channel_id" not in json.dumps(app.openapi())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        documented("succeeded", duration="5.1", seed="7", resolution="720p", usage={"completion_tokens": 9}),
+        wrapped(
+            "SUCCESS", data={"duration": 5.1, "seed": 7.0, "resolution": "720p", "usage": {"completion_tokens": "9"}}
+        ),
+        video(
+            "completed", seconds="5.1s", metadata={"seed": 7, "resolution": "720p", "usage": {"completion_tokens": 9}}
+        ),
+        documented("done", video={"duration": 5.1, "seed": 7, "resolution": "720p"}, usage={"completion_tokens": 9}),
+    ],
+)
+def test_what_an_upstream_tells_of_the_clip_is_read_in_every_shape(body: Json) -> None:
+    task = decode(body)
+    assert (task.duration, task.seed, task.resolution, task.usage) == (5.1, 7, "720p", TaskUsage(completion_tokens=9))
+
+
+@pytest.mark.parametrize("place", [{"last_frame_url": CLIP}, {"content": {"last_frame_url": CLIP}}])
+def test_the_last_frame_is_there_once_the_clip_is(place: Json) -> None:
+    assert decode(wrapped("SUCCESS", data=place)).last_frame_url == CLIP
+    assert decode(wrapped("IN_PROGRESS", data=place)).last_frame_url is None
+    assert decode(documented("succeeded", **place)).last_frame_url == CLIP
+
+
+@pytest.mark.parametrize("value", [True, -1, 0, 1e9, float("inf"), "nan", "9" * 5000, "soon", [5], {"s": 5}, None])
+def test_a_duration_out_of_all_bounds_is_none(value: Any) -> None:
+    assert VideoTask.model_validate(documented("succeeded", duration=value)).duration is None
+
+
+@pytest.mark.parametrize(
+    "value", [True, 1.5, 2**63, -(2**70), "7.5", "9" * 5000, float("inf"), float("nan"), [7], None]
+)
+def test_a_seed_that_is_none_is_none(value: Any) -> None:
+    assert VideoTask.model_validate(documented("succeeded", seed=value)).seed is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (100, 100),
+        ("100", 100),
+        (1795746668, 1795746668),
+        (1795746668123, 1795746668),
+        (0, None),
+        (-5, None),
+        (1e30, None),
+    ],
+)
+def test_a_time_is_in_seconds_and_bounded(value: Any, seconds: int | None) -> None:
+    assert decode(documented("running", created_at=value)).created_at == seconds
 
 
 def test_a_task_is_plain_data_that_can_be_made_by_hand() -> None:
@@ -255,7 +423,20 @@ ANY_JSON = st.recursive(
     max_leaves=8,
 )
 KNOWN_NAMES = [
-    *["id", "task_id", "status", "raw_status", "progress", "url", "result_url", "video_url"],
+    *["duration", "seconds", "seed", "resolution", "usage", "completion_tokens", "last_frame_url", "extra"],
+    *[
+        "video",
+        "task_result",
+        "videos",
+        "id",
+        "task_id",
+        "status",
+        "raw_status",
+        "progress",
+        "url",
+        "result_url",
+        "video_url",
+    ],
     *["error", "fail_reason", "metadata", "content", "data", "code", "message", "object"],
     *["model", "format", "created_at", "submit_time", "completed_at", "finish_time"],
 ]
@@ -286,6 +467,21 @@ def test_decoding_then_dumping_then_decoding_changes_nothing(body: Json) -> None
     assert again == task
     assert again.model_dump_json() == dumped
     assert again.is_terminal == task.is_terminal
+
+
+@given(ANY_FIELDS, st.text(st.characters(codec="utf-8"), max_size=12), st.booleans())
+def test_a_word_never_seen_is_terminal_only_with_an_address_or_a_reason(fields: Json, word: str, wrapped: bool) -> None:
+    assume(known_status(word) is None)
+    fields = {name: value for name, value in fields.items() if name not in ("status", "raw_status")} | {"status": word}
+    task = normalize_task({"code": "success", "data": fields} if wrapped else fields | {"task_id": ID})
+    if task["status"] == "succeeded":
+        assert task["url"]
+        assert task["progress"] == 100
+    elif task["status"] == "failed":
+        assert task["error"]["message"]
+        assert task["progress"] == 100 or fields.get("finish_time")
+    else:
+        assert task["status"] == ("running" if word.strip() else "submitted")
 
 
 @given(ANY_FIELDS | ANY_FIELDS.map(nested) | ANY_JSON)

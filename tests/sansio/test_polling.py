@@ -6,14 +6,24 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice, pairwise
+from math import sqrt
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaydance_async._sansio.polling import LONGEST, Place, every_nth, next_poll, windows
+from relaydance_async._sansio.polling import (
+    LONGEST,
+    Place,
+    every_nth,
+    last_look,
+    next_poll,
+    polls_per_second,
+    windows,
+)
 
 N = 10_000
+PHASES = st.floats(0, 1, exclude_max=True)
 
 
 def times(place: Place, until: float, *, latency: float = 0.0, waits: int = 1) -> list[float]:
@@ -78,18 +88,55 @@ def test_10_000_waits_begun_together_are_spread_evenly_over_each_window() -> Non
     assert burst(seconds, 17, 60) < 1.6
 
 
-def test_many_waits_make_1000_polls_a_second_at_most() -> None:
+def test_the_more_waits_the_slower_each_asks_and_never_more_than_1000_a_second() -> None:
     draw = random.Random(4).random
-    for waits in (2_000, 5_000, 10_000, 40_000):
-        seconds = per_second(at for _ in range(waits) for at in times(Place.draw(draw), 120, waits=waits))
-        assert max(seconds[second] for second in range(1, 120)) < 1_150
+    for waits in (300, 2_000, 5_000, 10_000, 40_000):
+        seconds = per_second(at for _ in range(waits) for at in times(Place.draw(draw), 120, waits=waits)[1:])
         for begin, width in islice(windows(), 9):
-            asking = waits / every_nth(width, waits)
-            whole = range(int(begin + 0.99), int(begin + width))
-            assert min(seconds[second] for second in whole) > 0.85 * asking / width
+            expected = waits / every_nth(width, waits) / width
+            assert expected <= polls_per_second(waits) <= 1_000
+            for second in range(int(begin + 0.99), int(begin + width)):
+                assert seconds[second] == pytest.approx(expected, abs=4.5 * sqrt(expected))
 
 
-PLACES = st.builds(Place, st.floats(0, 1, exclude_max=True), st.integers(0, 1_000_000))
+def test_four_times_as_many_waits_make_twice_as_many_polls() -> None:
+    assert [polls_per_second(waits) for waits in (1, 300, 1_200, 4_800)] == [20, 20, 40, 80]
+    assert polls_per_second(10**7) == 1_000
+    assert [LONGEST * every_nth(LONGEST, waits) for waits in (1, 300, 1_000, 10_000)] == [15, 15, 30, 120]
+
+
+@given(st.integers(1, 1_000), st.floats(0.1, 1_000))
+def test_waits_take_half_of_the_keys_limit_as_far_as_they_may_wait(waits: int, limit: float) -> None:
+    nth = every_nth(LONGEST, waits, limit)
+    assert nth >= every_nth(LONGEST, waits)
+    assert waits / (LONGEST * nth) <= limit / 2 or nth >= 16
+    assert nth <= max(16, every_nth(LONGEST, waits))
+
+
+@given(st.floats(1e-9, 1e6), PHASES, st.floats(0, 1e4), st.integers(1, 100_000), st.none() | st.floats(0.1, 1_000))
+def test_the_last_look_is_before_the_deadline_and_in_its_second_half(
+    deadline: float, phase: float, took: float, waits: int, limit: float | None
+) -> None:
+    look = last_look(deadline, Place(phase, 0), took, waits, limit)
+    assert deadline / 2 * 0.999 <= look < deadline
+    if waits == 1:
+        assert look >= deadline - 10 - 2 / min(1_000, (limit or 2_000) / 2)
+
+
+def test_the_last_look_leaves_time_for_an_answer_as_the_last_one_took() -> None:
+    assert [30 - last_look(30, Place(0, 0), took, 1) for took in (0, 0.1, 1.5, 3.0, 100)] == [1, 1, 3, 6, 7.5]
+    assert 900 - last_look(900, Place(0, 0), 100, 1) == 10
+
+
+def test_the_last_looks_of_many_waits_are_spread() -> None:
+    draw = random.Random(5).random
+    seconds = per_second(last_look(100, Place.draw(draw), 0.0, N) for _ in range(N))
+    assert max(seconds.values()) < 1_150
+    limited = per_second(last_look(400, Place.draw(draw), 0.0, N, 200.0) for _ in range(N))
+    assert max(limited.values()) < 140
+
+
+PLACES = st.builds(Place, PHASES, st.integers(0, 1_000_000))
 
 
 @given(PLACES, st.floats(0, 1e5), st.integers(1, 100_000), st.integers(1, 100_000))

@@ -45,7 +45,7 @@ Moment: TypeAlias = Literal["first", "later", "onward", "every"]
 """Which attempts meet the fault: the first, the first of the second poll, those from there on, or all."""
 
 BELIEVED = 3
-"""Polls in a row that are taken at their word when they can't be true of a task that was there."""
+"""Refusals in a row after which the gateway is taken at its word about a task."""
 
 
 class Setting(Enum):
@@ -412,8 +412,26 @@ def _is_of_connection(row: Row) -> bool:
 
 
 def is_doubted(row: Row, kind: Kind) -> bool:
-    """Whether it can't be true of a task that an earlier poll has found."""
-    return kind == "wait" and row.error in (NotFoundError, ResponseDecodeError, ResponseTooLargeError)
+    """Whether a wait doubts it: a refusal of the gateway's own, unless the key is refused."""
+    if (
+        kind != "wait"
+        or row.retried != "never"
+        or is_strange(row)
+        or row.error in (AuthenticationError, RateLimitError)
+    ):
+        return False
+    return row.error is not None and issubclass(row.error, APIStatusError)
+
+
+def is_strange(row: Row) -> bool:
+    """Whether it says nothing about a task: somebody else answered, or nothing that can be read came."""
+    if row.error is not None and issubclass(row.error, ResponseDecodeError):
+        return True
+    return (
+        isinstance(row.fault, Fault)
+        and row.retried == "never"
+        and (row.fault.body in ("html", "empty") or row.fault.redirect_to is not None)
+    )
 
 
 def is_retried(row: Row, kind: Kind) -> bool:
@@ -456,10 +474,12 @@ def _of_wait(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
     if row.error is None:
         return outcome
     beyond = row.deadline is not None
-    if is_doubted(row, "wait") and moment == "later":
-        return replace(outcome, error=None)
-    if is_doubted(row, "wait") and moment == "onward":
-        return replace(outcome, seen=1 + BELIEVED)
+    if is_strange(row):
+        return replace(outcome, error=TaskTimeoutError if moment == "every" else None, attempts=None)
+    if is_doubted(row, "wait"):
+        if moment in ("first", "later"):
+            return replace(outcome, error=None)
+        return replace(outcome, seen=BELIEVED + (moment == "onward"))
     if row.retried == "never" and not beyond:
         return outcome
     if beyond and row.error is APITimeoutError and moment != "every":
