@@ -32,6 +32,7 @@ from .errors import (
     WebhookError,
     WebhookPayloadError,
     WebhookVerificationError,
+    maybe_accepted,
 )
 from .models.account import Balance
 from .models.catalog import Model, ModelList
@@ -100,4 +101,5 @@ __all__ = [
     "WebhookPayloadError",
     "WebhookVerificationError",
     "__version__",
+    "maybe_accepted",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
-from ._call import Controller, Shared
+from ._call import Controller, Shared, Signing
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     UNSET,
@@ -24,6 +24,7 @@ from ._hooks import RetryHook, as_observer
 from ._limits import ForeignAdmission, KeyPace, LocalAdmission
 from ._runtime import Held, Runtime, Runtimes
 from ._sansio.observer import Observer
+from ._sansio.redact import Redactor
 from ._sansio.retry import RetryPolicy
 from ._sansio.target import Network
 from ._sansio.timeout import Timeout, as_timeout
@@ -78,11 +79,14 @@ class AsyncRelayDance:
         retry: when and how often a call is repeated.
         transport: "aiohttp" (the extra, asyncio only), "httpx", or "auto": aiohttp where it can be used.
         http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to
-            one loop.
+            one loop. If a server writes two answers to one request, its pool can give the second to your next call,
+            which then has somebody else's task id; our own transports don't.
         default_headers: sent with every request to the API.
         on_retry: called with a `RetryEvent` before each wait for a retry; a coroutine function is awaited.
         max_response_bytes: the largest answer that is read into memory, streamed or not (default 128 MiB).
         allow_http: send the key over plain http:// to hosts other than loopback.
+        signed_answers: whether the gateway puts its mark (`X-Oneapi-Request-Id`) on every answer, so that an error
+            without one is somebody else's. None: the first answer with a mark tells, for all clients of the process.
 
     Raises:
         ConfigurationError: no key, a bad URL, or a number out of range.
@@ -103,6 +107,7 @@ class AsyncRelayDance:
         on_retry: RetryHook | None = None,
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         allow_http: bool = False,
+        signed_answers: bool | None = None,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
         _observers: Sequence[Observer] = (),
     ) -> None:
@@ -124,7 +129,9 @@ class AsyncRelayDance:
             return Runtime(transports, api, ForeignAdmission(permits, _clock.monotonic, _clock.sleep))
 
         self._runtimes = Runtimes(build)
-        self._controller = Controller(Shared(endpoint, self._runtimes, _clock))
+        signing = Signing.of(endpoint.root_url) if signed_answers is None else Signing(signed_answers)
+        redactor = Redactor(endpoint.api_key.reveal())
+        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing, redactor))
         self._owner = True
         self._options = Options(
             timeout=as_timeout(timeout),

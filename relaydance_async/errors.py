@@ -30,9 +30,11 @@ RelayDanceError
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from .models.chat import ChatCompletion
 from .models.meta import AttemptRecord, ResponseMeta
 from .models.video import VideoTask
 
@@ -65,6 +67,9 @@ __all__ = [
     "WebhookVerificationError",
 ]
 
+IN_DOUBT = "it may have been accepted, and would then be paid for twice"
+"""Why a billed request is not repeated after a failure that leaves open what became of it."""
+
 _SENTENCE_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
 
 
@@ -75,8 +80,9 @@ class RelayDanceError(Exception):
         message: what went wrong, in the gateway's words where it sent some.
         type, code, param: of the gateway's error envelope, or None.
         task_id: the video task that the call was about, or None.
-        retryable: whether the same call may succeed later. (Whether the client repeated it is in `attempts`.)
-        maybe_accepted: whether the gateway may have accepted, and billed, the request although no answer came.
+        retryable: whether the same call may succeed later and can't be paid for twice. (Whether the client repeated it
+            is in `attempts`.)
+        maybe_accepted: whether the gateway may have accepted, and billed, the request.
         not_retried_because: why the client did not try again, in words; None when nothing was tried.
         meta: status, headers, request id, attempts and time of the call.
     """
@@ -154,10 +160,17 @@ class RelayDanceError(Exception):
 
     def advice(self) -> str:
         """What to do about it: the class's `hint`, or something more exact."""
-        if self.maybe_accepted:
-            ambiguous = "The request may have been accepted and billed: check before you send it again"
-            return f"{self.hint}. {ambiguous}" if self.hint else ambiguous
-        return self.hint
+        if not self.maybe_accepted:
+            return self.hint
+        return f"{self.hint}. {self._doubt()}" if self.hint else self._doubt()
+
+    def _doubt(self) -> str:
+        if self.task_id:
+            return f"The task goes on: resume with `await client.video.wait({self.task_id!r})`"
+        doubt = "The request may have been accepted and billed: look at the console before you send it again"
+        if self.not_retried_because != IN_DOUBT:
+            return doubt
+        return f"{doubt}, or allow that with RetryPolicy(retry_ambiguous=True)"
 
     def __str__(self) -> str:
         status = f"HTTP {self.status_code}: " if self.status_code else ""
@@ -167,6 +180,7 @@ class RelayDanceError(Exception):
             f"task {self.task_id}" if self.task_id and self.task_id not in self.message else "",
             f"{self.method} {self.path}" if self.method else "",
             f"request id {self.request_id}" if self.request_id and self.request_id not in self.message else "",
+            f"answered by {by}" if (by := getattr(self, "answered_by", None)) else "",
             f"{len(self.attempts)} attempts" if len(self.attempts) > 1 else "",
         ]
         known = ", ".join(fact for fact in facts if fact)
@@ -179,7 +193,7 @@ class RelayDanceError(Exception):
     def _finished(self, **facts: Any) -> Self:
         """The same error with what only its call knows. This one stays as it is."""
         finished = type(self).__new__(type(self))
-        finished.args = self.args
+        finished.args = (facts.get("message", self.message),)
         finished.__dict__.update(self.__dict__)
         finished.__dict__.update(facts)
         return finished
@@ -191,6 +205,13 @@ class RelayDanceError(Exception):
 
     def __hash__(self) -> int:
         return hash((type(self), self.args))
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")
 
 
 def _ended(sentence: str) -> str:
@@ -210,15 +231,36 @@ class InvalidInputError(RelayDanceError, ValueError):
 
 
 class APIStatusError(RelayDanceError):
-    """The gateway answered with an error (also with HTTP 200 around one). Not billed (API documentation).
+    """An error answer, also one with HTTP 200 around it.
+
+    One of the gateway's own is not billed (API documentation). One of somebody in between may hide that the gateway
+    goes on to accept: then `maybe_accepted` says so, and `answered_by` who it seems to have been.
 
     Attributes:
         retry_after: seconds that the answer asked to wait, or None when it didn't say.
+        answered_by: who answered instead of the gateway, as far as the headers tell; None when the gateway did.
+        raw_body: the first bytes of the answer (64 KiB at most; all of one with a good status), without the API key.
+            The signature of a result's URL stays in it.
     """
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: Any) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after: float | None = None,
+        answered_by: str | None = None,
+        raw_body: bytes = b"",
+        **details: Any,
+    ) -> None:
         super().__init__(message, **details)
         self.retry_after = retry_after
+        self.answered_by = answered_by
+        self.raw_body = raw_body
+
+    @property
+    def body(self) -> Any:
+        """The answer's body: JSON decoded, or else its text."""
+        return _decoded(self.raw_body)
 
 
 class BadRequestError(APIStatusError):
@@ -297,14 +339,20 @@ class ResponseDecodeError(RelayDanceError):
     """The answer is not what the API documents: HTML, the wrong shape, cut off.
 
     Attributes:
-        body: the first bytes of the answer (64 KiB at most), so that what was paid for can be looked at.
+        raw_body: the bytes of the answer, up to `max_response_bytes`, so that what was paid for is not lost: as they
+            came when their content coding is broken. Without the API key; the signature of a result's URL stays in it.
     """
 
     hint = "Check the base URL (it ends in /v1) and any proxy in between"
 
-    def __init__(self, message: str = "", *, body: bytes = b"", **details: Any) -> None:
+    def __init__(self, message: str = "", *, raw_body: bytes = b"", **details: Any) -> None:
         super().__init__(message, **details)
-        self.body = body
+        self.raw_body = raw_body
+
+    @property
+    def body(self) -> Any:
+        """The answer's body: JSON decoded, or else its text."""
+        return _decoded(self.raw_body)
 
 
 class ResponseTooLargeError(ResponseDecodeError):
@@ -318,13 +366,17 @@ class StreamError(RelayDanceError):
 
     Attributes:
         text: the answer's text so far (first choice).
+        partial: all that has come, as a completion: every choice, tool calls, usage. None when nothing had.
     """
 
-    hint = "Ask again; what had arrived is in `text`"
+    hint = "Ask again; what had arrived is in `text` and `partial`"
 
-    def __init__(self, message: str = "", *, text: str = "", **details: Any) -> None:
+    def __init__(
+        self, message: str = "", *, text: str = "", partial: ChatCompletion | None = None, **details: Any
+    ) -> None:
         super().__init__(message, **details)
         self.text = text
+        self.partial = partial
 
     def advice(self) -> str:
         """What to do about it. No retry policy helps: a stream that has begun is never repeated."""
@@ -333,6 +385,56 @@ class StreamError(RelayDanceError):
 
 class IncompleteStreamError(StreamError):
     """The stream ended although a choice never got a `finish_reason`: the answer is cut off."""
+
+
+def maybe_accepted(exception: BaseException) -> bool | None:
+    """Whether a billed request that ended in this exception may have been accepted.
+
+    It also knows of cancellations: those of a task, of `asyncio.timeout`, of `asyncio.wait_for` and of anyio's scopes.
+
+    Args:
+        exception: what was caught. Its causes, its contexts and the members of a group are looked at as well.
+
+    Returns:
+        True if one of them may have been accepted, False if none was. None if nothing is known, as of the exception
+        that `gather` or a TaskGroup raises for a task that it has cancelled.
+    """
+    found: bool | None = None
+    todo: list[BaseException | None] = [exception]
+    seen: set[int] = set()
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        mark = one.maybe_accepted if isinstance(one, RelayDanceError) else getattr(one, _MARK, None)
+        if mark:
+            return True
+        found = mark if mark is not None else found
+        todo += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            todo += one.exceptions  # pyright: ignore[reportUnknownMemberType]
+    return found
+
+
+_MARK = "_relaydance_maybe_accepted"
+
+
+def mark_accepted(exception: BaseException, accepted: bool, *, note: str = "") -> None:
+    """Let an exception say whether the billed request that it ended may have been accepted.
+
+    Args:
+        exception: a cancellation, or any other that is none of ours; of ours, only that it was.
+        accepted: whether it may have been. What was said before is not taken back.
+        note: what to add to the exception then.
+    """
+    if isinstance(exception, RelayDanceError):
+        exception.maybe_accepted = exception.maybe_accepted or accepted
+        exception.retryable = exception.retryable and not exception.maybe_accepted
+    else:
+        setattr(exception, _MARK, accepted or getattr(exception, _MARK, False))
+    if accepted and note:
+        exception.add_note(note)
 
 
 class TaskError(RelayDanceError):

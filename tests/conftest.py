@@ -7,11 +7,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.kit.inside import forget_signatures
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """asyncio; a test that is about trio asks for it by parametrising this fixture."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _unknown_origins() -> None:
+    """The servers of tests follow one another on the same ports, and not all of them sign their answers."""
+    forget_signatures()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,6 +23,7 @@ from relaydance_async import (
     AttemptRecord,
     AuthenticationError,
     BadRequestError,
+    ChatCompletion,
     ConfigurationError,
     ContentRefusedError,
     DownloadError,
@@ -68,13 +69,14 @@ META = ResponseMeta(
     sent_at=AT,
 )
 TASK = VideoTask.model_validate({"task_id": "task_1", "status": "failed", "error": {"message": "nsfw"}})
+PARTIAL = ChatCompletion.model_validate({"choices": [{"index": 0, "message": {"content": "so far"}}]})
 EXTRA: dict[type[RelayDanceError], dict[str, Any]] = {
     RateLimitError: {"retry_after": 7.0},
-    ServerError: {"retry_after": 7.0},
-    ResponseDecodeError: {"body": b"<html>"},
-    ResponseTooLargeError: {"body": b"<html>"},
-    StreamError: {"text": "so far"},
-    IncompleteStreamError: {"text": "so far"},
+    ServerError: {"retry_after": 7.0, "answered_by": "LiteLLM", "raw_body": b'{"error": {}}'},
+    ResponseDecodeError: {"raw_body": b"<html>"},
+    ResponseTooLargeError: {"raw_body": b"<html>"},
+    StreamError: {"text": "so far", "partial": PARTIAL},
+    IncompleteStreamError: {"text": "so far", "partial": PARTIAL},
     TaskError: {"task": TASK},
     TaskFailedError: {"task": TASK},
     TaskTimeoutError: {"task": TASK},
@@ -250,7 +252,7 @@ def test_the_circumstances_are_frozen() -> None:
     assert hash(copy.deepcopy(META)) == hash(META)
 
 
-AMBIGUOUS = "The request may have been accepted and billed: check before you send it again."
+AMBIGUOUS = "The request may have been accepted and billed: look at the console before you send it again."
 TEXTS: list[tuple[RelayDanceError, str]] = [
     (ConfigurationError("no API key"), "no API key"),
     (InvalidInputError("model must be a non-empty string"), "model must be a non-empty string"),
@@ -264,9 +266,26 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
     ),
     (RelayDanceError("odd", maybe_accepted=True), f"odd. {AMBIGUOUS}"),
     (
+        RelayDanceError("odd", maybe_accepted=True, not_retried_because=errors.IN_DOUBT),
+        "odd. Not repeated: it may have been accepted, and would then be paid for twice. The request may have been "
+        "accepted and billed: look at the console before you send it again, or allow that with "
+        "RetryPolicy(retry_ambiguous=True).",
+    ),
+    (
+        ServerError(
+            "'504'",
+            meta=ResponseMeta(method="POST", path="/images/generations"),
+            answered_by="a proxy (Server nginx)",
+            maybe_accepted=True,
+        ),
+        "'504' (POST /images/generations, answered by a proxy (Server nginx)). If it persists, send support_details() "
+        f"to RelayDance's support. {AMBIGUOUS}",
+    ),
+    (
         full(NotFoundError),
         "HTTP 503: it broke (code bad_response, param model, task task_1, POST /video/generations, request id id-1, "
-        "2 attempts). Check the id; `await client.models.list()` shows the models that this key can use. " + AMBIGUOUS,
+        "2 attempts). Check the id; `await client.models.list()` shows the models that this key can use. "
+        "The task goes on: resume with `await client.video.wait('task_1')`.",
     ),
     (
         TaskFailedError("task task_1 failed: The prompt was refused.", task=TASK, task_id="task_1"),
@@ -278,10 +297,11 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
         "task task_1 was not ready within 900 s. The task goes on: resume with `await client.video.wait('task_1')`.",
     ),
     (ContentRefusedError("提示词被拒绝。"), "提示词被拒绝。 Change the prompt; the same one will be refused again."),
-    (StreamError("the stream broke!"), "the stream broke! Ask again; what had arrived is in `text`."),
+    (StreamError("the stream broke!"), "the stream broke! Ask again; what had arrived is in `text` and `partial`."),
     (
         StreamError("the stream broke", maybe_accepted=True),
-        "the stream broke. Ask again; what had arrived is in `text`. What came may be billed all the same.",
+        "the stream broke. Ask again; what had arrived is in `text` and `partial`. What came may be billed all the "
+        "same.",
     ),
 ]
 

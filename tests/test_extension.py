@@ -143,7 +143,7 @@ class _Page(NoObserver):
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
         self._write(("failed", record.number, record.status_code, type(decision)))
 
-    def ended(self, result: object, error: BaseException | None) -> None:
+    def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
         self._write(("ended", result, type(error)))
 
 

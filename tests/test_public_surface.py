@@ -35,7 +35,7 @@ NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
     "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model", "ModelList",
     "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "Timeout", "UploadedFile", "VideoReference",
-    "VideoTask", "__version__",
+    "VideoTask", "__version__", "maybe_accepted",
     # errors
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
     "ConfigurationError", "ContentRefusedError", "DownloadError", "IncompleteStreamError", "InsufficientBalanceError",
@@ -81,6 +81,7 @@ def test_the_arguments_of_the_client() -> None:
         "on_retry": None,
         "max_response_bytes": 128 * 1024 * 1024,
         "allow_http": False,
+        "signed_answers": None,
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(
         ["timeout", "deadline", "retry", "default_headers", "on_retry", "max_response_bytes"], UNSET

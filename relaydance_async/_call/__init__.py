@@ -14,6 +14,7 @@ from .answer import Answer, OpenAnswer
 from .call import Shared
 from .controller import Api, Controller
 from .receive import Receiver, as_bytes, as_model, as_stream, as_text, refuse_page
+from .signing import Signing
 
 __all__ = [
     "Answer",
@@ -22,6 +23,7 @@ __all__ = [
     "OpenAnswer",
     "Receiver",
     "Shared",
+    "Signing",
     "as_bytes",
     "as_model",
     "as_stream",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from typing import Final
 
 from .._limits import Ended
+from .._sansio.redact import Redactor
 from .._sansio.request import PreparedRequest
 from .._sansio.retry import GiveUp
 from .._transports import TransportResponse
 from ..errors import RelayDanceError
 from ..models.meta import ResponseMeta
 from .attempt import Attempt
-from .failure import build_failure, build_meta, with_attempt
+from .failure import build_failure, build_meta, settled, with_attempt
 from .history import History
 from .lease import Holding
 from .watching import Watchers
@@ -29,7 +31,18 @@ class Answer:
         limit: bytes that may be read into memory.
     """
 
-    __slots__ = ("_attempt", "_history", "_holding", "_meta", "_request", "_response", "_watchers", "limit", "status")
+    __slots__ = (
+        "_attempt",
+        "_history",
+        "_holding",
+        "_meta",
+        "_redactor",
+        "_request",
+        "_response",
+        "_watchers",
+        "limit",
+        "status",
+    )
 
     def __init__(
         self,
@@ -41,6 +54,7 @@ class Answer:
         holding: Holding,
         limit: int,
         watchers: Watchers | None,
+        redactor: Redactor,
     ) -> None:
         self.status: int = response.status_code
         self.limit: int = limit
@@ -50,6 +64,7 @@ class Answer:
         self._response = response
         self._holding: Holding | None = holding
         self._watchers = watchers
+        self._redactor = redactor
         self._meta: ResponseMeta | None = None
 
     @property
@@ -58,10 +73,15 @@ class Answer:
         return self._response.headers
 
     @property
+    def is_billed(self) -> bool:
+        """Whether it may be paid for."""
+        return self._request.safety.billed
+
+    @property
     def meta(self) -> ResponseMeta:
         """The circumstances, for an error or a result; built when first asked for."""
         if self._meta is None:
-            self._meta = build_meta(self._request, self._attempt, self._response)
+            self._meta = build_meta(self._request, self._attempt, self._response, self._redactor)
         return self._meta
 
     async def read(self, limit: int | None = None) -> bytes:
@@ -72,6 +92,17 @@ class Answer:
             APIConnectionError: it broke off.
         """
         return await self._response.read(self.limit if limit is None else limit)
+
+    async def read_start(self, limit: int) -> bytes:
+        """The body as far as it comes, and no more than so many bytes."""
+        start = bytearray()
+        with suppress(RelayDanceError):  # it broke off
+            async with aclosing(self.pieces()) as pieces:
+                async for piece in pieces:
+                    start += piece
+                    if len(start) >= limit:
+                        break
+        return bytes(start[:limit])
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises like `read`."""
@@ -91,6 +122,7 @@ class Answer:
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
         """The finished error of a call whose answer broke off after it had returned."""
+        cause = settled(cause, self.meta, self._redactor)
         record = self._attempt.record(cause, self.status)
         history = with_attempt(self._history, record, self._attempt.sent_at, cause, self._request.safety, _BEGUN)
         return build_failure(cause, meta=self.meta, request=self._request, history=history, decision=_BEGUN)
@@ -98,7 +130,7 @@ class Answer:
     def ended(self, error: BaseException | None) -> None:
         """Tell those who watch, when it was kept."""
         if self._watchers is not None:
-            self._watchers.ended(None, error)
+            self._watchers.ended(None, error, True)
 
     async def aclose(self, how: Ended, retry_after: float | None = None) -> None:
         """Give back what it holds, unless that was taken over."""

@@ -18,19 +18,21 @@ from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
-from .._sansio.request import LargeJson, PreparedRequest, RetrySafety
+from .._sansio.redact import Redactor
+from .._sansio.request import LargeJson, PreparedRequest
 from .._sansio.retry import Decision, GiveUp, Retry, decide
 from .._sansio.retry_after import parse_retry_after
 from .._sansio.target import ApiTarget, Network, peer, shown
 from .._transports import TransportResponse, WireRequest
-from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerError
+from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerError, mark_accepted
 from ..models.meta import ResponseMeta
 from .answer import Answer
 from .attempt import Attempt, Phase
-from .failure import build_failure, build_meta, with_attempt
+from .failure import build_failure, build_meta, settled, with_attempt
 from .history import NO_HISTORY, History
 from .lease import Holding
 from .receive import Receiver
+from .signing import Signing
 from .watching import Watchers, watch
 
 log = logging.getLogger("relaydance_async")
@@ -55,6 +57,8 @@ class Shared:
     endpoint: Endpoint
     runtimes: Runtimes
     clock: Clock
+    signing: Signing
+    redactor: Redactor
 
 
 class Call(Generic[T]):
@@ -75,9 +79,13 @@ class Call(Generic[T]):
     async def run(self) -> T:
         """Attempt it until it succeeds or an error says that it won't."""
         self._began = self._shared.clock.monotonic()
-        outcome = await self._next_attempt()
-        if _wait_after(outcome) is not None:
-            outcome = await self._repeat(outcome)
+        try:
+            outcome = await self._next_attempt()
+            if _wait_after(outcome) is not None:
+                outcome = await self._repeat(outcome)
+        except BaseException as error:
+            self._mark(error)
+            raise
         if not isinstance(outcome, Failed):
             return outcome
         try:
@@ -99,11 +107,21 @@ class Call(Generic[T]):
             result = await (self.run() if deadline is None else self.run_within(deadline))
         except BaseException as error:
             if self._watchers is not None:
-                self._watchers.ended(None, error)
+                self._watchers.ended(None, error, self._may_be_accepted())
             raise
         if self._watchers is not None:
             self._watchers.returned(result)
         return result
+
+    def _mark(self, error: BaseException) -> None:
+        """Let a cancellation tell whether it may have left something that is paid for."""
+        if self._request.safety.billed and not isinstance(error, RelayDanceError):
+            mark_accepted(error, self._may_be_accepted(), note=_ON_ITS_WAY)
+
+    def _may_be_accepted(self) -> bool:
+        attempt = self._attempt
+        under_way = attempt is not None and attempt.phase is not Phase.ENDED and attempt.reached.maybe_accepted
+        return self._history.maybe_accepted or under_way
 
     async def _repeat(self, outcome: T | Failed) -> T | Failed:
         # A fresh one for each call: it keeps its state on itself.
@@ -137,7 +155,7 @@ class Call(Generic[T]):
         else:
             holding = Holding(lease, response, runtime, runtimes)
             return await self._read(attempt, response, holding)
-        return await self._failed(cause, attempt, build_meta(self._request, attempt, None))
+        return await self._failed(cause, attempt, build_meta(self._request, attempt, None, self._shared.redactor))
 
     def _turn(self, runtime: Runtime) -> tuple[Admission, Ticket]:
         """Who lets the request in, and what it is told."""
@@ -153,7 +171,7 @@ class Call(Generic[T]):
     def _kind(self) -> Kind:
         if self._receive.holds:
             return Kind.STREAM
-        return Kind.BILLED if self._request.safety is RetrySafety.BILLED else Kind.POLL
+        return Kind.BILLED if self._request.safety.billed else Kind.POLL
 
     async def _send(self, attempt: Attempt, lease: Lease, runtime: Runtime) -> TransportResponse:
         try:
@@ -181,11 +199,14 @@ class Call(Generic[T]):
         return WireRequest(request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt)
 
     async def _read(self, attempt: Attempt, response: TransportResponse, holding: Holding) -> T | Failed:
+        if isinstance(self._request.target, ApiTarget):
+            self._shared.signing.look_at(response.headers)
         answer = Answer(
             *(self._request, attempt, self._history, response),
             holding=holding,
             limit=self._options.max_response_bytes,
             watchers=self._watchers,
+            redactor=self._shared.redactor,
         )
         attempt.received(lambda: answer.meta)
         cause: RelayDanceError
@@ -205,15 +226,14 @@ class Call(Generic[T]):
         return await self._failed(cause, attempt, answer.meta)
 
     async def _status_error(self, answer: Answer) -> RelayDanceError:
-        try:
-            body = await answer.read(min(answer.limit, _ERROR_BODY_LIMIT))
-        except RelayDanceError:
-            body = b""  # the status is known, and says more than how its body broke off
+        body = await answer.read_start(min(answer.limit, _ERROR_BODY_LIMIT))
         retry_after = parse_retry_after(answer.meta.headers, self._shared.clock.now())
-        return decode_status_error(answer.meta, body, retry_after=retry_after)
+        signs = self._shared.signing.signs
+        return decode_status_error(answer.meta, body, retry_after=retry_after, origin_signs=signs)
 
     async def _failed(self, cause: RelayDanceError, attempt: Attempt, meta: ResponseMeta) -> Failed:
         attempt.ended()
+        cause = settled(cause, meta, self._shared.redactor)
         request, options, clock = self._request, self._options, self._shared.clock
         elapsed = clock.monotonic() - self._began
         decision = decide(
@@ -247,10 +267,13 @@ class Call(Generic[T]):
         )
         record = attempt.record(cause, None) if under_way else None
         history = with_attempt(self._history, record, attempt.sent_at, cause, self._request.safety, _TOO_LATE)
-        meta = build_meta(self._request, attempt, None)
+        meta = build_meta(self._request, attempt, None, self._shared.redactor)
         return build_failure(cause, meta=meta, request=self._request, history=history, decision=_TOO_LATE)
 
 
+_ON_ITS_WAY = (
+    "the request was on its way: it may have been accepted and billed; look at the console before you send it again"
+)
 _TOO_LATE = GiveUp("its time is over")
 _ACCEPTED: tuple[Ended, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[Ended, float | None] = (Ended.OTHER, None)

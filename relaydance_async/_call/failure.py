@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
+from pydantic import BaseModel
+
+from .._sansio.redact import Redactor, without_queries
 from .._sansio.request import PreparedRequest, RetrySafety
 from .._sansio.retry import Decision, GiveUp, Retry, is_ambiguous
 from .._sansio.target import shown
 from .._transports import TransportResponse
-from ..errors import APIConnectionError, RelayDanceError, ResponseDecodeError
+from ..errors import RelayDanceError
 from ..models.meta import AttemptRecord, ResponseMeta
 from .attempt import Attempt
 from .history import History
@@ -20,9 +24,11 @@ _REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id", "cf-ray")
 _HIDDEN_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authenticate"})
 
 
-def build_meta(request: PreparedRequest, attempt: Attempt, response: TransportResponse | None) -> ResponseMeta:
-    """The circumstances of an attempt, without the attempts before."""
-    headers = _plain_headers(response.headers) if response is not None else {}
+def build_meta(
+    request: PreparedRequest, attempt: Attempt, response: TransportResponse | None, redactor: Redactor
+) -> ResponseMeta:
+    """The circumstances of an attempt, without the attempts before, and without the key."""
+    headers = _plain_headers(response.headers, redactor) if response is not None else {}
     return ResponseMeta(
         method=request.method,
         path=shown(request.target),
@@ -31,6 +37,18 @@ def build_meta(request: PreparedRequest, attempt: Attempt, response: TransportRe
         request_id=next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None),
         sent_at=attempt.sent_at,
     )
+
+
+def settled(cause: RelayDanceError, meta: ResponseMeta, redactor: Redactor) -> RelayDanceError:
+    """What an attempt ended in, without the key, and with what the head of its answer says about money.
+
+    After a 2xx head nothing is "not accepted", whatever then went wrong. The cause stays as it is.
+    """
+    accepted = meta.status_code is not None and 200 <= meta.status_code < 300
+    facts = {name: _redacted(value, redactor) for name, value in vars(cause).items() if name != "task_id"}
+    facts["message"] = without_queries(facts["message"])
+    facts["maybe_accepted"] = cause.maybe_accepted or accepted
+    return cause._finished(**facts)  # pyright: ignore[reportPrivateUsage]
 
 
 def build_failure(
@@ -44,7 +62,7 @@ def build_failure(
     """The finished error of a call. The cause stays as it is.
 
     Args:
-        cause: what the attempt ended in, as whoever noticed it says.
+        cause: what the attempt ended in, settled.
         meta: of the attempt.
         request: what was asked.
         history: with this attempt.
@@ -54,6 +72,8 @@ def build_failure(
         meta=replace(meta, attempts=history.records, sent_at=history.sent_at),
         task_id=cause.task_id or request.task_id,
         maybe_accepted=history.maybe_accepted,
+        # A program that sends it again must not pay twice.
+        retryable=cause.retryable and not history.maybe_accepted,
         not_retried_because=decision.why if isinstance(decision, GiveUp) else None,
     )
 
@@ -71,18 +91,23 @@ def with_attempt(
         return history
     if isinstance(decision, Retry):
         record = replace(record, wait=decision.after)
-    maybe_accepted = history.maybe_accepted or _maybe_accepted(cause, safety)
+    maybe_accepted = history.maybe_accepted or is_ambiguous(cause, safety)
     return History((*history.records, record), maybe_accepted, sent_at or history.sent_at)
 
 
-def _maybe_accepted(cause: RelayDanceError, safety: RetrySafety) -> bool:
-    if isinstance(cause, APIConnectionError):
-        return is_ambiguous(cause, safety)
-    if isinstance(cause, ResponseDecodeError):
-        return safety is RetrySafety.BILLED
-    return cause.maybe_accepted
+def _redacted(value: Any, redactor: Redactor) -> Any:
+    """A part of an error, without the key."""
+    if isinstance(value, str):
+        return redactor.text(value)
+    if isinstance(value, bytes):
+        return redactor.body(value)
+    if isinstance(value, BaseModel):
+        written = value.model_dump_json()
+        shown = redactor.text(written)
+        return value if shown == written else type(value).model_validate_json(shown)
+    return value
 
 
-def _plain_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def _plain_headers(headers: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
     plain = ((name.lower(), value) for name, value in headers.items())
-    return {name: value for name, value in plain if name not in _HIDDEN_HEADERS}
+    return {name: without_queries(redactor.text(value)) for name, value in plain if name not in _HIDDEN_HEADERS}

@@ -18,6 +18,7 @@ M = TypeVar("M", bound=BaseModel)
 _PAGES = ("text/", "application/json", "application/xml")
 """What an error or a web page comes as, where bytes were asked for."""
 _PAGE_BYTES = 1024 * 1024
+"""Of a page that nobody has paid for."""
 
 
 class Receiver(Protocol[T_co]):
@@ -114,4 +115,5 @@ async def refuse_page(answer: Answer, problem: str, kinds: tuple[str, ...] = ())
     kind = answer.headers.get("content-type", "").lower()
     if kind.startswith(kinds) if kinds else not kind.startswith(_PAGES):
         return
-    raise build_error_in(await answer.read(min(answer.limit, _PAGE_BYTES)), answer.meta, problem)
+    limit = answer.limit if answer.is_billed else min(answer.limit, _PAGE_BYTES)
+    raise build_error_in(await answer.read(limit), answer.meta, problem)

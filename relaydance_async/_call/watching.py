@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from .._sansio.observer import CallInfo, CallObserver, Observer
-from .._sansio.request import PreparedRequest, RetrySafety
+from .._sansio.request import PreparedRequest
 from .._sansio.retry import Decision
 from .._sansio.target import ApiTarget, shown
 from ..errors import RelayDanceError
@@ -61,12 +61,12 @@ class Watchers:
     def returned(self, result: object) -> None:
         """The call has given its result."""
         if not self._open:
-            self.ended(result, None)
+            self.ended(result, None, True)
 
-    def ended(self, result: object, error: BaseException | None) -> None:
+    def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
         for observer in self._observers:
             with _logged():
-                observer.ended(result, error)
+                observer.ended(result, error, maybe_accepted)
 
 
 def watch(observers: Sequence[Observer], request: PreparedRequest) -> Watchers | None:
@@ -77,7 +77,7 @@ def watch(observers: Sequence[Observer], request: PreparedRequest) -> Watchers |
         path=path,
         route=request.target.route if isinstance(request.target, ApiTarget) else "",
         model=request.model,
-        billed=request.safety is RetrySafety.BILLED,
+        billed=request.safety.billed,
         task_id=request.task_id,
     )
     found: list[CallObserver] = []

@@ -102,7 +102,8 @@ def build_connection_error(broke: Broke, *, peer: str) -> RelayDanceError:
     maybe_accepted = broke.reached.maybe_accepted
     match broke.kind:
         case "coding":
-            return ResponseDecodeError(f"the answer's content encoding is broken: {text}")
+            message = f"the answer's content encoding is broken: {text}"
+            return ResponseDecodeError(message, maybe_accepted=maybe_accepted)
         case "body":
             return InvalidInputError(text)  # a request without its end is never accepted
         case "timeout":

@@ -92,7 +92,7 @@ class ChatDecoder:
         if self._builder.empty:
             envelope = parse_envelope(self._head)
             if envelope is not None:
-                raise build_status_error(ResponseMeta(status_code=self._status), envelope)
+                raise build_status_error(ResponseMeta(status_code=self._status), envelope, body=self._head)
             raise self._incomplete("the stream ended before it began")
         if self._builder.unfinished:
             raise self._incomplete("the stream ended without a finish_reason: the answer is cut off")
@@ -119,7 +119,10 @@ class ChatDecoder:
         return error
 
     def _error(self, message: str) -> StreamError:
-        return StreamError(message, text=self.text, maybe_accepted=True)
+        return StreamError(message, text=self.text, partial=self._partial(), maybe_accepted=True)
 
     def _incomplete(self, message: str) -> IncompleteStreamError:
-        return IncompleteStreamError(message, text=self.text, maybe_accepted=True)
+        return IncompleteStreamError(message, text=self.text, partial=self._partial(), maybe_accepted=True)
+
+    def _partial(self) -> ChatCompletion | None:
+        return None if self._builder.empty else self._builder.build()

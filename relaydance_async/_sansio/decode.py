@@ -56,7 +56,7 @@ def build_error_in(body: bytes, meta: ResponseMeta, problem: str) -> RelayDanceE
     """The error that an answer of status 2xx holds, or else the one that it is."""
     envelope = parse_envelope(body)
     if envelope is not None:
-        return build_status_error(meta, envelope)
+        return build_status_error(meta, envelope, body=body)
     return build_decode_error(meta, body, problem)
 
 

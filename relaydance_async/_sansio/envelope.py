@@ -21,9 +21,10 @@ from ..errors import (
     ServerError,
 )
 from ..models.meta import ResponseMeta
+from .answerer import is_signed, who_answered
 
 BODY_KEPT = 64 * 1024
-"""Bytes of an unreadable answer that its error keeps."""
+"""Bytes of an error answer that its error keeps."""
 
 _SHOWN = 200
 _MESSAGE_LIMIT = 2000
@@ -78,13 +79,16 @@ class Envelope:
 
 def parse_envelope(body: bytes) -> Envelope | None:
     """The error in a body, or None when there is none (empty, HTML, plain text, or a result)."""
+    return next(_envelopes(_parse_object(body)), None)
+
+
+def _parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that the body is; an empty one when it is none."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict):
-        return None
-    return next(_envelopes(cast(dict[str, Any], content)), None)
+        return {}
+    return cast(dict[str, Any], content) if isinstance(content, dict) else {}
 
 
 def _envelopes(content: Mapping[str, Any]) -> Iterator[Envelope]:
@@ -126,15 +130,44 @@ def without_lone_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def decode_status_error(meta: ResponseMeta, body: bytes, *, retry_after: float | None = None) -> APIStatusError:
-    """The exception for an answer whose status is an error."""
-    envelope = parse_envelope(body) or Envelope(_describe(meta, body))
-    return build_status_error(meta, envelope, retry_after=retry_after)
+def is_envelope(body: bytes) -> bool:
+    """Whether a body is an error of the API's shape: `{"error": {"message", …}}` or the flat `{"code", "message"}`.
+
+    In the flat one the code is a string: with a number, gRPC gateways write it.
+    """
+    content = _parse_object(body)
+    inner: Any = content.get("error")
+    if isinstance(inner, dict):
+        return isinstance(cast(dict[str, Any], inner).get("message"), str)
+    return isinstance(content.get("code"), str) and isinstance(content.get("message"), str)
 
 
-def build_status_error(meta: ResponseMeta, envelope: Envelope, *, retry_after: float | None = None) -> APIStatusError:
+def decode_status_error(
+    meta: ResponseMeta, body: bytes, *, retry_after: float | None = None, origin_signs: bool = False
+) -> APIStatusError:
+    """The exception for an answer whose status is an error.
+
+    Args:
+        meta: of the answer.
+        body: of the answer.
+        retry_after: seconds that it asked for.
+        origin_signs: see `who_answered`.
+    """
+    envelope = parse_envelope(body) or Envelope(_describe(meta, body, is_signed(meta.headers)))
+    return build_status_error(meta, envelope, body=body, retry_after=retry_after, origin_signs=origin_signs)
+
+
+def build_status_error(
+    meta: ResponseMeta,
+    envelope: Envelope,
+    *,
+    body: bytes = b"",
+    retry_after: float | None = None,
+    origin_signs: bool = False,
+) -> APIStatusError:
     """The exception for an envelope: by its code first, then by the status."""
     status = meta.status_code or 0
+    answerer = who_answered(status, meta.headers, has_envelope=is_envelope(body), origin_signs=origin_signs)
     kind = _class_of(status, envelope.code)
     details: dict[str, Any] = {
         "meta": meta,
@@ -143,6 +176,10 @@ def build_status_error(meta: ResponseMeta, envelope: Envelope, *, retry_after: f
         "param": envelope.param,
         "retryable": _is_retryable(kind, status, envelope.code),
         "retry_after": retry_after,
+        "maybe_accepted": not answerer.not_accepted,
+        "answered_by": answerer.name or None,
+        # With a good status it may be paid for, and holds more than the error.
+        "raw_body": body if 200 <= status < 300 else body[:BODY_KEPT],
     }
     return kind(envelope.message, **details)
 
@@ -173,12 +210,12 @@ def build_decode_error(meta: ResponseMeta, body: bytes, problem: str) -> Respons
         message = "the answer is empty"
     else:
         message = f"{problem}: {_excerpt(body)}"
-    return ResponseDecodeError(message, meta=meta, body=body[:BODY_KEPT])
+    return ResponseDecodeError(message, meta=meta, raw_body=body, maybe_accepted=True)
 
 
-def _describe(meta: ResponseMeta, body: bytes) -> str:
+def _describe(meta: ResponseMeta, body: bytes, signed: bool) -> str:
     if not body.strip():
-        return "the gateway sent no message"
+        return "the gateway sent no message" if signed else "the answer has no message"
     if _is_html(meta, body):
         return f"a proxy in front of the gateway answered with a web page: {_excerpt(body)}"
     return _excerpt(body)

@@ -74,8 +74,15 @@ class CallObserver(Protocol):
         """
         ...
 
-    def ended(self, result: object, error: BaseException | None) -> None:
-        """The call is over: with a result, an error, or a cancellation. A stream's call ends with the stream."""
+    def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
+        """The call is over: with a result, an error, or a cancellation. A stream's call ends with the stream.
+
+        Args:
+            result: what the call gave, or None.
+            error: what it raised, or None. A scope that swallows a cancellation can't keep it from here.
+            maybe_accepted: whether the request was, or may have been, accepted. Of one that isn't billed it says
+                nothing.
+        """
         ...
 
 
@@ -107,5 +114,5 @@ class NoObserver:
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
         """See `CallObserver`."""
 
-    def ended(self, result: object, error: BaseException | None) -> None:
+    def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
         """See `CallObserver`."""

@@ -31,6 +31,14 @@ class RetrySafety(Enum):
     BILLED = "billed"
     """It is accepted, and paid for, twice. Repeated only when it is known that it was not accepted."""
 
+    BILLED_SMALL = "billed, but little"
+    """The same, of a request that costs little and is asked by a person who waits: chat."""
+
+    @property
+    def billed(self) -> bool:
+        """Whether it is paid for when it is accepted."""
+        return self is not RetrySafety.SAFE
+
 
 @dataclass(frozen=True, slots=True)
 class BodyStream:
@@ -199,6 +207,7 @@ def build_post(
     *,
     extra_body: Mapping[str, Any] | None = None,
     headers: Headers | None = None,
+    safety: RetrySafety = RetrySafety.BILLED,
 ) -> PreparedRequest:
     """A billed POST of JSON. Top-level arguments that are None are left out.
 
@@ -209,7 +218,7 @@ def build_post(
     if extra_body:
         content.update(extra_body)
     sent = {**JSON_HEADERS, **headers} if headers else JSON_HEADERS
-    return PreparedRequest("POST", target, RetrySafety.BILLED, build_json_body(content), sent, model=model_of(content))
+    return PreparedRequest("POST", target, safety, build_json_body(content), sent, model=model_of(content))
 
 
 def model_of(content: Mapping[str, Any]) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..errors import APIConnectionError, APIStatusError, ConfigurationError, RelayDanceError
+from ..errors import IN_DOUBT, APIStatusError, ConfigurationError, RelayDanceError
+from .answerer import FAILED_SOON
 from .request import RetrySafety
 
 
@@ -21,8 +22,11 @@ class RetryPolicy:
         max_attempts: the first one included; 1 means no retries. OpenAI's SDK makes 3.
         base: seconds; the longest first wait.
         cap: seconds; the longest wait of all, unless `Retry-After` asks for more.
-        retry_ambiguous: repeat a billed request also when it may have been accepted: the connection broke or timed out
-            after it was sent. It may then be paid for twice.
+        retry_ambiguous: whether a billed request is repeated that may have been accepted, and may then be paid for
+            twice: the connection broke or timed out after it was sent, or somebody in between answered instead of the
+            gateway. None, the default: by endpoint. Video, images and uploads are not repeated. Chat costs little and
+            is asked by a person who waits: it is repeated after a 500, 502 or 503 of somebody in between, but not
+            after a time-out.
 
     Raises:
         ConfigurationError: when a value is out of range.
@@ -31,7 +35,7 @@ class RetryPolicy:
     max_attempts: int = 4
     base: float = 0.5
     cap: float = 8.0
-    retry_ambiguous: bool = False
+    retry_ambiguous: bool | None = None
 
     def __post_init__(self) -> None:
         if not _is_whole(self.max_attempts) or self.max_attempts < 1:
@@ -92,8 +96,8 @@ def decide(
     """
     if not error.retryable:
         return GiveUp("the same request would fail again")
-    if is_ambiguous(error, safety) and not policy.retry_ambiguous:
-        return GiveUp("it may have been accepted, and would then be paid for twice")
+    if is_ambiguous(error, safety) and not _may_repeat(error, safety, policy):
+        return GiveUp(IN_DOUBT)
     if not repeatable:
         return GiveUp("its body can be read only once")
     if attempt >= policy.max_attempts:
@@ -106,12 +110,16 @@ def decide(
 
 
 def is_ambiguous(error: RelayDanceError, safety: RetrySafety) -> bool:
-    """Whether a billed request may have been accepted although it failed.
+    """Whether a billed request may have been accepted although it failed."""
+    return safety.billed and error.maybe_accepted
 
-    An error answer means that it was not (failed requests are not billed: API documentation); only a connection that
-    broke or timed out once the request was on the wire leaves it open.
-    """
-    return safety is RetrySafety.BILLED and isinstance(error, APIConnectionError) and error.maybe_accepted
+
+def _may_repeat(error: RelayDanceError, safety: RetrySafety, policy: RetryPolicy) -> bool:
+    """Whether a billed request is repeated although it may have been accepted."""
+    if policy.retry_ambiguous is not None:
+        return policy.retry_ambiguous
+    down = isinstance(error, APIStatusError) and error.status_code in FAILED_SOON
+    return safety is RetrySafety.BILLED_SMALL and down
 
 
 def backoff(attempt: int, policy: RetryPolicy, jitter: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..errors import NotFoundError, RelayDanceError, ResponseDecodeError, TaskFailedError
 from ..models.video import VideoTask
 from .polling import Place, next_poll
+from .redact import without_queries
 
 BELIEVED_AT = 3
 """So many answers in a row must deny a task that was there, before the wait believes them."""
@@ -75,7 +76,8 @@ def check_success(task: VideoTask) -> VideoTask:
     """
     if task.status == "succeeded":
         return task
-    reason = task.error.message if task.error else "no reason given, as after a timeout of the upstream"
+    reason = task.error.message if task.error else None
+    reason = without_queries(reason) if reason else "no reason given, as after a timeout of the upstream"
     code = task.error.code if task.error else None
     raise TaskFailedError(f"task {task.task_id} failed: {reason}", task=task, task_id=task.task_id, code=code)
 

@@ -62,13 +62,14 @@ class AiohttpResponse:
             return await self._read_whole()
         pieces: list[bytes] = []
         size = 0
-        chunks = self.chunks()
+        chunks = self.chunks(keep=limit)
         async for piece in chunks:
             pieces.append(piece)
             size += len(piece)
             if size > limit:
                 await chunks.aclose()
-                raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", body=pieces[0][:1024])
+                came = b"".join(pieces)[:limit]
+                raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", raw_body=came)
         return b"".join(pieces)
 
     async def _read_whole(self) -> bytes:
@@ -89,7 +90,7 @@ class AiohttpResponse:
             return Broke(request.progress.reached, "closed", f"the answer was cut off{told}")
         return broke_by_aiohttp(error, request)
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, keep: int = 0) -> AsyncGenerator[bytes, None]:
         """See `TransportResponse`."""
         failure: Exception | None = None
         content = self._response.content
@@ -99,7 +100,7 @@ class AiohttpResponse:
                 while piece := await content.readany():
                     yield piece
             else:
-                async with aclosing(decoded(self._raw(), coding)) as pieces:
+                async with aclosing(decoded(self._raw(), coding, keep=keep)) as pieces:
                     async for piece in pieces:
                         yield piece
         except Exception as error:

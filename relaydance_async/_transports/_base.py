@@ -157,8 +157,12 @@ class TransportResponse(Protocol):
         """
         ...
 
-    def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body, decompressed, in pieces as they come. Raises like `read`."""
+    def chunks(self, keep: int = 0) -> AsyncGenerator[bytes, None]:
+        """The body, decompressed, in pieces as they come. Raises like `read`.
+
+        Args:
+            keep: bytes of a compressed body that the error of a broken coding may hold.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from ..errors import ResponseDecodeError
 
@@ -16,18 +16,37 @@ _MOST_MEMBERS = 1000
 """Of one gzip: a body of empty ones would cost time and give nothing, so that no limit of bytes would end it."""
 
 
-async def decoded(pieces: AsyncGenerator[bytes, None], coding: str) -> AsyncGenerator[bytes, None]:
+async def decoded(pieces: AsyncGenerator[bytes, None], coding: str, *, keep: int = 0) -> AsyncGenerator[bytes, None]:
     """A body as it was before it was compressed, in pieces of at most 64 KiB. Closing it closes `pieces`.
 
+    Args:
+        pieces: as they come.
+        coding: its name.
+        keep: bytes of the compressed body that an error may hold.
+
     Raises:
-        ResponseDecodeError: it is not of this coding, breaks off, or the coding is none that was asked for.
+        ResponseDecodeError: it is not of this coding, breaks off, or the coding is none that was asked for. It has the
+            body as far as it came, compressed.
     """
+    came = bytearray()
     async with aclosing(pieces):
-        inflater = _Inflater(coding.strip().lower())
-        async for piece in pieces:
-            for part in inflater.feed(piece):
-                yield part
-        inflater.finish()
+        try:
+            inflater = _Inflater(coding.strip().lower())
+            async for piece in pieces:
+                came += piece[: keep - len(came)]
+                for part in inflater.feed(piece):
+                    yield part
+            inflater.finish()
+        except ResponseDecodeError as error:
+            await _keep_rest(came, pieces, keep)
+            error.raw_body = bytes(came)
+            raise
+
+
+async def _keep_rest(came: bytearray, pieces: AsyncGenerator[bytes, None], keep: int) -> None:
+    with suppress(Exception):  # it broke off
+        while len(came) < keep:
+            came += (await anext(pieces))[: keep - len(came)]
 
 
 class _Inflater:

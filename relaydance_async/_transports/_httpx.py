@@ -45,19 +45,20 @@ class HttpxResponse:
     async def read(self, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        chunks = self.chunks()
+        chunks = self.chunks(keep=limit)
         async for piece in chunks:
             pieces.append(piece)
             size += len(piece)
             if size > limit:
                 await chunks.aclose()
-                raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", body=pieces[0][:1024])
+                came = b"".join(pieces)[:limit]
+                raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", raw_body=came)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, keep: int = 0) -> AsyncGenerator[bytes, None]:
         failure: Exception | None = None
         try:
-            pieces = self._pieces()
+            pieces = self._pieces(keep)
             try:
                 async for piece in pieces:
                     yield piece
@@ -72,7 +73,7 @@ class HttpxResponse:
             # alive.
             raise failure
 
-    def _pieces(self) -> AsyncGenerator[bytes, None]:
+    def _pieces(self, keep: int) -> AsyncGenerator[bytes, None]:
         response: Any = self._response  # httpx calls its generators iterators, which can't be closed
         if response.is_stream_consumed:
             read: AsyncGenerator[bytes, None] = response.aiter_bytes()  # by a hook of the caller's client
@@ -81,7 +82,7 @@ class HttpxResponse:
         if "content-encoding" not in response.headers:  # the quick question: httpx looks a value up in a slow way
             return raw
         coding: str = response.headers["content-encoding"]
-        return raw if coding == "identity" else decoded(raw, coding)
+        return raw if coding == "identity" else decoded(raw, coding, keep=keep)
 
     async def aclose(self) -> None:
         if not self._response.is_closed:

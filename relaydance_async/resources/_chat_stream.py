@@ -10,7 +10,7 @@ import anyio
 
 from .._call import OpenAnswer
 from .._sansio.chat_stream import ChatDecoder
-from ..errors import APIStatusError, RelayDanceError, StreamError
+from ..errors import APIStatusError, RelayDanceError, StreamError, mark_accepted
 from ..models.chat import ChatCompletion, ChatCompletionChunk
 
 _DRAIN_SECONDS = 0.5
@@ -153,6 +153,7 @@ async def _read(opened: _Opened) -> AsyncGenerator[ChatCompletionChunk, None]:
     except GeneratorExit:
         raise  # `aclose` sees to the rest; and a loop that ends closes both generators at the same time
     except BaseException as error:
+        mark_accepted(error, True)
         await opened.aclose(error)
         raise
     failure = failure or opened.ending()

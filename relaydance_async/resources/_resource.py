@@ -48,7 +48,7 @@ class Resource:
             extras: what this one call adds.
             receive: what becomes of the answer, if not what the route says.
         """
-        request = build_post(route.target(extras.query), arguments, extra_body=extras.body)
+        request = build_post(route.target(extras.query), arguments, extra_body=extras.body, safety=route.safety)
         return self._execute(request, receive or route.returns, extras)
 
     async def _upload(

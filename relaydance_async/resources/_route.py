@@ -37,7 +37,7 @@ class Route(Generic[T]):
     @property
     def billed(self) -> bool:
         """Whether it is paid for when it is accepted."""
-        return self.safety is RetrySafety.BILLED
+        return self.safety.billed
 
     def target(self, query: Mapping[str, str] | None = None, /, **ids: object) -> ApiTarget:
         """The endpoint with these ids.
@@ -56,9 +56,9 @@ def get(name: str, path: str, returns: Receiver[T]) -> Route[T]:
     return Route(name, "GET", path, returns, RetrySafety.SAFE)
 
 
-def billed_post(name: str, path: str, returns: Receiver[T]) -> Route[T]:
-    """A POST that is paid for when it is accepted."""
-    return Route(name, "POST", path, returns, RetrySafety.BILLED)
+def billed_post(name: str, path: str, returns: Receiver[T], *, small: bool = False) -> Route[T]:
+    """A POST that is paid for when it is accepted; `small`: it costs little, and a person waits for it."""
+    return Route(name, "POST", path, returns, RetrySafety.BILLED_SMALL if small else RetrySafety.BILLED)
 
 
 def declared_routes() -> list[Route[Any]]:

@@ -19,7 +19,7 @@ import anyio.to_thread
 from .._sansio.multipart import build_multipart
 from .._sansio.request import BodyStream, PreparedRequest, RetrySafety, model_of
 from .._sansio.target import ApiTarget
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, mark_accepted
 
 PIECE = 1024 * 1024
 """Bytes read at once."""
@@ -53,10 +53,14 @@ async def open_upload(
     """
     parts: list[tuple[str, str, str, BodyStream]] = []
     opened = ExitStack()
-    for name, content, filename, media_type in files:
-        known_as = filename or _name_of(content)
-        kind = media_type or mimetypes.guess_type(known_as)[0] or "application/octet-stream"
-        parts.append((name, known_as, kind, await _body_of(content, opened)))
+    try:
+        for name, content, filename, media_type in files:
+            known_as = filename or _name_of(content)
+            kind = media_type or mimetypes.guess_type(known_as)[0] or "application/octet-stream"
+            parts.append((name, known_as, kind, await _body_of(content, opened)))
+    except BaseException as error:
+        mark_accepted(error, False)
+        raise
     texts = [(name, _as_field(value)) for name, value in (fields or {}).items() if value is not None]
     body, content_type = build_multipart(texts, parts, boundary=secrets.token_hex(16))
     headers = {"content-type": content_type}

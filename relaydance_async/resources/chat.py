@@ -15,7 +15,7 @@ from ._chat_stream import ChatStream, open_chat_stream
 from ._resource import Resource, made_at_once, require_text
 from ._route import billed_post
 
-CREATE = billed_post("chat.completions.create", "/chat/completions", as_model(ChatCompletion))
+CREATE = billed_post("chat.completions.create", "/chat/completions", as_model(ChatCompletion), small=True)
 _STREAM = as_stream(open_chat_stream)
 
 

@@ -18,7 +18,7 @@ from .._sansio.extras import CallExtras
 from .._sansio.polling import Place
 from .._sansio.request import PreparedRequest, build_get, build_model
 from .._sansio.watch import Watch, check_success
-from ..errors import InvalidInputError, RelayDanceError, TaskFailedError, TaskTimeoutError
+from ..errors import InvalidInputError, RelayDanceError, TaskFailedError, TaskTimeoutError, mark_accepted
 from ..models._options import CallOptions
 from ..models.video import Reference, VideoRequest, VideoTask
 from ._resource import Resource, made_at_once
@@ -183,7 +183,7 @@ class Video(Resource):
         `on_update` gets the submitted task, with its id, before the wait begins. `deadline` counts from then on.
 
         Cancelling it after the submit leaves the task running. A note on the cancellation has its id (`__notes__`), as
-        has a note on every other error but `TaskFailedError`.
+        has a note on every other error but `TaskFailedError`; `maybe_accepted(exception)` is True of all these.
         """
         _check_deadline(deadline)
         submit = self.submit(model=model, prompt=prompt, **params)
@@ -204,7 +204,8 @@ class Video(Resource):
         except TaskFailedError:
             raise  # it has ended: there is nothing to resume
         except BaseException as error:
-            error.add_note(f"video task {task.task_id} was submitted; resume with client.video.wait({task.task_id!r})")
+            resume = f"video task {task.task_id} was submitted; resume with client.video.wait({task.task_id!r})"
+            mark_accepted(error, True, note=resume)
             raise
 
     async def download(

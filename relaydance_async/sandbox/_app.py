@@ -12,7 +12,7 @@ from ._delivery import Delivery
 from ._dialects import Refusal, render_console, render_refusal, render_unknown_path
 from ._exchange import Answer, BodyTooLargeError, ClientGoneError, Exchange
 from ._fault_answers import build_fault_answer
-from ._faults import Fault
+from ._faults import STRANGERS, Fault
 from ._json import dump
 from ._limits import retry_after_headers
 from ._routes import Route, find_route
@@ -53,7 +53,8 @@ class ApiApp:
             return
         route, exchange.params = found
         answer, fault = await self._answer(exchange, route)
-        await self._delivery.send(exchange, answer, fault, self._common_headers(exchange))
+        headers = self._common_headers(exchange) if fault is None or fault.by is None else STRANGERS[fault.by].items()
+        await self._delivery.send(exchange, answer, fault, list(headers))
 
     async def _answer(self, exchange: Exchange, route: Route) -> tuple[Answer, Fault | None]:
         """The answer to send and the fault that spoils it, with the ledger written."""

@@ -11,6 +11,15 @@ from typing import Any, cast
 
 from ._selection import check_selection, selects
 
+STRANGERS: Mapping[str, Mapping[str, str]] = {
+    "nginx": {"server": "nginx/1.22.1"},
+    "cloudflare": {"server": "cloudflare", "cf-ray": "8f1d0c2b3a4e5f60-FRA"},
+    "envoy": {"server": "envoy"},
+    "aws": {"server": "awselb/2.0"},
+    "litellm": {"x-litellm-call-id": "f79d27b3-6d31-4b2f", "x-litellm-version": "1.77.1"},
+}
+"""Who may answer instead of the gateway, and by which headers they are known."""
+
 BODY_KINDS = frozenset(
     (
         "auto",
@@ -54,6 +63,8 @@ class Fault:
     """Added to whatever answer goes out."""
     retry_after: str | None = None
     """As in `RateLimit.retry_after`."""
+    by: str | None = None
+    """Who answers instead of the gateway, without its marks: "nginx", "cloudflare", "envoy", "aws" or "litellm"."""
     delay: float = 0.0
     """Seconds before the answer. On its own it only delays the real one, which has been accepted by then."""
     stall: bool = False
@@ -89,6 +100,8 @@ class Fault:
 
     def __post_init__(self) -> None:
         check_selection(self)
+        if self.by is not None and self.by not in STRANGERS:
+            raise ValueError(f"by is one of {', '.join(STRANGERS)}")
 
     @property
     def replaces_answer(self) -> bool:

@@ -36,7 +36,7 @@ class Ear(NoObserver):
     def answered(self, attempt: int, meta: ResponseMeta) -> None:
         self.metas.append(meta)
 
-    def ended(self, result: object, error: BaseException | None) -> None:
+    def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
         self.ends.append((result, error))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._call import Controller
+from relaydance_async._call.signing import _SEEN
 from relaydance_async._config import Options
 from relaydance_async._limits import KeyPace
 from relaydance_async._runtime import Runtimes
@@ -67,6 +68,11 @@ def limit_of(client: AsyncRelayDance) -> int:
     assert runtime is not None, "no call was made in this loop"
     limit: int = getattr(runtime.api, "limit")  # noqa: B009  (no part of the protocol)
     return limit
+
+
+def forget_signatures() -> None:
+    """No origin is known to sign its answers, as in a new process."""
+    _SEEN.clear()
 
 
 @contextmanager

@@ -351,3 +351,15 @@ def test_a_cut_stream_leaves_no_connection_behind(start: Starter) -> None:
         stream_text(caller)
     block_until(lambda: caller.sandbox.ledger.count(CHAT) == 3)
     assert caller.models().status_code == 200
+
+
+def test_somebody_else_answers_without_the_gateways_marks(start: Starter) -> None:
+    caller = start(faults=[Fault(SUBMIT, status=504, body="html", by="cloudflare", after_accept=True, at=(1,))])
+    answer = caller.submit()
+    assert (answer.status_code, answer.headers["cf-ray"][-4:]) == (504, "-FRA")
+    assert "x-oneapi-request-id" not in answer.headers
+    assert "x-new-api-version" not in answer.headers
+    assert caller.sandbox.ledger.billed(SUBMIT) == 1
+    assert "x-oneapi-request-id" in caller.submit().headers
+    with pytest.raises(ValueError, match="by is one of nginx"):
+        Fault(SUBMIT, status=504, by="squid")

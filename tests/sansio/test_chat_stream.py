@@ -112,6 +112,16 @@ def test_an_error_event_keeps_its_type_code_and_param() -> None:
     assert (failure.type, failure.code, failure.param) == ("t", "c", "p")
 
 
+def test_what_has_come_of_a_stream_that_breaks_is_on_its_error_as_a_completion() -> None:
+    _, failure = read(decoder_of(), event("Hel") + event("lo"), ENDINGS["an error event"][0])
+    assert isinstance(failure, StreamError)
+    assert failure.partial is not None
+    assert failure.partial.choices[0].message.content == "Hello"
+    _, failure = read(decoder_of(), b"")
+    assert isinstance(failure, StreamError)
+    assert failure.partial is None
+
+
 def test_an_event_beyond_the_parsers_limit_has_the_text_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = decoder_of()
     monkeypatch.setattr(decoder._parser, "_max", 100)  # pyright: ignore[reportPrivateUsage]
@@ -147,8 +157,8 @@ def test_a_plain_json_error_in_place_of_a_stream_is_that_error(size: int) -> Non
     body = b'{"error": {\n\n"message": "no such upstream", "code": "model_not_found"}}'
     _, failure = read(decoder_of(), *(body[at : at + size] for at in range(0, len(body), size)))
     assert isinstance(failure, NotFoundError)
-    assert (failure.message, failure.status_code) == ("no such upstream", 200)
-    assert not failure.maybe_accepted
+    assert (failure.message, failure.status_code, failure.raw_body) == ("no such upstream", 200, body)
+    assert failure.maybe_accepted  # after a good status nothing is "not accepted"
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_needed_field_that_is_missing_or_wrong_is_an_error_that_shows_what_cam
     error = refused(UploadedFile, body)
     assert isinstance(error, ResponseDecodeError)
     assert error.message == f"the answer has not the shape of a UploadedFile: {json.dumps(content)!r}"
-    assert error.body == body
+    assert (error.raw_body, error.body) == (body, content)
     assert not error.retryable
 
 

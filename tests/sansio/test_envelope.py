@@ -94,10 +94,24 @@ def test_bytes_that_are_no_text_are_shown_all_the_same() -> None:
     assert decode_status_error(ResponseMeta(status_code=502), b"\xff\xfe").message == "'\ufffd\ufffd'"
 
 
-def test_an_unreadable_answer_keeps_its_first_bytes_only() -> None:
+def test_an_unreadable_answer_is_kept_whole_for_it_may_be_paid_for() -> None:
     error = build_decode_error(ResponseMeta(status_code=200), b"x" * (BODY_KEPT + 1), "no model")
-    assert error.body == b"x" * BODY_KEPT
+    assert (error.raw_body, error.body) == (b"x" * (BODY_KEPT + 1), "x" * (BODY_KEPT + 1))
     assert error.message.startswith("no model: 'xxx")
+
+
+def test_of_an_error_the_beginning_is_kept_and_all_of_one_with_a_good_status() -> None:
+    body = b'{"error": {"message": "m"}, "data": "' + b"x" * BODY_KEPT + b'"}'
+    assert decode_status_error(ResponseMeta(status_code=200), body).raw_body == body
+    assert decode_status_error(ResponseMeta(status_code=502), body).raw_body == body[:BODY_KEPT]
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [(b'{"detail": "m"}', {"detail": "m"}), (b"<html>", "<html>"), (b"\xff", "\ufffd"), (b"", ""), (b"7", 7)],
+)
+def test_the_body_of_an_error_is_its_json_or_its_text(body: bytes, shown: object) -> None:
+    assert decode_status_error(ResponseMeta(status_code=400), body).body == shown
 
 
 def test_retry_after_is_kept_whatever_the_status() -> None:

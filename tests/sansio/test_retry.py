@@ -22,13 +22,22 @@ from relaydance_async import (
 )
 from relaydance_async._sansio.request import RetrySafety
 from relaydance_async._sansio.retry import Decision, GiveUp, Retry, backoff, decide, is_ambiguous
+from relaydance_async.models.meta import ResponseMeta
 
-SAFE, BILLED = RetrySafety.SAFE, RetrySafety.BILLED
+SAFE, BILLED, SMALL = RetrySafety.SAFE, RetrySafety.BILLED, RetrySafety.BILLED_SMALL
 NO_ROUTE = APIConnectionError("no route", retryable=True)
 LOST = APIConnectionError("reset", retryable=True, maybe_accepted=True)
 LATE = APITimeoutError("no answer", retryable=True, maybe_accepted=True)
 BUSY = RateLimitError("slow down", retryable=True)
 DOWN = ServerError("down", retryable=True)
+
+
+def stranger(status: int) -> ServerError:
+    """What somebody in between says of a request that it passed on."""
+    return ServerError("gone", meta=ResponseMeta(status_code=status), retryable=True, maybe_accepted=True)
+
+
+STRANGER = stranger(502)
 
 FINAL = GiveUp("the same request would fail again")
 ONCE = GiveUp("its body can be read only once")
@@ -57,7 +66,7 @@ def decided(error: RelayDanceError, **changes: Any) -> Decision:
     return decide(error, **arguments)
 
 
-TABLE: dict[str, tuple[Decision, Decision]] = {
+TABLE: dict[str, tuple[object, object]] = {
     "a server error is repeated": (decided(DOWN), Retry(0.5)),
     "a server error of a billed request is repeated, for it was not accepted": (
         decided(DOWN, safety=BILLED),
@@ -73,6 +82,29 @@ TABLE: dict[str, tuple[Decision, Decision]] = {
     "unless the policy allows it": (
         decided(LOST, safety=BILLED, policy=RetryPolicy(retry_ambiguous=True)),
         Retry(0.5),
+    ),
+    **{
+        f"a {status} of a stranger is repeated for chat alone": (
+            (decided(stranger(status), safety=BILLED), decided(stranger(status), safety=SMALL)),
+            (AMBIGUOUS, Retry(0.5)),
+        )
+        for status in (500, 502, 503)
+    },
+    **{
+        f"a {status} of a stranger, who waited for long, is not repeated for chat either": (
+            (decided(stranger(status), safety=BILLED), decided(stranger(status), safety=SMALL)),
+            (AMBIGUOUS, AMBIGUOUS),
+        )
+        for status in (408, 499, 504, 520, 522, 524, 600)
+    },
+    "a lost answer of a chat is not repeated": (decided(LOST, safety=SMALL), AMBIGUOUS),
+    "a policy that allows it allows it for all": (
+        [decided(stranger(504), safety=one, policy=RetryPolicy(retry_ambiguous=True)) for one in (BILLED, SMALL)],
+        [Retry(0.5), Retry(0.5)],
+    ),
+    "a policy that forbids it forbids it for chat too": (
+        decided(STRANGER, safety=SMALL, policy=RetryPolicy(retry_ambiguous=False)),
+        AMBIGUOUS,
     ),
     "a bad request is final": (decided(BadRequestError("bad")), FINAL),
     "an unreadable answer is final": (decided(ResponseDecodeError("odd"), safety=BILLED), FINAL),
@@ -112,21 +144,25 @@ def test_the_decision_table(case: str) -> None:
     assert got == wanted
 
 
-def test_only_a_billed_request_without_an_answer_is_ambiguous() -> None:
+def test_only_a_billed_request_that_may_have_been_accepted_is_ambiguous() -> None:
     assert is_ambiguous(LOST, BILLED)
     assert is_ambiguous(LATE, BILLED)
     assert not is_ambiguous(LOST, SAFE)
     assert not is_ambiguous(NO_ROUTE, BILLED)
-    assert not is_ambiguous(ServerError("m", maybe_accepted=True), BILLED)
+    assert is_ambiguous(STRANGER, BILLED)
+    assert not is_ambiguous(STRANGER, SAFE)
+    assert not is_ambiguous(DOWN, SMALL)
 
 
-ERRORS = st.sampled_from([NO_ROUTE, LOST, LATE, BUSY, DOWN, BadRequestError("bad"), ResponseDecodeError("odd")])
+ERRORS = st.sampled_from(
+    [STRANGER, stranger(504), NO_ROUTE, LOST, LATE, BUSY, DOWN, BadRequestError("bad"), ResponseDecodeError("odd")]
+)
 POLICIES = st.builds(
     RetryPolicy,
     max_attempts=st.integers(1, 20),
     base=st.floats(0, 1e6),
     cap=st.floats(0, 1e6),
-    retry_ambiguous=st.booleans(),
+    retry_ambiguous=st.none() | st.booleans(),
 )
 ATTEMPTS = st.integers(1, 10_000)
 CHANCES = st.floats(0, 1)
@@ -161,8 +197,8 @@ def test_no_decision_breaks_a_promise(
         assert attempt < policy.max_attempts
         assert 0 <= decision.after <= policy.cap
         assert deadline is None or elapsed + decision.after < deadline
-        if safety is BILLED and error.maybe_accepted:
-            assert policy.retry_ambiguous
+        if safety.billed and error.maybe_accepted:
+            assert policy.retry_ambiguous or (safety is SMALL and policy.retry_ambiguous is None and error is STRANGER)
 
 
 @given(ATTEMPTS, POLICIES, CHANCES)
@@ -206,7 +242,7 @@ def test_a_policy_out_of_range_is_refused_when_it_is_made(changes: dict[str, Any
 
 
 def test_a_policy_is_a_value() -> None:
-    assert RetryPolicy() == RetryPolicy(4, 0.5, 8.0, False)
+    assert RetryPolicy() == RetryPolicy(4, 0.5, 8.0, None)
     assert hash(RetryPolicy()) == hash(RetryPolicy())
     assert pickle.loads(pickle.dumps(RetryPolicy(2))) == RetryPolicy(2)
     with pytest.raises(AttributeError):
