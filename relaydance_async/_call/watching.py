@@ -56,7 +56,7 @@ class Watchers:
 
     def forgotten(self) -> None:
         """Nobody closed the answer that was kept open; it is garbage now."""
-        self.ended(None, None)
+        self.ended(None, None, True)
 
     def returned(self, result: object) -> None:
         """The call has given its result."""
