@@ -19,6 +19,7 @@ POINTS = {
     "decode": "bytes to typed results",
     "imports": "import time, construction, memory",
     "files": "uploads and downloads: memory, event loop, throughput",
+    "queued": "calls that wait for their turn: memory, time",
     "fanout": "2,000 calls against a rate limit; half a minute and more for each client",
     "waits": "10,000 tasks waited for; most of a minute",
 }

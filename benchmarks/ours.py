@@ -22,14 +22,19 @@ def make_client(
     api_key: str = API_KEY,
     timeout: float = 600,
 ) -> AsyncRelayDance:
-    """A client of that server, or of the sandbox, with its permits set to the number of calls."""
+    """A client of that server, or of the sandbox, with permits for that many calls of one kind."""
     from relaydance_async import AsyncRelayDance, RetryPolicy
 
     return AsyncRelayDance(
         api_key,
         base_url=f"{origin}/v1",
-        max_concurrency=in_flight,
+        max_concurrency=_permits_for(in_flight),
         timeout=timeout,
         retry=retry or RetryPolicy(),
         transport="aiohttp" if aiohttp else "httpx",
     )
+
+
+def _permits_for(in_flight: int) -> int:
+    # Some are kept free for calls of other kinds, a tenth at most, or 2.
+    return in_flight + in_flight // 9 + 2

@@ -31,6 +31,11 @@ class Phase(Enum):
     ENDED = "ended"
 
 
+# Looking up a member of an enum takes as long as all else in these methods.
+_QUEUED, _ADMITTED, _SENDING, _ANSWERED, _ENDED = Phase
+_NOT_SENT, _PARTLY_SENT, _ANSWERING = Reached.NOT_SENT, Reached.PARTLY_SENT, Reached.ANSWERING
+
+
 class Attempt(Progress):
     """One attempt. Its phase moves in these methods and nowhere else, and each move tells those who watch.
 
@@ -41,9 +46,9 @@ class Attempt(Progress):
     __slots__ = ("_admitted_at", "_clock", "_watchers", "began_at", "number", "phase", "queued_for", "sent_at")
 
     def __init__(self, number: int, clock: Clock, watchers: Watchers | None) -> None:
-        self.reached: Reached = Reached.NOT_SENT
+        self.reached: Reached = _NOT_SENT
         self.number: int = number
-        self.phase: Phase = Phase.QUEUED
+        self.phase: Phase = _QUEUED
         self.queued_for: float = 0.0
         self.began_at: datetime | None = None
         """When it was its turn (UTC)."""
@@ -57,7 +62,7 @@ class Attempt(Progress):
 
     def admitted(self, queued_for: float, headers: dict[str, str]) -> None:
         """It is its turn, after that many seconds."""
-        self.phase = Phase.ADMITTED
+        self.phase = _ADMITTED
         self.queued_for = queued_for
         self._admitted_at = self._clock.monotonic()
         self.began_at = self._clock.now()
@@ -76,20 +81,20 @@ class Attempt(Progress):
         self._begin_to_send()
 
     def _begin_to_send(self) -> None:
-        self.phase = Phase.SENDING
+        self.phase = _SENDING
         self.sent_at = self._clock.now()
-        self.reached = Reached.PARTLY_SENT
+        self.reached = _PARTLY_SENT
 
     def received(self, meta: Callable[[], ResponseMeta]) -> None:
         """The head of an answer has come. It is asked for only if somebody watches."""
-        self.phase = Phase.ANSWERED
-        self.reached = Reached.ANSWERING
+        self.phase = _ANSWERED
+        self.reached = _ANSWERING
         if self._watchers is not None:
             self._watchers.answered(self.number, meta())
 
     def ended(self) -> None:
         """It is over."""
-        self.phase = Phase.ENDED
+        self.phase = _ENDED
 
     def record(self, error: RelayDanceError, status: int | None) -> AttemptRecord | None:
         """The attempt as its error lists it; None of one that never got its turn, for it was none."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import anyio
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+from tenacity import DoSleep, RetryCallState, Retrying, retry_if_result
 
 from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, Kind, Lease, Ticket
@@ -124,12 +124,17 @@ class Call(Generic[T]):
         return self._history.maybe_accepted or under_way
 
     async def _repeat(self, outcome: T | Failed) -> T | Failed:
-        # A fresh one for each call: it keeps its state on itself.
-        retrying = AsyncRetrying(retry=retry_if_result(_is_repeated), wait=_wait, sleep=self._shared.clock.sleep)
-        async for one in retrying:
-            if one.retry_state.attempt_number > 1:
-                outcome = await self._next_attempt()
-            one.retry_state.set_result(_wait_after(outcome))
+        # A fresh one for each call: it keeps its state on itself. Its asynchronous form would ask `inspect`, at each
+        # step, whether our functions are coroutines, which takes longer than the attempt.
+        retrying = Retrying(retry=retry_if_result(_is_repeated), wait=_wait)
+        retrying.begin()
+        state = RetryCallState(retrying, None, (), {})
+        state.set_result(_wait_after(outcome))
+        while isinstance(wait := retrying.iter(state), DoSleep):
+            state.prepare_for_next_attempt()
+            await self._shared.clock.sleep(wait)
+            outcome = await self._next_attempt()
+            state.set_result(_wait_after(outcome))
         return outcome
 
     async def _next_attempt(self) -> T | Failed:
@@ -160,23 +165,21 @@ class Call(Generic[T]):
     def _turn(self, runtime: Runtime) -> tuple[Admission, Ticket]:
         """Who lets the request in, and what it is told."""
         request, deadline = self._request, self._options.deadline
-        ticket = Ticket(
-            self._kind(),
-            request.target.route if isinstance(request.target, ApiTarget) else "",
-            request.model,
-            deadline=None if deadline is None else self._began + deadline,
-        )
-        return (runtime.api if isinstance(request.target, ApiTarget) else runtime.foreign), ticket
+        target = request.target
+        until = None if deadline is None else self._began + deadline
+        if isinstance(target, ApiTarget):
+            return runtime.api, Ticket(self._kind(), target.route, request.model, deadline=until)
+        return runtime.foreign, Ticket(self._kind(), "", request.model, deadline=until)
 
     def _kind(self) -> Kind:
         if self._receive.holds:
-            return Kind.STREAM
-        return Kind.BILLED if self._request.safety.billed else Kind.POLL
+            return _STREAM
+        return _BILLED if self._request.safety.billed else _POLL
 
     async def _send(self, attempt: Attempt, lease: Lease, runtime: Runtime) -> TransportResponse:
         try:
             target = self._request.target
-            network = Network.ANY if isinstance(target, ApiTarget) else target.network
+            network = _ANY if isinstance(target, ApiTarget) else target.network
             return await runtime.transports[network].send(self._build_wire(attempt, lease))
         except BaseException:
             lease.ended(Ended.OTHER)
@@ -202,7 +205,10 @@ class Call(Generic[T]):
         if isinstance(self._request.target, ApiTarget):
             self._shared.signing.look_at(response.headers)
         answer = Answer(
-            *(self._request, attempt, self._history, response),
+            self._request,
+            attempt,
+            self._history,
+            response,
             holding=holding,
             limit=self._options.max_response_bytes,
             watchers=self._watchers,
@@ -275,6 +281,9 @@ _ON_ITS_WAY = (
     "the request was on its way: it may have been accepted and billed; look at the console before you send it again"
 )
 _TOO_LATE = GiveUp("its time is over")
+# Looking up a member of an enum takes as long as a call of a function.
+_BILLED, _POLL, _STREAM = Kind
+_ANY = Network.ANY
 _ACCEPTED: tuple[Ended, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[Ended, float | None] = (Ended.OTHER, None)
 

@@ -7,12 +7,12 @@ not read off the look of a URL.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 
-class Network(Enum):
+class Network(StrEnum):  # hashed for each attempt, see `Kind`
     """Which addresses may be connected to."""
 
     ANY = "any"

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from .._call import Receiver
@@ -45,10 +46,14 @@ class Route(Generic[T]):
         Raises:
             InvalidInputError: an id is empty or would change the path.
         """
-        path = self.path
-        if ids:
-            path = _PLACE.sub(lambda place: path_segment(ids[place[1]], name=place[1]), path)
+        if not ids and not query:
+            return self._plain
+        path = _PLACE.sub(lambda place: path_segment(ids[place[1]], name=place[1]), self.path)
         return ApiTarget(self.path, path, build_query(query) if query else "")
+
+    @cached_property
+    def _plain(self) -> ApiTarget:
+        return ApiTarget(self.path, self.path)
 
 
 def get(name: str, path: str, returns: Receiver[T]) -> Route[T]:
