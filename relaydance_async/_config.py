@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -215,9 +216,25 @@ def check_max_concurrency(value: object) -> int:
     return value
 
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name (RFC 9110 section 5.6.2)."""
+_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+"""A header's value, without what not every server and proxy takes (RFC 9110 section 5.5)."""
+_FRAMING = frozenset({"connection", "content-length", "expect", "host", "te", "transfer-encoding", "upgrade"})
+"""Where a request begins and ends, and where it goes: a second word about that is how requests are smuggled."""
+
+
 def _check_header(name: object, value: object) -> None:
-    if str(name).lower() == "authorization":
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        raise ConfigurationError(f"{name!r:.80} can't be the name of a header: letters, digits and hyphens can")
+    if name.lower() == "authorization":
         raise ConfigurationError("the Authorization header is the client's: pass api_key=")
-    for text in (name, value):
-        if not isinstance(text, str) or not text.isascii() or any(c in text for c in "\r\n\0"):
-            raise ConfigurationError(f"header {name!r} holds characters that can't be sent")
+    if name.lower() in _FRAMING:
+        raise ConfigurationError(f"the header {name} is the client's: it belongs to the connection, not to the request")
+    # The value may be a secret.
+    if not isinstance(value, str):
+        raise ConfigurationError(f"the value of header {name} must be a string, not {type(value).__name__}")
+    if not _VALUE.fullmatch(value):
+        raise ConfigurationError(
+            f"the value of header {name} holds characters that can't be sent: ASCII can, and no blank at its ends"
+        )

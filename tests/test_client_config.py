@@ -162,6 +162,12 @@ WRONG: dict[str, dict[str, Any]] = {
     "a header name with a line break": {"default_headers": {"x-a\n": "1"}},
     "a header that is no ASCII": {"default_headers": {"x-a": "é"}},
     "a header that is a number": {"default_headers": {"x-a": 1}},
+    "a header with a blank at its end": {"default_headers": {"x-a": "1 "}},
+    "a header with a control character": {"default_headers": {"x-a": "1\x1b2"}},
+    "a header name with a blank": {"default_headers": {"x-a ": "1"}},
+    "a header name with a colon": {"default_headers": {"x-a:": "1"}},
+    "a header without a name": {"default_headers": {"": "1"}},
+    "a header whose name is a number": {"default_headers": {1: "1"}},
     "an unknown transport": {"transport": "carrier pigeon"},
 }
 
@@ -422,3 +428,34 @@ async def test_a_query_that_cannot_be_sent_is_refused(sandbox: Sandbox) -> None:
         with pytest.raises(InvalidInputError):
             await client.images.generate(model="m", prompt="p", extra_query={"a": "\ud800"})
         assert (await list_models(client)).data
+
+
+FRAMING = ("Connection", "Content-Length", "Expect", "Host", "TE", "Transfer-Encoding", "Upgrade")
+
+
+@pytest.mark.parametrize("name", FRAMING)
+async def test_what_frames_a_request_is_the_clients_alone(sandbox: Sandbox, name: str) -> None:
+    told = {name: "3"}
+    said = f"the header {name} is the client's: it belongs to the connection, not to the request"
+    with pytest.raises(ConfigurationError, match=said):
+        AsyncRelayDance(KEY, default_headers=told)
+    with FaultyProxy(sandbox.root_url) as proxy:
+        async with client_of(sandbox, base_url=proxy.base_url) as client:
+            with pytest.raises(ConfigurationError, match=said):
+                client.with_options(default_headers=told)
+            with pytest.raises(ConfigurationError, match=said):
+                await client.images.generate(model="m", prompt="p", extra_headers=told)
+            with pytest.raises(ConfigurationError, match=said):
+                await client.files.upload(b"x", filename="a.jpg", extra_headers=told)
+        assert proxy.connections == 0
+
+
+def test_a_header_that_can_not_be_sent_is_named_and_its_value_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match=r"^the value of header x-secret holds characters") as caught:
+        AsyncRelayDance(KEY, default_headers={"x-secret": "hunter2\n"})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["", "a", "a b\tc", '~!"{}'])
+def test_what_a_header_may_hold(value: str) -> None:
+    assert AsyncRelayDance(KEY, default_headers={"!#$%&'*+.^_`|~-9Az": value})
