@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import anyio
+from pydantic import AnyUrl, SecretStr
 
 from ._sansio.addresses import is_loopback
 from ._sansio.numbers import is_positive
@@ -38,8 +39,8 @@ class Secret:
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str) -> None:
-        self._value = value
+    def __init__(self, value: str | SecretStr) -> None:
+        self._value: str = value.get_secret_value() if isinstance(value, SecretStr) else value
 
     def reveal(self) -> str:
         """The key itself."""
@@ -69,6 +70,15 @@ class Endpoint:
     base_url: str
     root_url: str
     api_key: Secret
+
+    def require_key(self) -> None:
+        """A client is often made where it isn't used, such as in a test or a build: so a key is missed when it is.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        if not self.api_key.reveal():
+            raise ConfigurationError(_NO_KEY)
 
     def url(self, target: ApiTarget) -> str:
         """The absolute URL of an endpoint: `/api/…` lies at the root of the host, all else below the base URL."""
@@ -156,32 +166,42 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
 }
 
 
-def build_endpoint(api_key: Secret | None, base_url: str | None, *, allow_http: bool) -> Endpoint:
-    """From the arguments, else from RELAYDANCE_API_KEY and RELAYDANCE_BASE_URL.
+def build_endpoint(api_key: Secret | None, base_url: str | AnyUrl | None, *, allow_http: bool) -> Endpoint:
+    """From the arguments, else from RELAYDANCE_API_KEY and RELAYDANCE_BASE_URL. A key may be in neither.
 
     Raises:
-        ConfigurationError: no key, or a URL that can't be one of the API.
+        ConfigurationError: what can't be a key, or a URL that can't be one of the API.
     """
     key = api_key if api_key is not None else Secret(os.environ.get("RELAYDANCE_API_KEY", ""))
     # Raised here, where no local variable is the key.
     problem = _problem_of_key(key.reveal())
-    if problem is not None:
+    if problem is not None and (api_key is not None or problem is not _NO_KEY):
         raise ConfigurationError(problem)
-    base = (base_url if base_url is not None else os.environ.get("RELAYDANCE_BASE_URL") or DEFAULT_BASE_URL).strip()
-    base = base.rstrip("/")
+    base = _base_url_of(base_url).strip().rstrip("/")
     root = _check_base_url(base, allow_http=allow_http)
     return Endpoint(base, root, Secret(key.reveal().strip()))
 
 
+_NO_KEY = "no API key: pass api_key= or set RELAYDANCE_API_KEY (relaydance.com, console, API keys)"
+
+
 def _problem_of_key(value: object) -> str | None:
     if not isinstance(value, str):
-        return f"the API key must be a string, not {type(value).__name__}"
+        return f"the API key must be a string or a SecretStr, not {type(value).__name__}"
     key = value.strip()
     if not key:
-        return "no API key: pass api_key= or set RELAYDANCE_API_KEY (relaydance.com, console, API keys)"
+        return _NO_KEY
     if not (key.isascii() and key.isprintable()) or " " in key:
         return "the API key holds characters that no key has; was something else pasted?"
     return None
+
+
+def _base_url_of(value: object) -> str:
+    if value is None:
+        return os.environ.get("RELAYDANCE_BASE_URL") or DEFAULT_BASE_URL
+    if not isinstance(value, str | AnyUrl):
+        raise ConfigurationError(f"base_url must be a string or a URL of pydantic, not {type(value).__name__}")
+    return str(value)
 
 
 def _check_base_url(base: str, *, allow_http: bool) -> str:
