@@ -294,6 +294,8 @@ class NotFoundError(APIStatusError):
 
     def advice(self) -> str:
         """What to do about it."""
+        if self.message.startswith("Invalid URL (") and not self.maybe_accepted:
+            return "The gateway doesn't serve this path: check the base URL (it ends in /v1)"
         if self.task_id and not self.maybe_accepted:
             return "Check the task's id, and that the key is of the account that submitted it"
         return super().advice()

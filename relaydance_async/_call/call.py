@@ -64,7 +64,17 @@ class Shared:
 class Call(Generic[T]):
     """One call on its way through its attempts."""
 
-    __slots__ = ("_attempt", "_began", "_history", "_options", "_receive", "_request", "_shared", "_watchers")
+    __slots__ = (
+        "_attempt",
+        "_began",
+        "_history",
+        "_options",
+        "_queued_since",
+        "_receive",
+        "_request",
+        "_shared",
+        "_watchers",
+    )
 
     def __init__(self, shared: Shared, request: PreparedRequest, receive: Receiver[T], options: Options) -> None:
         self._shared = shared
@@ -74,6 +84,7 @@ class Call(Generic[T]):
         self._began: float = 0.0
         self._attempt: Attempt | None = None
         self._history: History = NO_HISTORY
+        self._queued_since: float | None = None
         self._watchers: Watchers | None = None
 
     async def run(self) -> T:
@@ -150,6 +161,7 @@ class Call(Generic[T]):
                 if lease is None:
                     if isinstance(self._request.body, LargeJson):
                         self._request.body.rest()
+                    self._queued_since = self._shared.clock.monotonic()
                     lease = await admission.enter(ticket)
                 if not runtime.is_closed:
                     break
@@ -267,7 +279,7 @@ class Call(Generic[T]):
         queued = attempt.phase is Phase.QUEUED
         under_way = not queued and attempt.phase is not Phase.ENDED
         cause = APITimeoutError(
-            f"no result within the deadline of {deadline:g} s{'; the call was waiting for its turn' if queued else ''}",
+            f"no result within the deadline of {deadline:g} s{self._says_queued() if queued else ''}",
             maybe_accepted=under_way and attempt.reached.maybe_accepted,
             retryable=True,
         )
@@ -275,6 +287,11 @@ class Call(Generic[T]):
         history = with_attempt(self._history, record, attempt.sent_at, cause, self._request.safety, _TOO_LATE)
         meta = build_meta(self._request, attempt, None, self._shared.redactor)
         return build_failure(cause, meta=meta, request=self._request, history=history, decision=_TOO_LATE)
+
+    def _says_queued(self) -> str:
+        since = self._queued_since
+        waited = 0.0 if since is None else self._shared.clock.monotonic() - since
+        return f"; the call had been waiting for its turn for {waited:.2f} s"
 
 
 _ON_ITS_WAY = (
