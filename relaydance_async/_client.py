@@ -74,7 +74,8 @@ class AsyncRelayDance:
         api_key: default: RELAYDANCE_API_KEY. Without either, the client can be made, and each call is an error.
         base_url: default: RELAYDANCE_BASE_URL, else https://relaydance.com/v1.
         timeout: seconds that one I/O phase of one attempt may take, or a `Timeout` with one number for each phase.
-        deadline: seconds that a whole call may take: queueing, attempts and waits; None for no limit.
+        deadline: seconds that each call that is one request may take, with queueing, retries and a stream to its end;
+            None for no limit. `wait`, `generate` and `download` take longer, and have deadlines of their own.
         max_concurrency: requests to the API under way at once, in each event loop, open streams included. Calls above
             that wait in turn. Of 10 or more, some are kept free for each kind (billed calls, polls, streams), so that
             no kind can take all. Downloads from other hosts don't count; as many of them may be under way besides.

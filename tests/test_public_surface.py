@@ -29,7 +29,7 @@ from relaydance_async.resources.chat import Chat, Completions
 from relaydance_async.resources.files import Files
 from relaydance_async.resources.images import Images
 from relaydance_async.resources.models import Models
-from relaydance_async.resources.video import Video, VideoParams
+from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
@@ -97,7 +97,7 @@ def test_the_ways_into_the_client() -> None:
 
 
 METHODS: dict[type, dict[str, dict[str, Any]]] = {
-    Models: {"list": {}, "retrieve": {"/model": ...}},
+    Models: {"list": {"/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
     Chat: {"completions": {}},
     Completions: {"create": {"model": ..., "messages": ..., "stream": None, "/params": ...}},
     Images: {
@@ -107,8 +107,8 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "/params": ...}},
     Video: {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
-        "retrieve": {"/task": ...},
-        "wait": {"/task": ..., "deadline": None, "on_update": None, "receiver": None},
+        "retrieve": {"/task": ..., "/options": ...},
+        "wait": {"/task": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
         "generate": {
             "model": ...,
             "prompt": ...,
@@ -117,9 +117,16 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             "receiver": None,
             "/params": ...,
         },
-        "download": {"/task": ..., "/path": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
+        "download": {
+            "/task": ...,
+            "/path": ...,
+            "max_bytes": 4 * 1024**3,
+            "allow_private_hosts": False,
+            "deadline": None,
+            "/options": ...,
+        },
     },
-    Account: {"balance": {}},
+    Account: {"balance": {"/options": ...}},
     ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}},
 }
 
@@ -139,9 +146,11 @@ def test_the_methods_and_their_arguments(kind: type) -> None:
 
 def test_the_further_arguments() -> None:
     call_options = {"extra_body", "extra_headers", "extra_query", "timeout"}
+    assert set(SubmitParams.__annotations__) == {*VideoParams.__annotations__, "deadline"}
     assert set(VideoParams.__annotations__) == {
         "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", *call_options,
     }  # fmt: skip
+    call_options.add("deadline")
     assert {"temperature", "max_tokens", "top_p", "stop", "tools", *call_options} <= set(ChatParams.__annotations__)
     assert {"n", "size", "response_format", "quality", "aspect_ratio", *call_options} <= set(
         ImageParams.__annotations__

@@ -12,10 +12,11 @@ from .._sansio.extras import CallExtras
 from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion, ChatParams
 from ._chat_stream import ChatStream, open_chat_stream
-from ._resource import Resource, made_at_once, require_text
+from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
 
 CREATE = billed_post("chat.completions.create", "/chat/completions", as_model(ChatCompletion), small=True)
+_PARAMS = names_of(ChatParams)
 _STREAM = as_stream(open_chat_stream)
 
 
@@ -71,6 +72,7 @@ class Completions(Resource):
                 `extra_body`.
 
         Raises:
+            TypeError: a keyword that it doesn't take; at once.
             InvalidInputError: before anything is sent.
             APIStatusError: the gateway refused or failed.
             APIConnectionError: no answer; `maybe_accepted` says whether it may be billed.
@@ -79,7 +81,7 @@ class Completions(Resource):
         may leave an answer that is paid for.
         """
         require_text(model, "model")
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _PARAMS)
         arguments = {"model": model, "messages": _as_list(messages), "stream": True if stream else None, **arguments}
         return self._post(CREATE, arguments, extras, receive=_STREAM if stream else None)
 

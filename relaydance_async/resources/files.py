@@ -9,11 +9,12 @@ from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..models._options import CallOptions
 from ..models.files import UploadedFile
-from ._resource import Resource, made_at_once
+from ._resource import Resource, made_at_once, names_of
 from ._route import billed_post
 from ._upload import FileInput
 
 UPLOAD = billed_post("files.upload", "/files", as_model(UploadedFile))
+_PARAMS = names_of(CallOptions)
 
 
 class Files(Resource):
@@ -35,14 +36,15 @@ class Files(Resource):
                 a time. A binary file is read from where it stands, in a thread, and left open.
             filename: default: the path's or the file's own.
             media_type: default: by the ending of the name.
-            params: `extra_body` (more fields of the form), `extra_headers`, `extra_query`, `timeout`.
+            params: `extra_body` (more fields of the form), `extra_headers`, `extra_query`, `timeout`, `deadline`.
 
         Raises:
+            TypeError: a keyword that it doesn't take; at once.
             InvalidInputError: nothing there, empty, or not bytes; before anything is sent where that can be known.
             RequestTooLargeError: more than the gateway takes (128 MB by default).
             APIConnectionError: no answer. Iterators and pipes can be read only once, so such uploads are not repeated.
 
         Cancelling it closes the connection; the gateway may or may not have stored the file.
         """
-        _, extras = CallExtras.take(params)
+        _, extras = CallExtras.take(params, _PARAMS)
         return self._upload(UPLOAD, [("file", file, filename, media_type)], {}, extras)

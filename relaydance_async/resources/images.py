@@ -9,12 +9,13 @@ from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..errors import InvalidInputError
 from ..models.images import ImageParams, ImagesResponse
-from ._resource import Resource, made_at_once, require_text
+from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
 from ._upload import FileInput, UploadedPart
 
 GENERATE = billed_post("images.generate", "/images/generations", as_model(ImagesResponse))
 EDIT = billed_post("images.edit", "/images/edits", as_model(ImagesResponse))
+_PARAMS = names_of(ImageParams)
 
 
 class Images(Resource):
@@ -33,6 +34,7 @@ class Images(Resource):
                 unknown ones through `extra_body`.
 
         Raises:
+            TypeError: a keyword that it doesn't take; at once.
             InvalidInputError: before anything is sent.
             APIStatusError: the gateway refused or failed.
             APIConnectionError: no answer; `maybe_accepted` says whether it may be billed.
@@ -41,7 +43,7 @@ class Images(Resource):
         """
         require_text(model, "model")
         require_text(prompt, "prompt")
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _PARAMS)
         return self._post(GENERATE, {"model": model, "prompt": prompt, **arguments}, extras)
 
     @made_at_once
@@ -67,7 +69,7 @@ class Images(Resource):
         """
         require_text(model, "model")
         require_text(prompt, "prompt")
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _PARAMS)
         images = cast(Sequence[FileInput], image) if isinstance(image, list | tuple) else [cast(FileInput, image)]
         if not images:
             raise InvalidInputError("image must not be empty")

@@ -18,10 +18,10 @@ from .._sansio.extras import CallExtras
 from .._sansio.polling import Place
 from .._sansio.request import PreparedRequest, build_get, build_model
 from .._sansio.watch import Watch, check_success
-from ..errors import InvalidInputError, RelayDanceError, TaskFailedError, TaskTimeoutError, mark_accepted
-from ..models._options import CallOptions
+from ..errors import DownloadError, InvalidInputError, RelayDanceError, TaskFailedError, TaskTimeoutError, mark_accepted
+from ..models._options import BodyOptions, ReadOptions, RequestOptions
 from ..models.video import Reference, VideoRequest, VideoTask
-from ._resource import Resource, made_at_once
+from ._resource import READ_OPTIONS, Resource, apply, made_at_once, names_of
 from ._route import billed_post, get
 from ._task_events import EndEvent, TaskEvents
 from .download import DEFAULT_MAX_BYTES, DownloadLimits, download_clip
@@ -38,7 +38,7 @@ SUBMIT = billed_post("video.submit", "/video/generations", as_model(VideoTask))
 RETRIEVE = get("video.retrieve", "/video/generations/{task_id}", as_model(VideoTask))
 
 
-class VideoParams(CallOptions, total=False):
+class VideoParams(BodyOptions, total=False):
     """What `submit` and `generate` take beside `model` and `prompt`; see `Video.submit`."""
 
     seconds: int | float | str | None
@@ -50,11 +50,20 @@ class VideoParams(CallOptions, total=False):
     metadata: Mapping[str, Any]
 
 
+class SubmitParams(VideoParams, ReadOptions, total=False):
+    """What `submit` takes. (`generate` has a `deadline` of its own, which is another.)"""
+
+
+_SUBMIT_PARAMS = names_of(SubmitParams)
+_VIDEO_PARAMS = names_of(VideoParams)
+_REQUEST_OPTIONS = names_of(RequestOptions)
+
+
 class Video(Resource):
     """Clips. Each is a task: submitted, waited for, downloaded."""
 
     @made_at_once
-    def submit(self, *, model: str, prompt: str, **params: Unpack[VideoParams]) -> Coroutine[Any, Any, VideoTask]:
+    def submit(self, *, model: str, prompt: str, **params: Unpack[SubmitParams]) -> Coroutine[Any, Any, VideoTask]:
         """Submit a clip. It is billed when it succeeds.
 
         Args:
@@ -64,9 +73,11 @@ class Video(Resource):
                 `generate_audio`, `callback_url` (the webhook), `references` (URLs, by their ending an image, a video or
                 a sound, or `ImageReference`, `VideoReference`, `AudioReference`, `FirstFrame`, `LastFrame`), `metadata`
                 (any other key, such as `seed`), `extra_body` (top-level fields that this version doesn't know),
-                `extra_headers`, `extra_query`, `timeout`.
+                `extra_headers`, `extra_query`, `timeout`, `deadline` (seconds, with queueing and
+                retries).
 
         Raises:
+            TypeError: a keyword that it doesn't take; at once.
             InvalidInputError: before anything is sent: a wrong reference, more of them than the API takes (9 images, 3
                 videos, 3 sounds), a first or last frame together with reference images, or a key given twice.
             APIStatusError: the gateway refused; not billed.
@@ -74,17 +85,22 @@ class Video(Resource):
 
         Cancelling it after the request was sent may leave a clip that is paid for, without its id.
         """
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _SUBMIT_PARAMS)
         video = build_model(VideoRequest, {"model": model, "prompt": prompt, **arguments})
         return self._post(SUBMIT, video.body(), extras)
 
-    async def retrieve(self, task: TaskOrId) -> VideoTask:
+    async def retrieve(self, task: TaskOrId, **options: Unpack[ReadOptions]) -> VideoTask:
         """The task as it is now. Safe to repeat.
+
+        Args:
+            task: a task or its id.
+            options: `extra_headers`, `extra_query`, `timeout`, `deadline`.
 
         Raises:
             NotFoundError: there is no such task.
         """
-        return await self._poll(_build_poll(_id_of(task)), self._options)
+        _, extras = CallExtras.take(options, READ_OPTIONS)
+        return await self._poll(_build_poll(_id_of(task), extras), apply(extras, self._options))
 
     async def wait(
         self,
@@ -93,6 +109,7 @@ class Video(Resource):
         deadline: float | None = None,
         on_update: UpdateHook | None = None,
         receiver: TaskEvents | None = None,
+        **options: Unpack[RequestOptions],
     ) -> VideoTask:
         """Wait until a task has ended. Its id is enough, also when another process submitted it.
 
@@ -113,6 +130,8 @@ class Video(Resource):
             on_update: called with the task at first and at each change; awaited if it returns an awaitable. An
                 exception that it raises ends the wait unchanged. The task goes on.
             receiver: a `WebhookReceiver` of the same event loop. A delivery of the task's end also ends the wait.
+            options: `extra_headers`, `extra_query` and `timeout` of each poll. (The client's `deadline` bounds
+                each poll too.)
 
         Raises:
             TaskFailedError: the task failed. It has the task and the upstream's reason.
@@ -124,8 +143,9 @@ class Video(Resource):
         Cancelling it leaves the task running. Call `wait` with its id again.
         """
         _check_deadline(deadline)
+        _, extras = CallExtras.take(options, _REQUEST_OPTIONS)
         watch = self._begin_watch(_id_of(task), known=isinstance(task, VideoTask))
-        return await self._wait(watch, deadline, on_update, receiver)
+        return await self._wait(watch, deadline, on_update, receiver, extras)
 
     def _begin_watch(self, task_id: str, *, known: bool, last_seen: VideoTask | None = None) -> Watch:
         clock = self._controller.clock
@@ -133,18 +153,26 @@ class Video(Resource):
         return Watch(task_id, known=known, begun=clock.monotonic(), place=place, last_seen=last_seen)
 
     async def _wait(
-        self, watch: Watch, deadline: float | None, on_update: UpdateHook | None, receiver: TaskEvents | None
+        self,
+        watch: Watch,
+        deadline: float | None,
+        on_update: UpdateHook | None,
+        receiver: TaskEvents | None,
+        extras: CallExtras,
     ) -> VideoTask:
         event = EndEvent()
         subscribed = receiver.subscribe(watch.task_id, event.set) if receiver else nullcontext()
         with ACTIVE_WAITS.one_more(), anyio.move_on_after(deadline), subscribed:
-            return await self._poll_until_end(watch, event, on_update)
+            return await self._poll_until_end(watch, event, on_update, extras)
         raise TaskTimeoutError(
             f"task {watch.task_id} was not ready within {deadline:g} s", task=watch.last_seen, task_id=watch.task_id
         ) from watch.last_error
 
-    async def _poll_until_end(self, watch: Watch, event: EndEvent, on_update: UpdateHook | None) -> VideoTask:
-        request, options = _build_poll(watch.task_id), _limit_timeout(self._options)
+    async def _poll_until_end(
+        self, watch: Watch, event: EndEvent, on_update: UpdateHook | None, extras: CallExtras
+    ) -> VideoTask:
+        request = _build_poll(watch.task_id, extras)
+        options = apply(extras, _limit_timeout(self._options))
         pause = 0.0
         while True:
             try:
@@ -182,12 +210,15 @@ class Video(Resource):
 
         `on_update` gets the submitted task, with its id, before the wait begins. `deadline` counts from then on.
 
+        `extra_headers`, `extra_query` and `timeout` hold for the polls as well.
+
         Cancelling it after the submit leaves the task running. A note on the cancellation has its id (`__notes__`), as
         has a note on every other error but `TaskFailedError`; `maybe_accepted(exception)` is True of all these.
         """
         _check_deadline(deadline)
+        _, extras = CallExtras.take(params, _VIDEO_PARAMS)
         submit = self.submit(model=model, prompt=prompt, **params)
-        return self._submit_and_wait(submit, deadline, on_update, receiver)
+        return self._submit_and_wait(submit, deadline, on_update, receiver, extras)
 
     async def _submit_and_wait(
         self,
@@ -195,12 +226,13 @@ class Video(Resource):
         deadline: float | None,
         on_update: UpdateHook | None,
         receiver: TaskEvents | None,
+        extras: CallExtras,
     ) -> VideoTask:
         task = await submit
         try:
             await _call_hook(on_update, task)
             watch = self._begin_watch(task.task_id, known=True, last_seen=task)
-            return await self._wait(watch, deadline, on_update, receiver)
+            return await self._wait(watch, deadline, on_update, receiver, extras)
         except TaskFailedError:
             raise  # it has ended: there is nothing to resume
         except BaseException as error:
@@ -215,6 +247,8 @@ class Video(Resource):
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
         allow_private_hosts: bool = False,
+        deadline: float | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Path:
         """Save a finished clip. Its URL is on another host, which doesn't get the key.
 
@@ -228,24 +262,42 @@ class Video(Resource):
             max_bytes: stop above that size.
             allow_private_hosts: also from addresses that aren't public. (Loopback is allowed when the API is on
                 loopback.)
+            deadline: seconds for all of it. None takes as long as it takes; the client's `deadline` is not for it.
+            options: `timeout` of each I/O phase; `extra_headers` and `extra_query` of requests to the API,
+                never of those to the clip's host.
 
         Returns:
             The path of the clip.
 
         Raises:
             InvalidInputError: the task has not succeeded, or no file can have that name.
-            DownloadError: it could not be fetched whole, is too large, or its URL is not to be trusted.
+            DownloadError: it could not be fetched whole, is too large, its URL is not to be trusted, or the deadline
+                passed.
 
         Cancelling it leaves the part file, from which a later call goes on, unless nothing can.
         """
+        _check_deadline(deadline)
+        _, extras = CallExtras.take(options, _REQUEST_OPTIONS)
+        limits = DownloadLimits(max_bytes=max_bytes, allow_private_hosts=allow_private_hosts)
+        with anyio.move_on_after(deadline):
+            return await self._download(task, Path(path), limits, extras)
+        raise DownloadError(
+            f"the clip was not saved within the deadline of {deadline:g} s; what has come stays in the part file",
+            task_id=_id_of(task),
+            retryable=True,
+        )
+
+    async def _download(self, task: TaskOrId, path: Path, limits: DownloadLimits, extras: CallExtras) -> Path:
         if isinstance(task, str) or not task.is_terminal:
-            task = await self.retrieve(task)
+            request = _build_poll(_id_of(task), extras)
+            task = await self._poll(request, apply(extras, self._options))
         if task.status != "succeeded":
             raise InvalidInputError(
                 f"task {task.task_id} is {task.status}: there is no clip to download", task_id=task.task_id
             )
-        limits = DownloadLimits(max_bytes=max_bytes, allow_private_hosts=allow_private_hosts)
-        return await download_clip(Api(self._controller, self._options), task, Path(path), limits)
+        # The headers of one call are for the API, and its transfer has a deadline of its own.
+        options = apply(CallExtras(timeout=extras.timeout), self._options).changed(deadline=None)
+        return await download_clip(Api(self._controller, options), task, path, limits)
 
 
 def _check_deadline(deadline: float | None) -> None:
@@ -257,8 +309,8 @@ def _id_of(task: TaskOrId) -> str:
     return task.task_id if isinstance(task, VideoTask) else task
 
 
-def _build_poll(task_id: str) -> PreparedRequest:
-    return build_get(RETRIEVE.target(task_id=task_id), task_id=task_id)
+def _build_poll(task_id: str, extras: CallExtras) -> PreparedRequest:
+    return build_get(RETRIEVE.target(extras.query, task_id=task_id), task_id=task_id)
 
 
 def _limit_timeout(options: Options) -> Options:
