@@ -26,7 +26,7 @@ from .._sansio.target import ApiTarget, Network, peer, shown
 from .._transports import TransportResponse, WireRequest
 from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerError, mark_accepted
 from ..models.meta import ResponseMeta
-from .answer import Answer
+from .answer import Answer, Deadline
 from .attempt import Attempt, Phase
 from .failure import build_failure, build_meta, settled, with_attempt
 from .history import NO_HISTORY, History
@@ -67,6 +67,7 @@ class Call(Generic[T]):
     __slots__ = (
         "_attempt",
         "_began",
+        "_deadline",
         "_history",
         "_options",
         "_queued_since",
@@ -83,6 +84,7 @@ class Call(Generic[T]):
         self._options = options
         self._began: float = 0.0
         self._attempt: Attempt | None = None
+        self._deadline: Deadline | None = None
         self._history: History = NO_HISTORY
         self._queued_since: float | None = None
         self._watchers: Watchers | None = None
@@ -106,7 +108,8 @@ class Call(Generic[T]):
 
     async def run_within(self, deadline: float) -> T:
         """The same, within that many seconds."""
-        with anyio.move_on_after(deadline):
+        with anyio.move_on_after(deadline) as scope:
+            self._deadline = Deadline(deadline, scope.deadline)
             return await self.run()
         raise self._out_of_time(deadline)
 
@@ -225,6 +228,7 @@ class Call(Generic[T]):
             limit=self._options.max_response_bytes,
             watchers=self._watchers,
             redactor=self._shared.redactor,
+            deadline=self._deadline,
         )
         attempt.received(lambda: answer.meta)
         cause: RelayDanceError

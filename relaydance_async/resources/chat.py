@@ -77,7 +77,7 @@ class Completions(Resource):
             APIStatusError: the gateway refused or failed.
             APIConnectionError: no answer; `maybe_accepted` says whether it may be billed.
 
-        A deadline covers the call up to the answer, or up to the opened stream. Cancelling after the request was sent
+        A deadline covers the call up to the answer, or up to the stream's end. Cancelling after the request was sent
         may leave an answer that is paid for.
         """
         require_text(model, "model")

@@ -174,7 +174,7 @@ async def test_a_bad_option_of_one_call_is_a_clear_error_before_anything_is_sent
 
 def test_a_header_without_a_name_is_refused_by_clients_and_views_too() -> None:
     headers: Any = {1: "a"}
-    with pytest.raises(ConfigurationError, match="^1 can't be the name of a header"):
+    with pytest.raises(ConfigurationError, match=r"^1 can't be the name of a header"):
         AsyncRelayDance("sk-1", default_headers=headers)
-    with pytest.raises(ConfigurationError, match="^1 can't be the name of a header"):
+    with pytest.raises(ConfigurationError, match=r"^1 can't be the name of a header"):
         full([]).with_options(default_headers=headers)
