@@ -18,7 +18,7 @@ from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
-from .._sansio.redact import Redactor
+from .._sansio.redact import Redactor, one_line
 from .._sansio.request import LargeJson, PreparedRequest
 from .._sansio.retry import Decision, GiveUp, Retry, decide
 from .._sansio.retry_after import parse_retry_after
@@ -101,6 +101,7 @@ class Call(Generic[T]):
             raise
         if not isinstance(outcome, Failed):
             return outcome
+        _log_end(outcome.error)
         try:
             raise outcome.error from None
         finally:
@@ -111,7 +112,12 @@ class Call(Generic[T]):
         with anyio.move_on_after(deadline) as scope:
             self._deadline = Deadline(deadline, scope.deadline)
             return await self.run()
-        raise self._out_of_time(deadline)
+        error = self._out_of_time(deadline)
+        _log_end(error)
+        try:
+            raise error
+        finally:
+            del error  # as above
 
     async def run_watched(self) -> T:
         """The same, with observers."""
@@ -271,9 +277,12 @@ class Call(Generic[T]):
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
         error = build_failure(cause, meta=meta, request=request, history=self._history, decision=decision)
-        if isinstance(decision, Retry):
-            path = shown(request.target)
-            log.debug("%s %s: attempt %d failed, again in %.2f s", request.method, path, attempt.number, decision.after)
+        if log.isEnabledFor(logging.DEBUG):
+            follows = f"again in {decision.after:.2f} s" if isinstance(decision, Retry) else decision.why
+            where = f"{request.method} {shown(request.target)}"
+            log.debug(
+                "%s: attempt %d: %s: %s", one_line(where), attempt.number, type(cause).__name__, one_line(follows)
+            )
         if self._watchers is not None and record is not None:
             await self._watchers.failed(self._history.records[-1], error, decision, elapsed)
         return Failed(error, decision)
@@ -307,6 +316,18 @@ _BILLED, _POLL, _STREAM = Kind
 _ANY = Network.ANY
 _ACCEPTED: tuple[Ended, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[Ended, float | None] = (Ended.OTHER, None)
+
+
+def _log_end(error: RelayDanceError) -> None:
+    log.info(
+        "%s: failed: %s, status %s, code %s, request id %s, attempts %d",
+        one_line(f"{error.method} {error.path}"),
+        type(error).__name__,
+        error.status_code,
+        one_line(str(error.code)),
+        one_line(str(error.request_id)),
+        len(error.attempts),
+    )
 
 
 def _lesson_of(error: RelayDanceError) -> tuple[Ended, float | None]:
