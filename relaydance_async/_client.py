@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
+from pydantic import AnyUrl, SecretStr
+
 from ._call import Controller, Shared, Signing
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -69,10 +71,11 @@ class AsyncRelayDance:
     closed with it.
 
     Args:
-        api_key: default: RELAYDANCE_API_KEY.
+        api_key: default: RELAYDANCE_API_KEY. Without either, the client can be made, and each call is an error.
         base_url: default: RELAYDANCE_BASE_URL, else https://relaydance.com/v1.
         timeout: seconds that one I/O phase of one attempt may take, or a `Timeout` with one number for each phase.
-        deadline: seconds that a whole call may take: queueing, attempts and waits; None for no limit.
+        deadline: seconds that each call that is one request may take, with queueing, retries and a stream to its end;
+            None for no limit. `wait`, `generate` and `download` take longer, and have deadlines of their own.
         max_concurrency: requests to the API under way at once, in each event loop, open streams included. Calls above
             that wait in turn. Of 10 or more, some are kept free for each kind (billed calls, polls, streams), so that
             no kind can take all. Downloads from other hosts don't count; as many of them may be under way besides.
@@ -89,14 +92,15 @@ class AsyncRelayDance:
             without one is somebody else's. None: the first answer with a mark tells, for all clients of the process.
 
     Raises:
-        ConfigurationError: no key, a bad URL, or a number out of range.
+        ConfigurationError: what can't be a key, a bad URL, a header that can't be sent, a number out of range, or an
+            SSL_CERT_FILE or SSL_CERT_DIR that isn't there.
     """
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | SecretStr | None = None,
         *,
-        base_url: str | None = None,
+        base_url: str | AnyUrl | None = None,
         timeout: float | Timeout = Timeout(),  # noqa: B008  (frozen)
         deadline: float | None = None,
         max_concurrency: int = 100,

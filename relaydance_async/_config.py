@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import anyio
+from pydantic import AnyUrl, SecretStr
 
 from ._sansio.addresses import is_loopback
 from ._sansio.numbers import is_positive
@@ -37,8 +39,8 @@ class Secret:
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str) -> None:
-        self._value = value
+    def __init__(self, value: str | SecretStr) -> None:
+        self._value: str = value.get_secret_value() if isinstance(value, SecretStr) else value
 
     def reveal(self) -> str:
         """The key itself."""
@@ -68,6 +70,15 @@ class Endpoint:
     base_url: str
     root_url: str
     api_key: Secret
+
+    def require_key(self) -> None:
+        """A client is often made where it isn't used, such as in a test or a build: so a key is missed when it is.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        if not self.api_key.reveal():
+            raise ConfigurationError(_NO_KEY)
 
     def url(self, target: ApiTarget) -> str:
         """The absolute URL of an endpoint: `/api/…` lies at the root of the host, all else below the base URL."""
@@ -155,32 +166,42 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
 }
 
 
-def build_endpoint(api_key: Secret | None, base_url: str | None, *, allow_http: bool) -> Endpoint:
-    """From the arguments, else from RELAYDANCE_API_KEY and RELAYDANCE_BASE_URL.
+def build_endpoint(api_key: Secret | None, base_url: str | AnyUrl | None, *, allow_http: bool) -> Endpoint:
+    """From the arguments, else from RELAYDANCE_API_KEY and RELAYDANCE_BASE_URL. A key may be in neither.
 
     Raises:
-        ConfigurationError: no key, or a URL that can't be one of the API.
+        ConfigurationError: what can't be a key, or a URL that can't be one of the API.
     """
     key = api_key if api_key is not None else Secret(os.environ.get("RELAYDANCE_API_KEY", ""))
     # Raised here, where no local variable is the key.
     problem = _problem_of_key(key.reveal())
-    if problem is not None:
+    if problem is not None and (api_key is not None or problem is not _NO_KEY):
         raise ConfigurationError(problem)
-    base = (base_url if base_url is not None else os.environ.get("RELAYDANCE_BASE_URL") or DEFAULT_BASE_URL).strip()
-    base = base.rstrip("/")
+    base = _base_url_of(base_url).strip().rstrip("/")
     root = _check_base_url(base, allow_http=allow_http)
     return Endpoint(base, root, Secret(key.reveal().strip()))
 
 
+_NO_KEY = "no API key: pass api_key= or set RELAYDANCE_API_KEY (relaydance.com, console, API keys)"
+
+
 def _problem_of_key(value: object) -> str | None:
     if not isinstance(value, str):
-        return f"the API key must be a string, not {type(value).__name__}"
+        return f"the API key must be a string or a SecretStr, not {type(value).__name__}"
     key = value.strip()
     if not key:
-        return "no API key: pass api_key= or set RELAYDANCE_API_KEY (relaydance.com, console, API keys)"
+        return _NO_KEY
     if not (key.isascii() and key.isprintable()) or " " in key:
         return "the API key holds characters that no key has; was something else pasted?"
     return None
+
+
+def _base_url_of(value: object) -> str:
+    if value is None:
+        return os.environ.get("RELAYDANCE_BASE_URL") or DEFAULT_BASE_URL
+    if not isinstance(value, str | AnyUrl):
+        raise ConfigurationError(f"base_url must be a string or a URL of pydantic, not {type(value).__name__}")
+    return str(value)
 
 
 def _check_base_url(base: str, *, allow_http: bool) -> str:
@@ -215,9 +236,25 @@ def check_max_concurrency(value: object) -> int:
     return value
 
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name (RFC 9110 section 5.6.2)."""
+_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+"""A header's value, without what not every server and proxy takes (RFC 9110 section 5.5)."""
+_FRAMING = frozenset({"connection", "content-length", "expect", "host", "te", "transfer-encoding", "upgrade"})
+"""Where a request begins and ends, and where it goes: a second word about that is how requests are smuggled."""
+
+
 def _check_header(name: object, value: object) -> None:
-    if str(name).lower() == "authorization":
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        raise ConfigurationError(f"{name!r:.80} can't be the name of a header: letters, digits and hyphens can")
+    if name.lower() == "authorization":
         raise ConfigurationError("the Authorization header is the client's: pass api_key=")
-    for text in (name, value):
-        if not isinstance(text, str) or not text.isascii() or any(c in text for c in "\r\n\0"):
-            raise ConfigurationError(f"header {name!r} holds characters that can't be sent")
+    if name.lower() in _FRAMING:
+        raise ConfigurationError(f"the header {name} is the client's: it belongs to the connection, not to the request")
+    # The value may be a secret.
+    if not isinstance(value, str):
+        raise ConfigurationError(f"the value of header {name} must be a string, not {type(value).__name__}")
+    if not _VALUE.fullmatch(value):
+        raise ConfigurationError(
+            f"the value of header {name} holds characters that can't be sent: ASCII can, and no blank at its ends"
+        )

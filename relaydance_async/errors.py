@@ -295,6 +295,8 @@ class NotFoundError(APIStatusError):
 
     def advice(self) -> str:
         """What to do about it."""
+        if self.message.startswith("Invalid URL (") and not self.maybe_accepted:
+            return "The gateway doesn't serve this path: check the base URL (it ends in /v1)"
         if self.task_id and not self.maybe_accepted:
             return "Check the task's id, and that the key is of the account that submitted it"
         return super().advice()
@@ -488,8 +490,8 @@ _AFTER_FAILURE: dict[FailureKind, str] = {
 class TaskTimeoutError(TaskError, TimeoutError):
     """The task was not ready when the wait ended: its deadline passed, or nobody but strangers answered for 10 minutes.
 
-    The task goes on, and is paid for when it succeeds. What the last poll failed of, if it did, is in the message and in
-    `__cause__`.
+    The task goes on, and is paid for when it succeeds. What the last poll failed of, if it did, is in the message and
+    in `__cause__`.
     """
 
     def advice(self) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import AnyUrl, HttpUrl, SecretStr, TypeAdapter
 
 from relaydance_async import (
     APIConnectionError,
@@ -23,11 +25,23 @@ from relaydance_async import (
 from relaydance_async._config import DEFAULT_BASE_URL, USER_AGENT, Secret
 from relaydance_async._sansio.addresses import is_loopback
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
-from tests.kit.calls import BILLED, ask_chat, client_of, list_models, make_image, open_stream, submit_clip, upload_file
+from tests.kit.calls import (
+    BILLED,
+    CALLS,
+    Call,
+    ask_chat,
+    client_of,
+    list_models,
+    make_image,
+    open_stream,
+    submit_clip,
+    upload_file,
+)
 from tests.kit.clocks import QuickClock
 from tests.kit.inside import parts_of, settings_of
 from tests.kit.probe import watch
 from tests.kit.routes import MODELS
+from tests.kit.tls import trust
 
 pytestmark = pytest.mark.anyio
 
@@ -63,8 +77,19 @@ def test_an_empty_url_in_the_environment_is_none(monkeypatch: pytest.MonkeyPatch
     assert AsyncRelayDance(KEY).base_url == DEFAULT_BASE_URL == "https://relaydance.com/v1"
 
 
-@pytest.mark.parametrize("key", [None, "", "  ", "\n"])
-def test_a_missing_key_is_an_error_at_construction_that_says_what_to_do(key: str | None) -> None:
+@pytest.mark.parametrize("call", [*CALLS.values(), open_stream])
+async def test_a_missing_key_is_an_error_of_the_first_call_that_says_what_to_do(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    monkeypatch.delenv("RELAYDANCE_API_KEY", raising=False)
+    client = AsyncRelayDance(base_url=sandbox.base_url)
+    with pytest.raises(ConfigurationError, match="no API key: pass api_key= or set RELAYDANCE_API_KEY"):
+        await call(client)
+    assert sandbox.ledger.count() == 0
+
+
+@pytest.mark.parametrize("key", ["", "  ", "\n"])
+def test_an_empty_key_is_an_error_at_construction(key: str) -> None:
     with pytest.raises(ConfigurationError, match="no API key: pass api_key= or set RELAYDANCE_API_KEY"):
         AsyncRelayDance(key)
 
@@ -86,6 +111,54 @@ def test_a_key_that_is_none_is_refused_without_being_shown(key: str) -> None:
     with pytest.raises(ConfigurationError, match="the API key holds characters that no key has") as caught:
         AsyncRelayDance(key)
     assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["sk 1", "\u0130"])
+def test_a_key_of_the_environment_that_is_none_is_refused_at_construction(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("RELAYDANCE_API_KEY", key)
+    with pytest.raises(ConfigurationError, match="the API key holds characters that no key has"):
+        AsyncRelayDance()
+
+
+async def test_what_pydantic_settings_gives_is_taken(sandbox: Sandbox) -> None:
+    for kind in (AnyUrl, HttpUrl):
+        address = TypeAdapter[Any](kind).validate_python(f"{sandbox.base_url}/")
+        async with AsyncRelayDance(SecretStr(sandbox.api_key), base_url=address) as client:
+            assert client.base_url == sandbox.base_url
+            assert (await client.models.list()).data
+
+
+def test_a_secret_of_pydantic_is_checked_like_any_key() -> None:
+    with pytest.raises(ConfigurationError, match="the API key holds characters that no key has"):
+        AsyncRelayDance(SecretStr("sk 1"))
+    wrong: Any = 1
+    with pytest.raises(ConfigurationError, match="base_url must be a string or a URL of pydantic, not int"):
+        AsyncRelayDance(KEY, base_url=wrong)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("SSL_CERT_FILE", "file"), ("SSL_CERT_DIR", "directory")])
+def test_certificates_that_are_not_there_are_an_error_at_construction(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, kind: str
+) -> None:
+    path = str(tmp_path / "nothing")
+    monkeypatch.setenv(name, path)
+    with pytest.raises(ConfigurationError, match=f"^{name} names a {kind} that isn't there: {path!r}$"):
+        AsyncRelayDance(KEY)
+    monkeypatch.setenv(name, "")
+    AsyncRelayDance(KEY)
+
+
+async def test_a_file_of_certificates_that_holds_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    empty = tmp_path / "certificates.pem"
+    empty.write_text("nothing")
+    monkeypatch.setenv("SSL_CERT_FILE", str(empty))
+    trust(monkeypatch, None)
+    async with AsyncRelayDance(KEY, base_url="https://127.0.0.1:1/v1") as client:
+        with pytest.raises(ConfigurationError, match=r"^SSL_CERT_FILE holds no certificates: ") as caught:
+            await client.models.list()
+    assert str(empty) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +235,12 @@ WRONG: dict[str, dict[str, Any]] = {
     "a header name with a line break": {"default_headers": {"x-a\n": "1"}},
     "a header that is no ASCII": {"default_headers": {"x-a": "é"}},
     "a header that is a number": {"default_headers": {"x-a": 1}},
+    "a header with a blank at its end": {"default_headers": {"x-a": "1 "}},
+    "a header with a control character": {"default_headers": {"x-a": "1\x1b2"}},
+    "a header name with a blank": {"default_headers": {"x-a ": "1"}},
+    "a header name with a colon": {"default_headers": {"x-a:": "1"}},
+    "a header without a name": {"default_headers": {"": "1"}},
+    "a header whose name is a number": {"default_headers": {1: "1"}},
     "an unknown transport": {"transport": "carrier pigeon"},
 }
 
@@ -422,3 +501,34 @@ async def test_a_query_that_cannot_be_sent_is_refused(sandbox: Sandbox) -> None:
         with pytest.raises(InvalidInputError):
             await client.images.generate(model="m", prompt="p", extra_query={"a": "\ud800"})
         assert (await list_models(client)).data
+
+
+FRAMING = ("Connection", "Content-Length", "Expect", "Host", "TE", "Transfer-Encoding", "Upgrade")
+
+
+@pytest.mark.parametrize("name", FRAMING)
+async def test_what_frames_a_request_is_the_clients_alone(sandbox: Sandbox, name: str) -> None:
+    told = {name: "3"}
+    said = f"the header {name} is the client's: it belongs to the connection, not to the request"
+    with pytest.raises(ConfigurationError, match=said):
+        AsyncRelayDance(KEY, default_headers=told)
+    with FaultyProxy(sandbox.root_url) as proxy:
+        async with client_of(sandbox, base_url=proxy.base_url) as client:
+            with pytest.raises(ConfigurationError, match=said):
+                client.with_options(default_headers=told)
+            with pytest.raises(ConfigurationError, match=said):
+                await client.images.generate(model="m", prompt="p", extra_headers=told)
+            with pytest.raises(ConfigurationError, match=said):
+                await client.files.upload(b"x", filename="a.jpg", extra_headers=told)
+        assert proxy.connections == 0
+
+
+def test_a_header_that_can_not_be_sent_is_named_and_its_value_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match=r"^the value of header x-secret holds characters") as caught:
+        AsyncRelayDance(KEY, default_headers={"x-secret": "hunter2\n"})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["", "a", "a b\tc", '~!"{}'])
+def test_what_a_header_may_hold(value: str) -> None:
+    AsyncRelayDance(KEY, default_headers={"!#$%&'*+.^_`|~-9Az": value})

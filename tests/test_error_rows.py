@@ -427,7 +427,7 @@ async def test_an_unknown_path_is_not_found(sandbox: Sandbox) -> None:
     assert error.message == "Invalid URL (GET /v1/v1/models)"
 
 
-@pytest.mark.parametrize("name", ["x-oneapi-request-id", "x-request-id", "cf-ray"])
+@pytest.mark.parametrize("name", ["x-oneapi-request-id", "x-litellm-call-id", "x-request-id", "cf-ray"])
 async def test_the_request_id_is_found_under_each_of_its_names(name: str) -> None:
     def answer() -> Fault:
         return Fault(MODELS, status=400, headers={name: "id-1"}, body=b"{}", content_type="application/json")

@@ -289,6 +289,11 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
         "The task goes on: resume with `await client.video.wait('task_1')`.",
     ),
     (
+        NotFoundError("Invalid URL (GET /v2/models)", task_id="task_1"),
+        "Invalid URL (GET /v2/models) (task task_1). The gateway doesn't serve this path: check the base URL (it ends "
+        "in /v1).",
+    ),
+    (
         TaskFailedError("task task_1 failed: The prompt was refused.", task=TASK, task_id="task_1"),
         "task task_1 failed: The prompt was refused. A failed task is not billed; submit again, with another prompt or "
         "model if the reason says so.",

@@ -22,7 +22,7 @@ from relaydance_async._sansio.observer import CallInfo, CallObserver, NoObserver
 from relaydance_async._sansio.retry import Decision, GiveUp, Retry
 from relaydance_async.models._options import CallOptions
 from relaydance_async.models.meta import AttemptRecord
-from relaydance_async.resources._resource import Resource, made_at_once, require_text
+from relaydance_async.resources._resource import Resource, made_at_once, names_of, require_text
 from relaydance_async.resources._route import billed_post, declared_routes
 from relaydance_async.sandbox import Fault, Sandbox, _routes
 from relaydance_async.sandbox._exchange import Answer as SandboxAnswer
@@ -40,6 +40,7 @@ pytestmark = pytest.mark.anyio
 
 SOUNDS = "POST /v1/sounds"
 MAKE = billed_post("sounds.make", "/sounds", as_bytes("audio/"))
+_PARAMS = names_of(CallOptions)
 
 
 class Digest:
@@ -65,13 +66,13 @@ class Sounds(Resource):
     def make(self, *, model: str, text: str, **params: Unpack[CallOptions]) -> Coroutine[Any, Any, bytes]:
         """The sound."""
         require_text(text, "text")
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _PARAMS)
         return self._post(MAKE, {"model": model, "input": text, **arguments}, extras)
 
     @made_at_once
     def digest(self, *, model: str, text: str, **params: Unpack[CallOptions]) -> Coroutine[Any, Any, str]:
         """The sound's digest."""
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _PARAMS)
         return self._post(MAKE, {"model": model, "input": text, **arguments}, extras, receive=Digest())
 
 

@@ -29,13 +29,13 @@ from relaydance_async.resources.chat import Chat, Completions
 from relaydance_async.resources.files import Files
 from relaydance_async.resources.images import Images
 from relaydance_async.resources.models import Models
-from relaydance_async.resources.video import Video, VideoParams
+from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
     "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model", "ModelList",
-    "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout", "UploadedFile", "VideoReference",
-    "VideoTask", "__version__", "maybe_accepted",
+    "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout", "UploadedFile",
+    "VideoReference", "VideoTask", "__version__", "maybe_accepted",
     # errors
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
     "ConfigurationError", "ContentRefusedError", "DownloadError", "IncompleteStreamError", "InsufficientBalanceError",
@@ -97,7 +97,7 @@ def test_the_ways_into_the_client() -> None:
 
 
 METHODS: dict[type, dict[str, dict[str, Any]]] = {
-    Models: {"list": {}, "retrieve": {"/model": ...}},
+    Models: {"list": {"/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
     Chat: {"completions": {}},
     Completions: {"create": {"model": ..., "messages": ..., "stream": None, "/params": ...}},
     Images: {
@@ -115,8 +115,8 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, "/params": ...}},
     Video: {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
-        "retrieve": {"/task": ...},
-        "wait": {"/task": ..., "deadline": None, "on_update": None, "receiver": None},
+        "retrieve": {"/task": ..., "/options": ...},
+        "wait": {"/task": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
         "generate": {
             "model": ...,
             "prompt": ...,
@@ -132,11 +132,13 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             "max_bytes": 4 * 1024**3,
             "allow_private_hosts": False,
             "on_progress": None,
+            "deadline": None,
+            "/options": ...,
         },
         "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False},
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
-    Account: {"balance": {}},
+    Account: {"balance": {"/options": ...}},
     ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}},
 }
 
@@ -157,9 +159,11 @@ def test_the_methods_and_their_arguments(kind: type) -> None:
 
 def test_the_further_arguments() -> None:
     call_options = {"extra_body", "extra_headers", "extra_query", "timeout"}
+    assert set(SubmitParams.__annotations__) == {*VideoParams.__annotations__, "deadline"}
     assert set(VideoParams.__annotations__) == {
         "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", *call_options,
     }  # fmt: skip
+    call_options.add("deadline")
     assert {"temperature", "max_tokens", "top_p", "stop", "tools", *call_options} <= set(ChatParams.__annotations__)
     assert {"n", "size", "response_format", "quality", "aspect_ratio", *call_options} <= set(
         ImageParams.__annotations__

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from typing import Final
+
+import anyio
 
 from .._limits import Ended
 from .._sansio.redact import Redactor
 from .._sansio.request import PreparedRequest
 from .._sansio.retry import GiveUp
 from .._transports import TransportResponse
-from ..errors import RelayDanceError
+from ..errors import APITimeoutError, RelayDanceError
 from ..models.meta import ResponseMeta
 from .attempt import Attempt
 from .failure import build_failure, build_meta, settled, with_attempt
@@ -20,6 +23,38 @@ from .lease import Holding
 from .watching import Watchers
 
 _BEGUN: Final = GiveUp("its answer had begun")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a call has to be over.
+
+    Attributes:
+        seconds: that it may take.
+        until: by the clock of the event loop.
+    """
+
+    seconds: float
+    until: float
+
+    async def bound(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """These pieces, as long as there is time.
+
+        Raises:
+            APITimeoutError: it is over.
+        """
+        async with aclosing(pieces):
+            while (left := self.until - anyio.current_time()) > 0:
+                piece: bytes | None = None
+                # Not around the `yield`: in between the caller's code runs.
+                with anyio.move_on_after(left) as scope:
+                    piece = await anext(pieces, None)
+                if scope.cancelled_caught:
+                    break
+                if piece is None:
+                    return
+                yield piece
+        raise APITimeoutError(f"the deadline of {self.seconds:g} s is over", maybe_accepted=True)
 
 
 class Answer:
@@ -33,6 +68,7 @@ class Answer:
 
     __slots__ = (
         "_attempt",
+        "_deadline",
         "_history",
         "_holding",
         "_meta",
@@ -55,6 +91,7 @@ class Answer:
         limit: int,
         watchers: Watchers | None,
         redactor: Redactor,
+        deadline: Deadline | None = None,
     ) -> None:
         self.status: int = response.status_code
         self.limit: int = limit
@@ -65,6 +102,7 @@ class Answer:
         self._holding: Holding | None = holding
         self._watchers = watchers
         self._redactor = redactor
+        self._deadline = deadline
         self._meta: ResponseMeta | None = None
 
     @property
@@ -107,6 +145,14 @@ class Answer:
     def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises like `read`."""
         return self._response.chunks()
+
+    def pieces_in_time(self) -> AsyncGenerator[bytes, None]:
+        """The same after its call has returned, when nothing else looks at the deadline.
+
+        Raises:
+            APITimeoutError: that has passed.
+        """
+        return self.pieces() if self._deadline is None else self._deadline.bound(self.pieces())
 
     def keep(self) -> OpenAnswer:
         """Take over what it holds, to go on reading after the call has returned."""
@@ -172,8 +218,9 @@ class OpenAnswer:
 
         Raises:
             APIConnectionError: it broke off.
+            APITimeoutError: the deadline of the call has passed.
         """
-        return self._answer.pieces()
+        return self._answer.pieces_in_time()
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
         """The finished error of what went wrong while it was read."""

@@ -18,7 +18,7 @@ from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, KeyPace, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
-from .._sansio.redact import Redactor
+from .._sansio.redact import Redactor, one_line
 from .._sansio.request import LargeJson, PreparedRequest
 from .._sansio.retry import Decision, GiveUp, Retry, decide
 from .._sansio.retry_after import parse_retry_after
@@ -26,7 +26,7 @@ from .._sansio.target import ApiTarget, Network, peer, shown
 from .._transports import TransportResponse, WireRequest
 from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerError, mark_accepted
 from ..models.meta import ResponseMeta
-from .answer import Answer
+from .answer import Answer, Deadline
 from .attempt import Attempt, Phase
 from .failure import build_failure, build_meta, settled, with_attempt
 from .history import NO_HISTORY, History
@@ -65,7 +65,18 @@ class Shared:
 class Call(Generic[T]):
     """One call on its way through its attempts."""
 
-    __slots__ = ("_attempt", "_began", "_history", "_options", "_receive", "_request", "_shared", "_watchers")
+    __slots__ = (
+        "_attempt",
+        "_began",
+        "_deadline",
+        "_history",
+        "_options",
+        "_queued_since",
+        "_receive",
+        "_request",
+        "_shared",
+        "_watchers",
+    )
 
     def __init__(self, shared: Shared, request: PreparedRequest, receive: Receiver[T], options: Options) -> None:
         self._shared = shared
@@ -74,7 +85,9 @@ class Call(Generic[T]):
         self._options = options
         self._began: float = 0.0
         self._attempt: Attempt | None = None
+        self._deadline: Deadline | None = None
         self._history: History = NO_HISTORY
+        self._queued_since: float | None = None
         self._watchers: Watchers | None = None
 
     async def run(self) -> T:
@@ -89,6 +102,7 @@ class Call(Generic[T]):
             raise
         if not isinstance(outcome, Failed):
             return outcome
+        _log_end(outcome.error)
         try:
             raise outcome.error from None
         finally:
@@ -96,9 +110,15 @@ class Call(Generic[T]):
 
     async def run_within(self, deadline: float) -> T:
         """The same, within that many seconds."""
-        with anyio.move_on_after(deadline):
+        with anyio.move_on_after(deadline) as scope:
+            self._deadline = Deadline(deadline, scope.deadline)
             return await self.run()
-        raise self._out_of_time(deadline)
+        error = self._out_of_time(deadline)
+        _log_end(error)
+        try:
+            raise error
+        finally:
+            del error  # as above
 
     async def run_watched(self) -> T:
         """The same, with observers."""
@@ -151,6 +171,7 @@ class Call(Generic[T]):
                 if lease is None:
                     if isinstance(self._request.body, LargeJson):
                         self._request.body.rest()
+                    self._queued_since = self._shared.clock.monotonic()
                     lease = await admission.enter(ticket)
                 if not runtime.is_closed:
                     break
@@ -214,6 +235,7 @@ class Call(Generic[T]):
             limit=self._options.max_response_bytes,
             watchers=self._watchers,
             redactor=self._shared.redactor,
+            deadline=self._deadline,
         )
         attempt.received(lambda: answer.meta)
         cause: RelayDanceError
@@ -256,9 +278,12 @@ class Call(Generic[T]):
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
         error = build_failure(cause, meta=meta, request=request, history=self._history, decision=decision)
-        if isinstance(decision, Retry):
-            path = shown(request.target)
-            log.debug("%s %s: attempt %d failed, again in %.2f s", request.method, path, attempt.number, decision.after)
+        if log.isEnabledFor(logging.DEBUG):
+            follows = f"again in {decision.after:.2f} s" if isinstance(decision, Retry) else decision.why
+            where = f"{request.method} {shown(request.target)}"
+            log.debug(
+                "%s: attempt %d: %s: %s", one_line(where), attempt.number, type(cause).__name__, one_line(follows)
+            )
         if self._watchers is not None and record is not None:
             await self._watchers.failed(self._history.records[-1], error, decision, elapsed)
         return Failed(error, decision)
@@ -268,7 +293,7 @@ class Call(Generic[T]):
         queued = attempt.phase is Phase.QUEUED
         under_way = not queued and attempt.phase is not Phase.ENDED
         cause = APITimeoutError(
-            f"no result within the deadline of {deadline:g} s{'; the call was waiting for its turn' if queued else ''}",
+            f"no result within the deadline of {deadline:g} s{self._says_queued() if queued else ''}",
             maybe_accepted=under_way and attempt.reached.maybe_accepted,
             retryable=True,
         )
@@ -276,6 +301,11 @@ class Call(Generic[T]):
         history = with_attempt(self._history, record, attempt.sent_at, cause, self._request.safety, _TOO_LATE)
         meta = build_meta(self._request, attempt, None, self._shared.redactor)
         return build_failure(cause, meta=meta, request=self._request, history=history, decision=_TOO_LATE)
+
+    def _says_queued(self) -> str:
+        since = self._queued_since
+        waited = 0.0 if since is None else self._shared.clock.monotonic() - since
+        return f"; the call had been waiting for its turn for {waited:.2f} s"
 
 
 _ON_ITS_WAY = (
@@ -287,6 +317,18 @@ _BILLED, _POLL, _STREAM = Kind
 _ANY = Network.ANY
 _ACCEPTED: tuple[Ended, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[Ended, float | None] = (Ended.OTHER, None)
+
+
+def _log_end(error: RelayDanceError) -> None:
+    log.info(
+        "%s: failed: %s, status %s, code %s, request id %s, attempts %d",
+        one_line(f"{error.method} {error.path}"),
+        type(error).__name__,
+        error.status_code,
+        one_line(str(error.code)),
+        one_line(str(error.request_id)),
+        len(error.attempts),
+    )
 
 
 def _lesson_of(error: RelayDanceError) -> tuple[Ended, float | None]:

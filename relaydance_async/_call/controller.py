@@ -39,11 +39,13 @@ class Controller:
         """Make the call; the result is to be awaited, once.
 
         Raises:
+            ConfigurationError: there is no key; at once.
             RelayDanceError: of the last attempt, with `attempts` listing them all.
 
         Cancelling it closes the connection in use and gives its lease back; a billed request that was already on the
         wire may have been accepted.
         """
+        self._shared.endpoint.require_key()
         call = Call(self._shared, request, receive, options)
         if options.observers or options.on_retry is not None:
             return call.run_watched()

@@ -20,7 +20,8 @@ from ..models.meta import AttemptRecord, ResponseMeta
 from .attempt import Attempt
 from .history import History
 
-_REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id", "cf-ray")
+_REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-litellm-call-id", "x-request-id", "cf-ray")
+"""The gateway's own, those of other relays, and that of the CDN, which knows least of the request."""
 _HIDDEN_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authenticate"})
 
 

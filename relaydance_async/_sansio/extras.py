@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from ..errors import InvalidInputError
@@ -19,20 +20,29 @@ class CallExtras:
         headers: sent besides those of the client.
         query: added to the URL.
         timeout: of each I/O phase, in seconds.
+        deadline: of the whole call, in seconds.
     """
 
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] | None = None
     query: Mapping[str, str] | None = None
     timeout: float | Timeout | None = None
+    deadline: float | None = None
 
     @classmethod
-    def take(cls, params: Mapping[str, Any]) -> tuple[dict[str, Any], CallExtras]:
+    def take(cls, params: Mapping[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], CallExtras]:
         """The arguments of the API, and what this one call adds.
 
+        Args:
+            params: the keywords of the call.
+            known: those that it takes.
+
         Raises:
+            TypeError: it doesn't take one of them.
             InvalidInputError: what should be a mapping is something else.
         """
+        if not known.issuperset(params):
+            raise TypeError(_unknown(next(name for name in params if name not in known), known))
         arguments = dict(params)
         given = [arguments.pop(name, None) for name in _NAMES]
         if given == _NOTHING:
@@ -44,6 +54,15 @@ class CallExtras:
 
 
 _MAPPINGS = ("extra_body", "extra_headers", "extra_query")
-_NAMES = (*_MAPPINGS, "timeout")
+_NAMES = (*_MAPPINGS, "timeout", "deadline")
 _NOTHING = [None] * len(_NAMES)
 _NONE = CallExtras()
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    text = f"unexpected keyword argument {name!r}"
+    if near := get_close_matches(name, known, 1):
+        text += f"; did you mean {near[0]}?"
+    if "extra_body" in known:
+        text += f"{'' if near else ';'} What this version doesn't know goes through extra_body={{{name!r}: ...}}"
+    return text

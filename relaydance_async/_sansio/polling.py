@@ -19,7 +19,8 @@ AT_ONCE = 100
 
 _FEW = 300
 """Waits that poll as often as the schedule says in the long run. The gateway itself asks for one task after another,
-with 1 s in between on one channel: it refreshes 300 clips once in 5 minutes. So the more wait, the less often each asks."""
+with 1 s in between on one channel: 300 clips are refreshed once in 5 minutes. So the more wait, the less often each
+asks."""
 _SHARE = 0.5
 """Of the key's limit, for polls; the rest is for submits and all else."""
 _SLOWEST = 16

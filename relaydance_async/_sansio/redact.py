@@ -69,6 +69,11 @@ def without_queries(text: str) -> str:
     return _QUERY.sub(rf"\1?{HIDDEN}", text) if "?" in text else text
 
 
+def one_line(text: str) -> str:
+    """The text with its line breaks and control characters escaped: what others wrote begins no line of a log."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def _forms(key: str) -> list[str]:
     spelt = "".join(rf"(?:\\*{re.escape(c)}|%{ord(c):02x}|\\+u{ord(c):04x})" for c in key)
     if len(key) < _SHORTEST:

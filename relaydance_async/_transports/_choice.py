@@ -19,6 +19,7 @@ from .._threads import in_thread
 from ..errors import ConfigurationError
 from ._base import Transport
 from ._proxy import has_socks_proxy
+from ._tls import check_certificates
 
 if TYPE_CHECKING:
     from ._aiohttp import AiohttpTransport
@@ -36,13 +37,15 @@ def check_transport(name: object, http_client: object) -> None:
     """Whether the two fit together and what they need is installed.
 
     Raises:
-        ConfigurationError: an unknown name, a missing extra, or a client that is no `AsyncClient` of httpx or httpx2.
+        ConfigurationError: an unknown name, a missing extra, a client that is no `AsyncClient` of httpx or httpx2, or,
+            without one, certificates that aren't there.
     """
     if name not in ("auto", "aiohttp", "httpx"):
         raise ConfigurationError(f"transport must be 'auto', 'aiohttp' or 'httpx', not {name!r}")
     if name == "aiohttp" and not has_aiohttp():
         raise ConfigurationError('transport="aiohttp" needs the extra: pip install -U "relaydance-async[aiohttp]"')
     if http_client is None:
+        check_certificates()
         return
     if name == "aiohttp":
         raise ConfigurationError("http_client is a transport of its own; leave transport out")

@@ -7,15 +7,34 @@ import ssl
 import threading
 
 from .._threads import in_thread
+from ..errors import ConfigurationError
 
 _lock = threading.Lock()
 _context: ssl.SSLContext | None = None
+
+
+def check_certificates() -> None:
+    """Whether what SSL_CERT_FILE and SSL_CERT_DIR name is there.
+
+    Raises:
+        ConfigurationError: it isn't. httpx would go on without it, or raise a bare `FileNotFoundError` at a request.
+    """
+    for name, kind, is_there in (
+        ("SSL_CERT_FILE", "file", os.path.isfile),
+        ("SSL_CERT_DIR", "directory", os.path.isdir),
+    ):
+        path = os.environ.get(name)
+        if path and not is_there(path):
+            raise ConfigurationError(f"{name} names a {kind} that isn't there: {path!r}")
 
 
 async def tls_context() -> ssl.SSLContext:
     """The process's context, as httpx makes it (certifi, or SSL_CERT_FILE and SSL_CERT_DIR).
 
     It is made on first need, in a thread.
+
+    Raises:
+        ConfigurationError: SSL_CERT_FILE holds no certificates.
     """
     return _context if _context is not None else await in_thread(_make)
 
@@ -26,7 +45,14 @@ def _make() -> ssl.SSLContext:
     global _context
     with _lock:
         if _context is None:
-            context = httpx.create_ssl_context()
+            try:
+                context = httpx.create_ssl_context()
+            except OSError as error:  # SSLError is one
+                check_certificates()
+                path = os.environ.get("SSL_CERT_FILE")
+                if not path:
+                    raise
+                raise ConfigurationError(f"SSL_CERT_FILE holds no certificates: {path!r} ({error})") from None
             context.set_alpn_protocols(["http/1.1"])
             _context = context
         return _context

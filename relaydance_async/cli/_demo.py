@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import Generator
@@ -77,7 +78,8 @@ async def _play(display: Display, stage: Stage, clips: int, seed: int, output: s
 def _run_live(display: Display, clips: int, seed: int, output: str | None, *, yes: bool) -> int:
     tally = Tally(clips)
     try:
-        client = AsyncRelayDance(on_retry=tally.saw_retry, retry=RETRY)
+        # Given, so that a missing key is told now, and not after the question.
+        client = AsyncRelayDance(os.environ.get("RELAYDANCE_API_KEY", ""), on_retry=tally.saw_retry, retry=RETRY)
     except ConfigurationError as error:
         raise CannotBeginError(str(error)) from None
     display.line(f"The real service at {client.base_url}. This costs money: 1 chat answer, 2 images, {clips} clips.")

@@ -1,4 +1,4 @@
-"""The arguments that every OpenAI-compatible method takes beside its own."""
+"""The arguments that the methods take beside their own, under OpenAI's names."""
 
 from __future__ import annotations
 
@@ -6,14 +6,29 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 
-class CallOptions(TypedDict, total=False):
-    """Options of one call, under OpenAI's names.
+class RequestOptions(TypedDict, total=False):
+    """What holds for each request of a method: `wait` and `download` make many.
 
-    `extra_body` is merged into the JSON body (so arguments that this version doesn't know go through), `extra_headers`
-    and `extra_query` into the request; `timeout` is that of one I/O phase, in seconds.
+    `extra_headers` and `extra_query` are added to the requests to the API; `timeout` is that of one I/O phase, in
+    seconds. None is what the client has.
     """
 
-    extra_body: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
     extra_query: Mapping[str, str] | None
     timeout: float | None
+
+
+class ReadOptions(RequestOptions, total=False):
+    """Options of a call that is one request. `deadline`, in seconds, bounds it with queueing and retries."""
+
+    deadline: float | None
+
+
+class BodyOptions(RequestOptions, total=False):
+    """`extra_body` is merged into the JSON body, or into the form: so what this version doesn't know goes through."""
+
+    extra_body: Mapping[str, Any] | None
+
+
+class CallOptions(BodyOptions, ReadOptions, total=False):
+    """All of them. A stream is bounded by `deadline` up to its end."""

@@ -34,8 +34,8 @@ class ChatStream:
     Iteration raises:
         IncompleteStreamError: it ended although a choice never got a `finish_reason` (the gateway sends `[DONE]` also
             when its upstream broke off).
-        StreamError: an `error` event came, the connection broke, or the chunks grew beyond `max_response_bytes`;
-            `text` and `completion` have what had arrived.
+        StreamError: an `error` event came, the connection broke, the deadline passed, or the chunks grew beyond
+            `max_response_bytes`; `text` and `completion` have what had arrived.
         APIStatusError: it was no stream but an error, under the content type of one.
     """
 

@@ -14,6 +14,7 @@ from .._sansio.extras import CallExtras
 from .._sansio.request import PreparedRequest, build_get, build_post
 from .._sansio.timeout import as_timeout
 from ..errors import InvalidInputError, RelayDanceError
+from ..models._options import ReadOptions
 from ._progress import ProgressHook
 from ._route import Route
 from ._upload import UploadedPart, open_upload
@@ -29,10 +30,9 @@ class Resource:
         self._controller = controller
         self._options = options
 
-    def _get(self, route: Route[T], *, task_id: str | None = None, **ids: object) -> Coroutine[Any, Any, T]:
+    def _get(self, route: Route[T], extras: CallExtras, **ids: object) -> Coroutine[Any, Any, T]:
         """A GET of a route with these ids."""
-        request = build_get(route.target(**ids), task_id=task_id)
-        return self._controller.execute(request, route.returns, self._options)
+        return self._execute(build_get(route.target(extras.query, **ids)), route.returns, extras)
 
     def _post(
         self,
@@ -69,6 +69,14 @@ class Resource:
         return self._controller.execute(request, receive, apply(extras, self._options))
 
 
+def names_of(options: type) -> frozenset[str]:
+    """The keywords that a `TypedDict` of options declares."""
+    return frozenset(options.__annotations__)
+
+
+READ_OPTIONS = names_of(ReadOptions)
+
+
 def apply(extras: CallExtras, options: Options) -> Options:
     """The options of a view, changed for one call."""
     if extras.headers is not None:
@@ -77,6 +85,8 @@ def apply(extras: CallExtras, options: Options) -> Options:
         options = options.changed(headers={**options.headers, **added})
     if extras.timeout is not None:
         options = options.changed(timeout=as_timeout(extras.timeout))
+    if extras.deadline is not None:
+        options = options.changed(deadline=extras.deadline)
     return options
 
 

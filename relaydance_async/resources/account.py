@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from .._call import as_model
+from .._sansio.extras import CallExtras
 from ..errors import APIStatusError, AuthenticationError, NotFoundError, RelayDanceError, ResponseDecodeError
+from ..models._options import ReadOptions
 from ..models.account import Balance, BillingUsage, Subscription, TokenUsage
-from ._resource import Resource
+from ._resource import READ_OPTIONS, Resource
 from ._route import get
 
 # Without the final slash the gateway redirects.
@@ -17,23 +21,27 @@ USAGE = get("account.balance", "/dashboard/billing/usage", as_model(BillingUsage
 class Account(Resource):
     """The balance: what the key has left to spend."""
 
-    async def balance(self) -> Balance:
+    async def balance(self, **options: Unpack[ReadOptions]) -> Balance:
         """The key's quota in US dollars. Works with an exhausted key too.
+
+        Args:
+            options: `extra_headers`, `extra_query`, `timeout`, `deadline` (of each request: there may be three).
 
         Raises:
             NotFoundError: the gateway doesn't offer it.
         """
+        _, extras = CallExtras.take(options, READ_OPTIONS)
         try:
-            return (await self._get(TOKEN_USAGE)).balance()
+            return (await self._get(TOKEN_USAGE, extras)).balance()
         except (APIStatusError, ResponseDecodeError) as error:
             if _says_nothing_of_the_offer(error):
                 raise
-        return await self._billing()
+        return await self._billing(extras)
 
-    async def _billing(self) -> Balance:
+    async def _billing(self, extras: CallExtras) -> Balance:
         try:
-            subscription = await self._get(SUBSCRIPTION)
-            usage = await self._get(USAGE)
+            subscription = await self._get(SUBSCRIPTION, extras)
+            usage = await self._get(USAGE, extras)
         except (APIStatusError, ResponseDecodeError) as error:
             if _says_nothing_of_the_offer(error):
                 raise

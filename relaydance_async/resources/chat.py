@@ -12,12 +12,13 @@ from .._sansio.extras import CallExtras
 from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion, ChatParams
 from ._chat_stream import ChatStream, open_chat_stream, read_completion
-from ._resource import Resource, made_at_once, require_text
+from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
 
 CREATE = billed_post(
     "chat.completions.create", "/chat/completions", as_read(read_completion, "ChatCompletion"), small=True
 )
+_PARAMS = names_of(ChatParams)
 _STREAM = as_stream(open_chat_stream)
 
 
@@ -73,17 +74,18 @@ class Completions(Resource):
                 `extra_body`.
 
         Raises:
+            TypeError: a keyword that it doesn't take; at once.
             InvalidInputError: before anything is sent.
             APIStatusError: the gateway refused or failed.
             APIConnectionError: no answer; `maybe_accepted` says whether it may be billed.
             StreamError, IncompleteStreamError: the answer was streamed though nobody asked for that, and broke or was
                 cut off; `text` and `completion` have what came.
 
-        A deadline covers the call up to the answer, or up to the opened stream. Cancelling after the request was sent
+        A deadline covers the call up to the answer, or up to the stream's end. Cancelling after the request was sent
         may leave an answer that is paid for.
         """
         require_text(model, "model")
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _PARAMS)
         arguments = {"model": model, "messages": _as_list(messages), "stream": True if stream else None, **arguments}
         return self._post(CREATE, arguments, extras, receive=_STREAM if stream else None)
 

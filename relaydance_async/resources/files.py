@@ -10,11 +10,12 @@ from .._sansio.extras import CallExtras
 from ..models._options import CallOptions
 from ..models.files import UploadedFile
 from ._progress import ProgressHook
-from ._resource import Resource, made_at_once
+from ._resource import Resource, made_at_once, names_of
 from ._route import billed_post
 from ._upload import FileInput
 
 UPLOAD = billed_post("files.upload", "/files", as_model(UploadedFile))
+_PARAMS = names_of(CallOptions)
 
 
 class Files(Resource):
@@ -41,9 +42,10 @@ class Files(Resource):
             on_progress: called with the bytes handed over so far, and with all of them, or None when that is not known.
                 They are the form's, which is some hundred bytes larger than the file. A repeated request begins at 0.
                 What it raises ends the upload, unchanged.
-            params: `extra_body` (more fields of the form), `extra_headers`, `extra_query`, `timeout`.
+            params: `extra_body` (more fields of the form), `extra_headers`, `extra_query`, `timeout`, `deadline`.
 
         Raises:
+            TypeError: a keyword that it doesn't take; at once.
             InvalidInputError: nothing there, empty, or not bytes; before anything is sent where that can be known. Also
                 a file that shrinks or grows while it is sent: the request was not whole then, and not accepted.
             RequestTooLargeError: more than the gateway takes (128 MB by default).
@@ -52,5 +54,5 @@ class Files(Resource):
         Cancelling it closes the connection; the gateway may or may not have stored the file. A thread that waits for a
         pipe is left behind; it takes the next bytes that the pipe gives.
         """
-        _, extras = CallExtras.take(params)
+        _, extras = CallExtras.take(params, _PARAMS)
         return self._upload(UPLOAD, [("file", file, filename, media_type)], {}, extras, on_progress)

@@ -15,7 +15,7 @@ from .._sansio.extras import CallExtras
 from ..errors import DownloadError, InvalidInputError
 from ..models.images import Image, ImageParams, ImagesResponse
 from ._progress import Progress, ProgressHook
-from ._resource import Resource, made_at_once, require_text
+from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
 from ._upload import FileInput, UploadedPart
 from .download import (
@@ -34,6 +34,7 @@ from .download import (
 
 GENERATE = billed_post("images.generate", "/images/generations", as_model(ImagesResponse))
 EDIT = billed_post("images.edit", "/images/edits", as_model(ImagesResponse))
+_PARAMS = names_of(ImageParams)
 
 
 class Images(Resource):
@@ -52,6 +53,7 @@ class Images(Resource):
                 unknown ones through `extra_body`.
 
         Raises:
+            TypeError: a keyword that it doesn't take; at once.
             InvalidInputError: before anything is sent.
             APIStatusError: the gateway refused or failed.
             APIConnectionError: no answer; `maybe_accepted` says whether it may be billed.
@@ -60,7 +62,7 @@ class Images(Resource):
         """
         require_text(model, "model")
         require_text(prompt, "prompt")
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _PARAMS)
         return self._post(GENERATE, {"model": model, "prompt": prompt, **arguments}, extras)
 
     @made_at_once
@@ -88,7 +90,7 @@ class Images(Resource):
         """
         require_text(model, "model")
         require_text(prompt, "prompt")
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _PARAMS)
         images = cast(Sequence[FileInput], image) if isinstance(image, list | tuple) else [cast(FileInput, image)]
         if not images:
             raise InvalidInputError("image must not be empty")

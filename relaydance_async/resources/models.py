@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from .._call import as_model
+from .._sansio.extras import CallExtras
+from ..models._options import ReadOptions
 from ..models.catalog import Model, ModelList
-from ._resource import Resource
+from ._resource import READ_OPTIONS, Resource
 from ._route import get
 
 LIST = get("models.list", "/models", as_model(ModelList))
@@ -14,14 +18,24 @@ RETRIEVE = get("models.retrieve", "/models/{model}", as_model(Model))
 class Models(Resource):
     """The models that the key can use. The list is the gateway's to change."""
 
-    async def list(self) -> ModelList:
-        """All models. Safe to repeat, so every transient failure is retried."""
-        return await self._get(LIST)
+    async def list(self, **options: Unpack[ReadOptions]) -> ModelList:
+        """All models. Safe to repeat, so every transient failure is retried.
 
-    async def retrieve(self, model: str) -> Model:
+        Args:
+            options: `extra_headers`, `extra_query`, `timeout`, `deadline`.
+        """
+        _, extras = CallExtras.take(options, READ_OPTIONS)
+        return await self._get(LIST, extras)
+
+    async def retrieve(self, model: str, **options: Unpack[ReadOptions]) -> Model:
         """One model by its id.
+
+        Args:
+            model: its id.
+            options: as for `list`.
 
         Raises:
             NotFoundError: there is none of that id, or the key may not use it.
         """
-        return await self._get(RETRIEVE, model=model)
+        _, extras = CallExtras.take(options, READ_OPTIONS)
+        return await self._get(RETRIEVE, extras, model=model)

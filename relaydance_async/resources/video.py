@@ -19,17 +19,11 @@ from .._sansio.extras import CallExtras
 from .._sansio.polling import AT_ONCE, Place
 from .._sansio.request import PreparedRequest, build_get, build_model
 from .._sansio.watch import Watch, check_success
-from ..errors import (
-    DownloadError,
-    InvalidInputError,
-    RelayDanceError,
-    TaskFailedError,
-    mark_accepted,
-)
-from ..models._options import CallOptions
+from ..errors import DownloadError, InvalidInputError, RelayDanceError, TaskFailedError, mark_accepted
+from ..models._options import BodyOptions, ReadOptions, RequestOptions
 from ..models.video import Reference, VideoRequest, VideoTask
 from ._progress import Progress, ProgressHook
-from ._resource import Resource, made_at_once
+from ._resource import READ_OPTIONS, Resource, apply, made_at_once, names_of
 from ._route import billed_post, get
 from ._task_events import EndEvent, TaskEvents
 from .download import (
@@ -60,7 +54,7 @@ SUBMIT = billed_post("video.submit", "/video/generations", as_model(VideoTask))
 RETRIEVE = get("video.retrieve", "/video/generations/{task_id}", as_model(VideoTask))
 
 
-class VideoParams(CallOptions, total=False):
+class VideoParams(BodyOptions, total=False):
     """What `submit` and `generate` take beside `model` and `prompt`; see `Video.submit`."""
 
     seconds: int | float | str | None
@@ -72,11 +66,20 @@ class VideoParams(CallOptions, total=False):
     metadata: Mapping[str, Any]
 
 
+class SubmitParams(VideoParams, ReadOptions, total=False):
+    """What `submit` takes. (`generate` has a `deadline` of its own, which is another.)"""
+
+
+_SUBMIT_PARAMS = names_of(SubmitParams)
+_VIDEO_PARAMS = names_of(VideoParams)
+_REQUEST_OPTIONS = names_of(RequestOptions)
+
+
 class Video(Resource):
     """Clips. Each is a task: submitted, waited for, downloaded."""
 
     @made_at_once
-    def submit(self, *, model: str, prompt: str, **params: Unpack[VideoParams]) -> Coroutine[Any, Any, VideoTask]:
+    def submit(self, *, model: str, prompt: str, **params: Unpack[SubmitParams]) -> Coroutine[Any, Any, VideoTask]:
         """Submit a clip. It is billed when it succeeds.
 
         Args:
@@ -86,9 +89,11 @@ class Video(Resource):
                 `generate_audio`, `callback_url` (the webhook), `references` (URLs, by their ending an image, a video or
                 a sound, or `ImageReference`, `VideoReference`, `AudioReference`, `FirstFrame`, `LastFrame`), `metadata`
                 (any other key, such as `seed`), `extra_body` (top-level fields that this version doesn't know),
-                `extra_headers`, `extra_query`, `timeout`.
+                `extra_headers`, `extra_query`, `timeout`, `deadline` (seconds, with queueing and
+                retries).
 
         Raises:
+            TypeError: a keyword that it doesn't take; at once.
             InvalidInputError: before anything is sent: a wrong reference, more of them than the API takes (9 images, 3
                 videos, 3 sounds), a first or last frame together with reference images, or a key given twice.
             APIStatusError: the gateway refused; not billed.
@@ -96,17 +101,22 @@ class Video(Resource):
 
         Cancelling it after the request was sent may leave a clip that is paid for, without its id.
         """
-        arguments, extras = CallExtras.take(params)
+        arguments, extras = CallExtras.take(params, _SUBMIT_PARAMS)
         video = build_model(VideoRequest, {"model": model, "prompt": prompt, **arguments})
         return self._post(SUBMIT, video.body(), extras)
 
-    async def retrieve(self, task: TaskOrId) -> VideoTask:
+    async def retrieve(self, task: TaskOrId, **options: Unpack[ReadOptions]) -> VideoTask:
         """The task as it is now. Safe to repeat.
+
+        Args:
+            task: a task or its id.
+            options: `extra_headers`, `extra_query`, `timeout`, `deadline`.
 
         Raises:
             NotFoundError: there is no such task.
         """
-        return await self._poll(_build_poll(_id_of(task)), self._options)
+        _, extras = CallExtras.take(options, READ_OPTIONS)
+        return await self._poll(_build_poll(_id_of(task), extras), apply(extras, self._options))
 
     async def wait(
         self,
@@ -115,6 +125,7 @@ class Video(Resource):
         deadline: float | None = None,
         on_update: UpdateHook | None = None,
         receiver: TaskEvents | None = None,
+        **options: Unpack[RequestOptions],
     ) -> VideoTask:
         """Wait until a task has ended. Its id is enough, also when another process submitted it.
 
@@ -140,6 +151,8 @@ class Video(Resource):
             on_update: called with the task at first and at each change; awaited if it returns an awaitable. An
                 exception that it raises ends the wait unchanged. The task goes on.
             receiver: a `WebhookReceiver` of the same event loop. A delivery of the task's end also ends the wait.
+            options: `extra_headers`, `extra_query` and `timeout` of each poll. (The client's `deadline` bounds
+                each poll too.)
 
         Raises:
             TaskFailedError: the task failed. It has the task and the upstream's reason.
@@ -151,7 +164,8 @@ class Video(Resource):
         Cancelling it leaves the task running. Call `wait` with its id again.
         """
         _check_deadline(deadline)
-        return await self._wait(self._begin_watch(_id_of(task), deadline), deadline, on_update, receiver)
+        _, extras = CallExtras.take(options, _REQUEST_OPTIONS)
+        return await self._wait(self._begin_watch(_id_of(task), deadline), deadline, on_update, receiver, extras)
 
     def _begin_watch(self, task_id: str, deadline: float | None, last_seen: VideoTask | None = None) -> Watch:
         clock = self._controller.clock
@@ -159,16 +173,24 @@ class Video(Resource):
         return Watch(task_id, begun=clock.monotonic(), place=place, deadline=deadline, last_seen=last_seen)
 
     async def _wait(
-        self, watch: Watch, deadline: float | None, on_update: UpdateHook | None, receiver: TaskEvents | None
+        self,
+        watch: Watch,
+        deadline: float | None,
+        on_update: UpdateHook | None,
+        receiver: TaskEvents | None,
+        extras: CallExtras,
     ) -> VideoTask:
         event = EndEvent()
         subscribed = receiver.subscribe(watch.task_id, event.set) if receiver else nullcontext()
         with ACTIVE_WAITS.one_more(), anyio.move_on_after(deadline), subscribed:
-            return await self._poll_until_end(watch, event, on_update)
+            return await self._poll_until_end(watch, event, on_update, extras)
         raise watch.out_of_time()
 
-    async def _poll_until_end(self, watch: Watch, event: EndEvent, on_update: UpdateHook | None) -> VideoTask:
-        request, options = _build_poll(watch.task_id), _limit_timeout(self._options)
+    async def _poll_until_end(
+        self, watch: Watch, event: EndEvent, on_update: UpdateHook | None, extras: CallExtras
+    ) -> VideoTask:
+        request = _build_poll(watch.task_id, extras)
+        options = apply(extras, _limit_timeout(self._options))
         pause = await self._first_pause(watch)
         while True:
             try:
@@ -221,12 +243,15 @@ class Video(Resource):
 
         `on_update` gets the submitted task, with its id, before the wait begins. `deadline` counts from then on.
 
+        `extra_headers`, `extra_query` and `timeout` hold for the polls as well.
+
         Cancelling it after the submit leaves the task running. A note on the cancellation has its id (`__notes__`), as
         has a note on every other error but `TaskFailedError`; `maybe_accepted(exception)` is True of all these.
         """
         _check_deadline(deadline)
+        _, extras = CallExtras.take(params, _VIDEO_PARAMS)
         submit = self.submit(model=model, prompt=prompt, **params)
-        return self._submit_and_wait(submit, deadline, on_update, receiver)
+        return self._submit_and_wait(submit, deadline, on_update, receiver, extras)
 
     async def _submit_and_wait(
         self,
@@ -234,12 +259,13 @@ class Video(Resource):
         deadline: float | None,
         on_update: UpdateHook | None,
         receiver: TaskEvents | None,
+        extras: CallExtras,
     ) -> VideoTask:
         task = await submit
         try:
             await _call_hook(on_update, task)
             watch = self._begin_watch(task.task_id, deadline, last_seen=task)
-            return await self._wait(watch, deadline, on_update, receiver)
+            return await self._wait(watch, deadline, on_update, receiver, extras)
         except TaskFailedError:
             raise  # it has ended: there is nothing to resume
         except BaseException as error:
@@ -256,6 +282,8 @@ class Video(Resource):
         max_bytes: int = DEFAULT_MAX_BYTES,
         allow_private_hosts: bool = False,
         on_progress: ProgressHook | None = None,
+        deadline: float | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Path:
         """Save a finished clip. Its URL is on another host, which doesn't get the key.
 
@@ -273,6 +301,9 @@ class Video(Resource):
                 loopback.)
             on_progress: called with the bytes so far, those of an earlier download included, and all bytes, or None
                 when the server doesn't say. What it raises ends the download, unchanged.
+            deadline: seconds for all of it. None takes as long as it takes; the client's `deadline` is not for it.
+            options: `timeout` of each I/O phase; `extra_headers` and `extra_query` of requests to the API,
+                never of those to the clip's host.
 
         Returns:
             The path of the clip.
@@ -280,15 +311,25 @@ class Video(Resource):
         Raises:
             InvalidInputError: the task has not succeeded, or no file can have that name.
             DownloadError: it could not be fetched whole, is too large, its URL is not to be trusted, or nothing may be
-                written to `path`; `kind` says which.
+                written to `path`, or the deadline passed; `kind` says which.
 
         Cancelling it leaves the part file, from which a later call goes on, unless nothing can.
         """
+        _check_deadline(deadline)
+        _, extras = CallExtras.take(options, _REQUEST_OPTIONS)
         limits = DownloadLimits(max_bytes, Progress(on_progress))
         part = PartFile(as_path(path), _id_of(task), overwrite=overwrite)
-        await check_place(part, _id_of(task))
-        result = await self._find(task, allow_private_hosts)
-        return await download(self._api(), result, part, limits)
+        # The headers of one call are for the API, and its transfer has a deadline of its own.
+        api = Api(self._controller, apply(CallExtras(timeout=extras.timeout), self._options).changed(deadline=None))
+        with anyio.move_on_after(deadline):
+            await check_place(part, _id_of(task))
+            return await download(api, await self._find(task, allow_private_hosts, extras), part, limits)
+        raise DownloadError(
+            f"the clip was not saved within the deadline of {deadline:g} s; what has come stays in the part file",
+            kind="broken",
+            task_id=_id_of(task),
+            retryable=True,
+        )
 
     async def content(
         self, task: TaskOrId, *, max_bytes: int = DEFAULT_MEMORY_BYTES, allow_private_hosts: bool = False
@@ -306,7 +347,7 @@ class Video(Resource):
 
         Cancelling it leaves nothing.
         """
-        return await load(self._api(), await self._find(task, allow_private_hosts), max_bytes)
+        return await load(self._api(), await self._find(task, allow_private_hosts, CallExtras()), max_bytes)
 
     @asynccontextmanager
     async def stream_content(
@@ -334,22 +375,23 @@ class Video(Resource):
 
         Cancelling it closes the connection.
         """
-        result = await self._find(task, allow_private_hosts)
+        result = await self._find(task, allow_private_hosts, CallExtras())
         async with stream(self._api(), result, max_bytes) as pieces:
             yield pieces
 
     def _api(self) -> Api:
         return Api(self._controller, self._options)
 
-    async def _find(self, task: TaskOrId, allow_private: bool) -> Result:
+    async def _find(self, task: TaskOrId, allow_private: bool, extras: CallExtras) -> Result:
         """The clip of a task; one that had not ended when it was last seen is asked for."""
+        options = apply(extras, self._options)
         if isinstance(task, str) or not task.is_terminal:
-            task = await self.retrieve(task)
+            task = await self._poll(_build_poll(_id_of(task), extras), options)
         policy = HostPolicy.beside(self._controller.base_url, allow_private=allow_private)
         task_id = task.task_id
 
         async def renew() -> ResultSource:
-            return self._source(await self.retrieve(task_id), policy)
+            return self._source(await self._poll(_build_poll(task_id, extras), options), policy)
 
         try:
             return Result(self._source(task, policy), task_id, renew)
@@ -373,8 +415,8 @@ def _id_of(task: TaskOrId) -> str:
     return task.task_id if isinstance(task, VideoTask) else task
 
 
-def _build_poll(task_id: str) -> PreparedRequest:
-    return build_get(RETRIEVE.target(task_id=task_id), task_id=task_id)
+def _build_poll(task_id: str, extras: CallExtras) -> PreparedRequest:
+    return build_get(RETRIEVE.target(extras.query, task_id=task_id), task_id=task_id)
 
 
 def _limit_timeout(options: Options) -> Options:

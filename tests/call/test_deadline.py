@@ -79,6 +79,9 @@ async def test_the_deadline_covers_the_queue_and_a_call_that_was_never_sent_is_n
         await wait_until(lambda: sandbox.ledger.count(CHAT) == 1)
         error = await failure_of(submit_clip(client.with_options(deadline=0.02)))
         assert type(error) is APITimeoutError
+        begin, _, waited = error.message.rpartition(" for ")
+        assert begin == "no result within the deadline of 0.02 s; the call had been waiting for its turn"
+        assert 0 < float(waited.removesuffix(" s")) < 5
         assert not error.maybe_accepted
         now = await held(client)
         assert (now.permits, now.queued) == (1, 0)

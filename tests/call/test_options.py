@@ -142,8 +142,7 @@ async def test_headers_query_and_timeout_of_one_call_go_with_it(
         await call(client, EXTRAS)
         assert first_of(server) == ("a=b+c", "1")
         assert server.heads[0].get("authorization") == f"Bearer {sandbox.api_key}"
-    assert heard.requests[0].timeout == Timeout(7.0, 7.0, 7.0)
-    assert all(request.timeout.connect == 10.0 for request in heard.requests[1:])
+    assert {request.timeout for request in heard.requests} == {Timeout(7.0, 7.0, 7.0)}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -175,7 +174,7 @@ async def test_a_bad_option_of_one_call_is_a_clear_error_before_anything_is_sent
 
 def test_a_header_without_a_name_is_refused_by_clients_and_views_too() -> None:
     headers: Any = {1: "a"}
-    with pytest.raises(ConfigurationError, match="header 1 holds characters"):
+    with pytest.raises(ConfigurationError, match=r"^1 can't be the name of a header"):
         AsyncRelayDance("sk-1", default_headers=headers)
-    with pytest.raises(ConfigurationError, match="header 1 holds characters"):
+    with pytest.raises(ConfigurationError, match=r"^1 can't be the name of a header"):
         full([]).with_options(default_headers=headers)

@@ -177,7 +177,6 @@ def test_references_and_content_in_metadata_are_one_too_many() -> None:
 
 
 WRONG: list[dict[str, Any]] = [
-    {"lenght": 10},
     {"seconds": 0},
     {"references": ["product.jpg"]},
     {"references": [FirstFrame(PICTURE), PICTURE]},

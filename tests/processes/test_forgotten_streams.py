@@ -54,6 +54,10 @@ async def forget_after_break(client: AsyncRelayDance) -> None:
         break
 
 
+async def forget_with_a_deadline(client: AsyncRelayDance) -> None:
+    await anext(await open_endless(client.with_options(deadline=60)))
+
+
 async def forget_its_iterator(client: AsyncRelayDance) -> None:
     chunks = aiter(await open_endless(client))
     await anext(chunks)
@@ -74,7 +78,8 @@ async def held(client: AsyncRelayDance) -> Callable[[], tuple[int, int, int]]:
 
 
 FORGETFUL = [
-    *(forget_unread, forget_after_one, forget_after_break, forget_its_iterator, forget_after_an_exception),
+    *(forget_unread, forget_after_one, forget_after_break, forget_with_a_deadline),
+    *(forget_its_iterator, forget_after_an_exception),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -387,12 +388,38 @@ async def test_opening_is_repeated_after_a_transient_error_and_reading_never(ben
         await open_stream(client)
 
 
-async def test_a_deadline_covers_opening_and_not_reading(bench: Bench) -> None:
-    sandbox = bench.sandbox()
-    client = bench.client(sandbox, deadline=0.15)
-    extra = {"sandbox_chunks": 4, "sandbox_chunk_delay": 0.05}
-    async with await open_stream(client, extra_body=extra) as stream:
-        assert (await stream.get_final_completion()).choices[0].message.content == "chunk " * 4
+async def test_a_deadline_bounds_a_stream_to_its_end(bench: Bench) -> None:
+    _, client = bench.start()
+    async with await open_stream(client, extra_body=LONG, deadline=1.0) as stream:
+        with pytest.raises(StreamError, match=r"^HTTP 200: the stream broke: the deadline of 1 s is over \(") as caught:
+            async for _ in stream:
+                pass
+    assert caught.value.text == stream.text
+    assert 0 < len(caught.value.text.split()) < 900
+    assert caught.value.maybe_accepted
+    assert not caught.value.retryable
+    assert [attempt.error for attempt in caught.value.attempts] == ["StreamError"]
+    await assert_nothing_is_held(client)
+
+
+async def test_a_deadline_passes_while_the_reader_does_something_else(bench: Bench) -> None:
+    _, client = bench.start()
+    slow = client.with_options(deadline=0.5)
+    async with await open_stream(slow, extra_body=LONG) as stream:
+        await anext(stream)
+        time.sleep(0.5)  # noqa: ASYNC251  (nothing else may run meanwhile)
+        with pytest.raises(StreamError, match=r"the deadline of 0\.5 s is over"):
+            await stream.get_final_completion()
+    await assert_nothing_is_held(client)
+
+
+async def test_a_stream_within_its_deadline_is_whole_and_its_connection_is_used_again(bench: Bench) -> None:
+    sandbox, client = bench.start()
+    async with await open_stream(client, deadline=60) as stream:
+        completion = await stream.get_final_completion()
+    assert completion.choices[0].message.content == TEXT
+    await client.models.list()
+    assert sandbox.ledger.count() == 2
 
 
 async def test_many_streams_at_once_are_kept_apart(client: AsyncRelayDance) -> None:
