@@ -152,12 +152,12 @@ class WebhookReceiver:
             if self._bindings.reference(task_id) is not None:
                 raise WebhookVerificationError(f"the task {task_id!r} is bound to another reference")
         if (known := self._ended.get(task_id)) is not None:
-            self._tell_subscribers(known, task_id)
+            self._tell_subscribers(known)
             return Delivery(reference, known, duplicate=True)
         task = await self._fetch(task_id)
         if not task.is_terminal:
             return Delivery(reference, task, early=claim.is_terminal)
-        self._tell_subscribers(task, task_id)
+        self._tell_subscribers(task)
         # Another delivery may have come while this one fetched.
         return Delivery(reference, task, duplicate=not self._ended.add(task.task_id, task))
 
@@ -187,7 +187,7 @@ class WebhookReceiver:
             if not subscribers:
                 del self._subscribers[task_id]
 
-    def _tell_subscribers(self, task: VideoTask, task_id: str) -> None:
-        for name in {task_id, task.task_id}:
-            for on_end in list(self._subscribers.get(name, ())):
-                on_end(task)
+    def _tell_subscribers(self, task: VideoTask) -> None:
+        # Only of the task that was shown, whatever id it was asked for with: a cache may mix answers up.
+        for on_end in list(self._subscribers.get(task.task_id, ())):
+            on_end(task)

@@ -102,6 +102,18 @@ async def test_every_wait_for_the_task_ends_and_no_other(still: Still) -> None:
         assert still.listening == 0
 
 
+async def test_a_delivery_for_which_the_gateway_shows_another_task_ends_no_wait(still: Still) -> None:
+    async with still.client as client:
+        task_id = await submitted(client)
+        async with anyio.create_task_group() as group:
+            await still.fall_asleep(group, task_id)
+            still.sandbox.faults.add(Fault(FETCH, body='{"task_id": "task_2", "status": "failed"}', times=1))
+            await still.deliver(task_id)
+            await anyio.lowlevel.checkpoint()
+            assert still.listening == still.clock.sleeping == 1
+            group.cancel_scope.cancel()
+
+
 async def test_a_poll_ends_it_when_no_delivery_comes(still: Still) -> None:
     async with still.client as client:
         task_id = await submitted(client)
