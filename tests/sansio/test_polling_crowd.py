@@ -40,8 +40,9 @@ class Crowd:
 
     def play(self, until: float) -> None:
         places = [Place.draw(self._draw) for _ in self._begins]
+        together = self._begins.count(self._begins[0])
         due = [
-            (begin + self._first(place), number)
+            (begin + (0.0 if together <= AT_ONCE else next_poll(0.0, place, together)), number)
             for number, (begin, place) in enumerate(zip(self._begins, places, strict=True))
         ]
         heapq.heapify(due)
@@ -57,10 +58,6 @@ class Crowd:
             else:
                 pause = next_poll(at - self._begins[number], places[number], under_way)
                 heapq.heappush(due, (at + pause, number))
-
-    def _first(self, place: Place) -> float:
-        together = self._begins.count(self._begins[0])
-        return 0.0 if together <= AT_ONCE else next_poll(0.0, place, together)
 
     def busiest(self, begin: int, end: int) -> int:
         return max(self.per_second[second] for second in range(begin, end))
