@@ -427,10 +427,10 @@ def is_strange(row: Row) -> bool:
     """Whether it says nothing about a task: somebody else answered, or nothing that can be read came."""
     if row.error is not None and issubclass(row.error, ResponseDecodeError):
         return True
-    return (
+    return bool(
         isinstance(row.fault, Fault)
         and row.retried == "never"
-        and (row.fault.body in ("html", "empty") or row.fault.redirect_to is not None)
+        and (row.fault.body in ("html", "empty") or row.fault.stranger or row.fault.redirect_to is not None)
     )
 
 
@@ -499,6 +499,8 @@ def _of_download(row: Row, moment: Moment, outcome: Outcome) -> Outcome:
     if isinstance(row.fault, Fault) and row.fault.replaces_answer and row.ledger == "accepted":
         # The result host bills nothing, and counts what it has given.
         outcome = replace(outcome, accepted=1 if outcome.error is None else 0)
+    if row.error is RateLimitError and row.deadline is not None:
+        outcome = replace(outcome, attempts=None)  # its deadline is of the whole, not of one request
     return outcome if outcome.error is None else replace(outcome, error=DownloadError)
 
 

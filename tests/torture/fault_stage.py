@@ -61,6 +61,7 @@ class Scene:
     running: str
     """The id of a task that ends after a few seconds."""
     path: Path
+    deadline: float
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ ENDPOINTS = (
         "video.download",
         "download",
         (CLIPS,),
-        lambda scene: scene.client.video.download(scene.clip, scene.path, max_bytes=2**20),
+        lambda scene: scene.client.video.download(scene.clip, scene.path, max_bytes=2**20, deadline=scene.deadline),
     ),
 )
 
@@ -252,7 +253,7 @@ class Stage:
                 _clock=loop.clock,
             ) as client:
                 clip = VideoTask.model_validate({"task_id": self._task_id, "status": "succeeded", "url": url})
-                yield Scene(client, clip, self._submit(), path)
+                yield Scene(client, clip, self._submit(), path, row.deadline or DEADLINE)
             for left in self._directory.iterdir():
                 left.unlink()
 
