@@ -266,7 +266,8 @@ async def test_generate_after_its_submit_was_accepted_and_keeps_its_id(transport
 
 async def test_a_poll_of_generate_that_fails_leaves_nothing_that_may_be_repeated(transport: Any) -> None:
     def reply(path: str, number: int) -> bytes:
-        return good(path) if number == 1 else answer(401, {"x-oneapi-request-id": "1"})
+        refused = answer(401, {"x-oneapi-request-id": "1"}, b'{"error": {"message": "no such key"}}')
+        return good(path) if number == 1 else refused
 
     async with gateway(reply) as server, client_of(server, transport) as client:
         with pytest.raises(RelayDanceError) as caught:

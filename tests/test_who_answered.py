@@ -258,7 +258,7 @@ async def test_a_stream_that_ends_badly_is_in_doubt_and_has_its_attempt(transpor
     assert error.attempts[0].status_code == 200
     if CHUNK in STREAMS[case]:
         assert getattr(error, "text") == "Hello"  # noqa: B009  (of a StreamError)
-        assert getattr(error, "partial").choices[0].message.content == "Hello"  # noqa: B009
+        assert getattr(error, "completion").choices[0].message.content == "Hello"  # noqa: B009
 
 
 # What is kept of an answer.
