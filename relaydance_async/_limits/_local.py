@@ -43,6 +43,7 @@ class LocalAdmission(Entrance):
         if how is _ACCEPTED:
             if self._shares.limit < self._shares.maximum:
                 self._shares.grow()
+            self._key_pace.accepted(self._monotonic(), place.admitted_at)
         elif how is Ended.REFUSED:
             self._key_pace.refused(self._monotonic(), retry_after, place.admitted_at)
         elif how is Ended.OVERLOADED:

@@ -27,6 +27,8 @@ class RetryPolicy:
             gateway. None, the default: by endpoint. Video, images and uploads are not repeated. Chat costs little and
             is asked by a person who waits: it is repeated after a 500, 502 or 503 of somebody in between, but not
             after a time-out.
+        longest_retry_after: seconds that a call without a deadline waits for a `Retry-After` at most. One that asks for
+            more ends the call at once, with the error. With a deadline, that decides.
 
     Raises:
         ConfigurationError: when a value is out of range.
@@ -36,12 +38,17 @@ class RetryPolicy:
     base: float = 0.5
     cap: float = 8.0
     retry_ambiguous: bool | None = None
+    longest_retry_after: float = 120.0
 
     def __post_init__(self) -> None:
         if not _is_whole(self.max_attempts) or self.max_attempts < 1:
             raise ConfigurationError(f"max_attempts must be a whole number of 1 or more, not {self.max_attempts!r}")
         if not (_is_seconds(self.base) and _is_seconds(self.cap)):
             raise ConfigurationError(f"base and cap must be seconds, 0 or more, not {self.base!r} and {self.cap!r}")
+        if not _is_seconds(self.longest_retry_after):
+            raise ConfigurationError(
+                f"longest_retry_after must be seconds, 0 or more, not {self.longest_retry_after!r}"
+            )
 
 
 def _is_whole(value: object) -> bool:
@@ -102,8 +109,13 @@ def decide(
         return GiveUp("its body can be read only once")
     if attempt >= policy.max_attempts:
         return GiveUp(f"this was attempt {attempt} of {policy.max_attempts}")
-    asked = error.retry_after if isinstance(error, APIStatusError) else None
-    wait = max(backoff(attempt, policy, jitter), asked or 0.0)
+    asked = (error.retry_after if isinstance(error, APIStatusError) else None) or 0.0
+    if deadline is None and asked > policy.longest_retry_after:
+        return GiveUp(
+            f"Retry-After asks for {asked:g} s, and without a deadline a call waits "
+            f"{policy.longest_retry_after:g} s at most (longest_retry_after)"
+        )
+    wait = max(backoff(attempt, policy, jitter), asked)
     if deadline is not None and elapsed + wait >= deadline:
         return GiveUp(f"the next attempt would begin after {wait:.1f} s, when the deadline of {deadline:g} s is over")
     return Retry(wait)

@@ -131,6 +131,18 @@ TABLE: dict[str, tuple[object, object]] = {
         decided(RateLimitError("m", retry_after=60.0, retryable=True), policy=RetryPolicy(cap=1.0)),
         Retry(60.0),
     ),
+    "without a deadline, Retry-After may ask for two minutes": (
+        decided(RateLimitError("m", retry_after=120.0, retryable=True)),
+        Retry(120.0),
+    ),
+    "and for no more": (
+        decided(RateLimitError("m", retry_after=86400.0, retryable=True)),
+        GiveUp("Retry-After asks for 86400 s, and without a deadline a call waits 120 s at most (longest_retry_after)"),
+    ),
+    "with a deadline, that decides": (
+        decided(RateLimitError("m", retry_after=900.0, retryable=True), deadline=1000.0),
+        Retry(900.0),
+    ),
     "Retry-After above the deadline ends the call": (
         decided(RateLimitError("m", retry_after=60.0, retryable=True), deadline=30.0),
         too_late("60.0", "30"),
@@ -234,15 +246,18 @@ def test_no_number_of_attempts_overflows() -> None:
         {"cap": -0.1},
         {"cap": float("inf")},
         {"cap": None},
+        {"longest_retry_after": -1},
+        {"longest_retry_after": float("inf")},
+        {"longest_retry_after": "120"},
     ],
 )
 def test_a_policy_out_of_range_is_refused_when_it_is_made(changes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=r"max_attempts|base and cap"):
+    with pytest.raises(ConfigurationError, match=r"max_attempts|base and cap|longest_retry_after"):
         RetryPolicy(**changes)
 
 
 def test_a_policy_is_a_value() -> None:
-    assert RetryPolicy() == RetryPolicy(4, 0.5, 8.0, None)
+    assert RetryPolicy() == RetryPolicy(4, 0.5, 8.0, None, 120.0)
     assert hash(RetryPolicy()) == hash(RetryPolicy())
     assert pickle.loads(pickle.dumps(RetryPolicy(2))) == RetryPolicy(2)
     with pytest.raises(AttributeError):
