@@ -17,14 +17,15 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
+from .._sansio.breakage import Reached
 from .._sansio.envelope import decode_status_error
 from .._sansio.redact import Redactor
 from .._sansio.request import LargeJson, PreparedRequest
-from .._sansio.retry import Decision, GiveUp, Retry, decide
+from .._sansio.retry import ALL_SENT, Decision, GiveUp, Retry, Unsent, decide
 from .._sansio.retry_after import parse_retry_after
 from .._sansio.target import ApiTarget, Network, peer, shown
 from .._transports import TransportResponse, WireRequest
-from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerError, mark_accepted
+from ..errors import APIConnectionError, APITimeoutError, RateLimitError, RelayDanceError, ServerError, mark_accepted
 from ..models.meta import ResponseMeta
 from .answer import Answer
 from .attempt import Attempt, Phase
@@ -64,7 +65,17 @@ class Shared:
 class Call(Generic[T]):
     """One call on its way through its attempts."""
 
-    __slots__ = ("_attempt", "_began", "_history", "_options", "_receive", "_request", "_shared", "_watchers")
+    __slots__ = (
+        "_attempt",
+        "_began",
+        "_history",
+        "_options",
+        "_receive",
+        "_request",
+        "_shared",
+        "_unsent",
+        "_watchers",
+    )
 
     def __init__(self, shared: Shared, request: PreparedRequest, receive: Receiver[T], options: Options) -> None:
         self._shared = shared
@@ -74,6 +85,7 @@ class Call(Generic[T]):
         self._began: float = 0.0
         self._attempt: Attempt | None = None
         self._history: History = NO_HISTORY
+        self._unsent: Unsent = ALL_SENT
         self._watchers: Watchers | None = None
 
     async def run(self) -> T:
@@ -235,16 +247,19 @@ class Call(Generic[T]):
         attempt.ended()
         cause = settled(cause, meta, self._shared.redactor)
         request, options, clock = self._request, self._options, self._shared.clock
-        elapsed = clock.monotonic() - self._began
+        now = clock.monotonic()
+        self._unsent = self._unsent.after(now, is_sent=not _had_no_connection(cause, attempt))
         decision = decide(
             cause,
             attempt=attempt.number,
-            elapsed=elapsed,
+            now=now,
+            began_at=self._began,
             deadline=options.deadline,
             safety=request.safety,
             repeatable=request.repeatable,
             policy=options.retry,
             jitter=clock.random(),
+            unsent=self._unsent,
         )
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
@@ -253,7 +268,7 @@ class Call(Generic[T]):
             path = shown(request.target)
             log.debug("%s %s: attempt %d failed, again in %.2f s", request.method, path, attempt.number, decision.after)
         if self._watchers is not None and record is not None:
-            await self._watchers.failed(self._history.records[-1], error, decision, elapsed)
+            await self._watchers.failed(self._history.records[-1], error, decision, now - self._began)
         return Failed(error, decision)
 
     def _out_of_time(self, deadline: float) -> RelayDanceError:
@@ -286,6 +301,12 @@ def _lesson_of(error: RelayDanceError) -> tuple[Ended, float | None]:
     if isinstance(error, ServerError) and error.code is not None and error.code.endswith("_overloaded"):
         return Ended.OVERLOADED, None
     return _NOTHING_LEARNT
+
+
+def _had_no_connection(cause: RelayDanceError, attempt: Attempt) -> bool:
+    """Whether it was its turn and nothing was sent."""
+    unsent = attempt.began_at is not None and attempt.reached is Reached.NOT_SENT
+    return unsent and isinstance(cause, APIConnectionError)
 
 
 def _wait_after(outcome: object) -> float | None:

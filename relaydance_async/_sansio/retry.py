@@ -9,6 +9,12 @@ from ..errors import IN_DOUBT, APIStatusError, ConfigurationError, RelayDanceErr
 from .answerer import FAILED_SOON
 from .request import RetrySafety
 
+PATIENCE = 60.0
+"""Seconds that a call without a deadline waits for a gateway that can't be reached."""
+
+_UNSENT_CAP = 3.0
+"""Seconds, the longest wait after an attempt that had no connection: such an attempt costs nobody anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -19,7 +25,9 @@ class RetryPolicy:
     `Retry-After`.
 
     Attributes:
-        max_attempts: the first one included; 1 means no retries. OpenAI's SDK makes 3.
+        max_attempts: requests sent, the first one included; 1 means no retries. OpenAI's SDK makes 3. An attempt that
+            had no connection sent nothing and does not count: it is repeated until the deadline, without one for 60
+            seconds, with waits of 3 seconds at most.
         base: seconds; the longest first wait.
         cap: seconds; the longest wait of all, unless `Retry-After` asks for more.
         retry_ambiguous: whether a billed request is repeated that may have been accepted, and may then be paid for
@@ -60,6 +68,28 @@ def _is_seconds(value: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsent:
+    """The attempts of a call that had no connection, and so sent nothing.
+
+    Attributes:
+        count: of them, so far.
+        since: when the first of those in a row failed, on the monotonic clock; None when the last attempt was sent.
+    """
+
+    count: int = 0
+    since: float | None = None
+
+    def after(self, now: float, *, is_sent: bool) -> Unsent:
+        """With one more attempt."""
+        if is_sent:
+            return self if self.since is None else Unsent(self.count)
+        return Unsent(self.count + 1, now if self.since is None else self.since)
+
+
+ALL_SENT = Unsent()
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
     """Repeat it after that many seconds."""
 
@@ -84,22 +114,25 @@ def decide(
     error: RelayDanceError,
     *,
     attempt: int,
-    elapsed: float,
+    now: float,
+    began_at: float,
     deadline: float | None,
     safety: RetrySafety,
     repeatable: bool,
     policy: RetryPolicy,
     jitter: float,
+    unsent: Unsent = ALL_SENT,
 ) -> Decision:
     """What follows a failed attempt.
 
     Args:
         error: what it ended in.
         attempt: its number, from 1.
-        elapsed: seconds since the call began.
+        now, began_at: the time, and when the call began, on the monotonic clock.
         deadline: seconds that the whole call may take, or None.
         safety, repeatable: of the request.
         jitter: a random number from 0 to 1.
+        unsent: the attempts that had no connection, with this one.
     """
     if not error.retryable:
         return GiveUp("the same request would fail again")
@@ -107,18 +140,30 @@ def decide(
         return GiveUp(IN_DOUBT)
     if not repeatable:
         return GiveUp("its body can be read only once")
-    if attempt >= policy.max_attempts:
-        return GiveUp(f"this was attempt {attempt} of {policy.max_attempts}")
+    if unsent.since is None or policy.max_attempts == 1:
+        if attempt - unsent.count >= policy.max_attempts or policy.max_attempts == 1:
+            return GiveUp(_spent(attempt, unsent.count, policy))
+        wait = backoff(attempt, policy, jitter)
+    else:
+        wait = min(_UNSENT_CAP * jitter, backoff(attempt, policy, jitter))
+        if deadline is None and now - unsent.since + wait >= PATIENCE:
+            return GiveUp(f"there was no connection for {now - unsent.since:.0f} s")
     asked = (error.retry_after if isinstance(error, APIStatusError) else None) or 0.0
     if deadline is None and asked > policy.longest_retry_after:
         return GiveUp(
             f"Retry-After asks for {asked:g} s, and without a deadline a call waits "
             f"{policy.longest_retry_after:g} s at most (longest_retry_after)"
         )
-    wait = max(backoff(attempt, policy, jitter), asked)
-    if deadline is not None and elapsed + wait >= deadline:
+    wait = max(wait, asked)
+    if deadline is not None and now - began_at + wait >= deadline:
         return GiveUp(f"the next attempt would begin after {wait:.1f} s, when the deadline of {deadline:g} s is over")
     return Retry(wait)
+
+
+def _spent(attempt: int, unsent: int, policy: RetryPolicy) -> str:
+    if unsent and policy.max_attempts > 1:
+        return f"{attempt - unsent} requests of {policy.max_attempts} were sent"
+    return f"this was attempt {attempt} of {policy.max_attempts}"
 
 
 def is_ambiguous(error: RelayDanceError, safety: RetrySafety) -> bool:
