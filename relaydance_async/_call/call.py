@@ -15,17 +15,26 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from .._config import Clock, Endpoint, Options
-from .._limits import Admission, Ended, Kind, Lease, Ticket
+from .._limits import Admission, Ended, How, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
-from .._sansio.breakage import Reached
+from .._sansio.breakage import Progress, Reached
 from .._sansio.envelope import decode_status_error
+from .._sansio.outage import Failure
 from .._sansio.redact import Redactor
-from .._sansio.request import LargeJson, PreparedRequest
-from .._sansio.retry import ALL_SENT, Decision, GiveUp, Retry, Unsent, decide
+from .._sansio.request import LargeJson, PreparedRequest, RetrySafety
+from .._sansio.retry import ALL_SENT, Decision, GiveUp, Retry, Unsent, decide, is_ambiguous
 from .._sansio.retry_after import parse_retry_after
 from .._sansio.target import ApiTarget, Network, peer, shown
 from .._transports import TransportResponse, WireRequest
-from ..errors import APIConnectionError, APITimeoutError, RateLimitError, RelayDanceError, ServerError, mark_accepted
+from ..errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    RateLimitError,
+    RelayDanceError,
+    ServerError,
+    mark_accepted,
+)
 from ..models.meta import ResponseMeta
 from .answer import Answer
 from .attempt import Attempt, Phase
@@ -158,9 +167,10 @@ class Call(Generic[T]):
                     if isinstance(self._request.body, LargeJson):
                         self._request.body.rest()
                     lease = await admission.enter(ticket)
-                if not runtime.is_closed:
+                if runtime.is_closed:
+                    lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
+                elif not lease.is_probe or await self._gateway_is_back(lease, runtime):
                     break
-                lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
             response = await self._send(attempt, lease, runtime)
         except RelayDanceError as error:
             cause = error.with_traceback(None)  # which leads to this frame, and so to itself
@@ -168,6 +178,37 @@ class Call(Generic[T]):
             holding = Holding(lease, response, runtime, runtimes)
             return await self._read(attempt, response, holding)
         return await self._failed(cause, attempt, build_meta(self._request, attempt, None, self._shared.redactor))
+
+    async def _gateway_is_back(self, lease: Lease, runtime: Runtime) -> bool:
+        """Whether a probe says so. What costs nothing is its own probe; what is paid for sends a GET before."""
+        if not self._request.safety.billed:
+            return True
+        try:
+            failure = await self._probe(runtime)
+        except BaseException:
+            lease.ended(Ended.OTHER)
+            raise
+        if failure is None:
+            lease.probed()
+            return True
+        lease.ended(failure)
+        return False
+
+    async def _probe(self, runtime: Runtime) -> Failure | None:
+        try:
+            response = await runtime.transports[Network.ANY].send(self._build_probe())
+        except RelayDanceError as error:
+            return _broken(error)
+        await response.aclose()
+        return Failure(f"HTTP {response.status_code}") if response.status_code >= 500 else None
+
+    def _build_probe(self) -> WireRequest:
+        endpoint, options = self._shared.endpoint, self._options
+        headers = {**options.headers, "authorization": f"Bearer {endpoint.api_key.reveal()}"}
+        progress = Progress()
+        return WireRequest(
+            "GET", endpoint.url(_PROBED), headers, b"", options.timeout, peer=peer(_PROBED), progress=progress
+        )
 
     def _turn(self, runtime: Runtime) -> tuple[Admission, Ticket]:
         """Who lets the request in, and what it is told."""
@@ -177,6 +218,7 @@ class Call(Generic[T]):
             request.target.route if isinstance(request.target, ApiTarget) else "",
             request.model,
             deadline=None if deadline is None else self._began + deadline,
+            began_at=self._began,
         )
         return (runtime.api if isinstance(request.target, ApiTarget) else runtime.foreign), ticket
 
@@ -190,6 +232,10 @@ class Call(Generic[T]):
             target = self._request.target
             network = Network.ANY if isinstance(target, ApiTarget) else target.network
             return await runtime.transports[network].send(self._build_wire(attempt, lease))
+        except RelayDanceError as error:
+            no_connection = _had_no_connection(error, attempt)
+            lease.ended(Ended.UNREACHED if no_connection else _lesson_of(error, self._request.safety)[0])
+            raise
         except BaseException:
             lease.ended(Ended.OTHER)
             raise
@@ -232,7 +278,7 @@ class Call(Generic[T]):
             return result
         except RelayDanceError as error:
             cause = error.with_traceback(None)  # as above
-            lesson = _lesson_of(error)
+            lesson = _lesson_of(error, self._request.safety)
         finally:
             await answer.aclose(*lesson)
         return await self._failed(cause, attempt, answer.meta)
@@ -260,6 +306,7 @@ class Call(Generic[T]):
             policy=options.retry,
             jitter=clock.random(),
             unsent=self._unsent,
+            is_admitted=attempt.began_at is not None,
         )
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
@@ -290,17 +337,30 @@ _ON_ITS_WAY = (
     "the request was on its way: it may have been accepted and billed; look at the console before you send it again"
 )
 _TOO_LATE = GiveUp("its time is over")
-_ACCEPTED: tuple[Ended, float | None] = (Ended.ACCEPTED, None)
-_NOTHING_LEARNT: tuple[Ended, float | None] = (Ended.OTHER, None)
+_PROBED = ApiTarget("/models", "/models")
+"""What costs nothing to ask."""
+_ACCEPTED: tuple[How, float | None] = (Ended.ACCEPTED, None)
+_NOTHING_LEARNT: tuple[How, float | None] = (Ended.OTHER, None)
 
 
-def _lesson_of(error: RelayDanceError) -> tuple[Ended, float | None]:
-    """What a limiter learns from an error answer."""
+def _lesson_of(error: RelayDanceError, safety: RetrySafety) -> tuple[How, float | None]:
+    """What a limiter learns from an error."""
     if isinstance(error, RateLimitError):
         return Ended.REFUSED, error.retry_after
     if isinstance(error, ServerError) and error.code is not None and error.code.endswith("_overloaded"):
         return Ended.OVERLOADED, None
-    return _NOTHING_LEARNT
+    in_doubt = is_ambiguous(error, safety)
+    if isinstance(error, APIConnectionError):
+        return _broken(error, in_doubt=in_doubt), None
+    if isinstance(error, APIStatusError) and (error.status_code or 0) >= 500 and (in_doubt or error.code is None):
+        return Failure(f"HTTP {error.status_code}", in_doubt), None
+    return Ended.ANSWERED, None  # also an error with a code: it may be of one model alone
+
+
+def _broken(error: RelayDanceError, *, in_doubt: bool = False) -> Failure:
+    # Not in the words of the error, which are somebody else's.
+    late = isinstance(error, APITimeoutError)
+    return Failure("it does not answer in time" if late else "the connection breaks", in_doubt)
 
 
 def _had_no_connection(cause: RelayDanceError, attempt: Attempt) -> bool:

@@ -63,6 +63,11 @@ class KeyPace:
             self.state = after
         return 0.0
 
+    def restart(self) -> None:
+        """The gateway was down: not all calls should reach it at once. What is known of a limit stays."""
+        if isinstance(self.state, Open):
+            self.state = Starting(self._limits.start)
+
     def accepted(self, now: float, admitted_at: float) -> None:
         """A call that passed at `admitted_at` was accepted."""
         state = self.state

@@ -122,6 +122,7 @@ def decide(
     policy: RetryPolicy,
     jitter: float,
     unsent: Unsent = ALL_SENT,
+    is_admitted: bool = True,
 ) -> Decision:
     """What follows a failed attempt.
 
@@ -133,11 +134,14 @@ def decide(
         safety, repeatable: of the request.
         jitter: a random number from 0 to 1.
         unsent: the attempts that had no connection, with this one.
+        is_admitted: whether it was ever its turn.
     """
     if not error.retryable:
         return GiveUp("the same request would fail again")
     if is_ambiguous(error, safety) and not _may_repeat(error, safety, policy):
         return GiveUp(IN_DOUBT)
+    if not is_admitted:
+        return GiveUp("its turn would not have come in time")
     if not repeatable:
         return GiveUp("its body can be read only once")
     if unsent.since is None or policy.max_attempts == 1:
