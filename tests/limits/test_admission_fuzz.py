@@ -12,7 +12,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from relaydance_async import RateLimitError
+from relaydance_async import RateLimitError, ServerError
 from relaydance_async._limits import Ended, KeyPace, Kind, Lease, LocalAdmission, Ticket
 from tests.limits.support import Time, settle
 
@@ -92,6 +92,9 @@ class Life:
             except RateLimitError:
                 assert ticket.deadline is not None
                 self.count["refused"] += 1
+            except ServerError:
+                assert ticket.deadline is None
+                self.count["refused"] += 1
             else:
                 assert lease.queued_for >= 0
                 self.inside.append((lease, ticket.kind))
@@ -109,7 +112,7 @@ class Life:
         elif chance < self.refused + self.overloaded:
             lease.ended(Ended.OVERLOADED)
         else:
-            lease.ended(self.dice.choice([Ended.ACCEPTED, Ended.OTHER]))
+            lease.ended(self.dice.choice([Ended.ACCEPTED, Ended.OTHER, Ended.ANSWERED]))
 
     def check(self) -> None:
         """After everybody has come as far as they can."""
@@ -126,7 +129,7 @@ class Life:
             assert admission._leader.waits
             assert self.time.sleepers == 1
             assert self.time.next_at is not None
-            assert self.time.next_at - self.time.at <= self.pace.delay(self.time.at) + 1e-9
+            assert self.time.next_at - self.time.at <= admission._pace.delay(self.time.at) + 1e-9
 
     async def end(self) -> None:
         """Nobody comes any more: all are admitted, in the end."""
