@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from relaydance_async import RateLimitError, ServerError
 from relaydance_async._limits import Ended, KeyPace, Kind, Lease, LocalAdmission, Ticket
+from relaydance_async._sansio.outage import Failure
 from tests.limits.support import Time, settle
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +111,7 @@ class Life:
         if chance < self.refused:
             lease.ended(Ended.REFUSED, self.dice.choice([None, 0.0, 0.2, 3.0]))
         elif chance < self.refused + self.overloaded:
-            lease.ended(Ended.OVERLOADED)
+            lease.ended(self.dice.choice([Ended.OVERLOADED, Ended.UNREACHED, Failure("HTTP 502", in_doubt=True)]))
         else:
             lease.ended(self.dice.choice([Ended.ACCEPTED, Ended.OTHER, Ended.ANSWERED]))
 
