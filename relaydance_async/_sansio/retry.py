@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..errors import IN_DOUBT, APIStatusError, ConfigurationError, RelayDanceError
+from ..errors import IN_DOUBT, APIStatusError, ConfigurationError, RateLimitError, RelayDanceError
 from .answerer import FAILED_SOON
 from .request import RetrySafety
 
@@ -140,7 +140,7 @@ def decide(
         return GiveUp("the same request would fail again")
     if is_ambiguous(error, safety) and not _may_repeat(error, safety, policy):
         return GiveUp(IN_DOUBT)
-    if not is_admitted:
+    if not is_admitted and not isinstance(error, RateLimitError):
         return GiveUp("its turn would not have come in time")
     if not repeatable:
         return GiveUp("its body can be read only once")

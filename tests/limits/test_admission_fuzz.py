@@ -13,7 +13,7 @@ import pytest
 from anyio.abc import TaskGroup
 
 from relaydance_async import RateLimitError, ServerError
-from relaydance_async._limits import Ended, KeyPace, Kind, Lease, LocalAdmission, Ticket
+from relaydance_async._limits import Ended, How, KeyPace, Kind, Lease, LocalAdmission, Ticket
 from relaydance_async._sansio.outage import Failure
 from tests.limits.support import Time, settle
 
@@ -111,7 +111,8 @@ class Life:
         if chance < self.refused:
             lease.ended(Ended.REFUSED, self.dice.choice([None, 0.0, 0.2, 3.0]))
         elif chance < self.refused + self.overloaded:
-            lease.ended(self.dice.choice([Ended.OVERLOADED, Ended.UNREACHED, Failure("HTTP 502", in_doubt=True)]))
+            failures: list[How] = [Ended.OVERLOADED, Ended.UNREACHED, Failure("HTTP 502", in_doubt=True)]
+            lease.ended(self.dice.choice(failures))
         else:
             lease.ended(self.dice.choice([Ended.ACCEPTED, Ended.OTHER, Ended.ANSWERED]))
 
