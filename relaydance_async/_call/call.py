@@ -392,7 +392,8 @@ def _lesson_of(error: RelayDanceError, safety: RetrySafety) -> tuple[How, float 
         return Ended.REFUSED, error.retry_after
     if isinstance(error, ServerError) and error.code is not None and error.code.endswith("_overloaded"):
         return Ended.OVERLOADED, None
-    in_doubt = is_ambiguous(error, safety)
+    # What costs little is repeated all the same, so it is no reason to hold others back.
+    in_doubt = safety is not RetrySafety.BILLED_SMALL and is_ambiguous(error, safety)
     if isinstance(error, APIConnectionError):
         return _broken(error, in_doubt=in_doubt), None
     if isinstance(error, APIStatusError) and (error.status_code or 0) >= 500 and (in_doubt or error.code is None):
