@@ -36,8 +36,10 @@ def decode_result(model: type[M], body: bytes, meta: Callable[[], ResponseMeta])
         ResponseDecodeError: it is neither.
     """
     try:
-        result = model.model_validate_json(body)
+        result: M | None = model.model_validate_json(body)
     except ValidationError:
+        result = None  # looked at below: as its context, this would tie an error to all frames of the call
+    if result is None:
         return _second_look(model, body, meta)
     extra = result.__pydantic_extra__
     if extra and extra.get("error"):
@@ -50,7 +52,7 @@ def _second_look(model: type[M], body: bytes, meta: Callable[[], ResponseMeta]) 
         repaired = repair(model, body)
         if repaired is not None:
             return repaired
-    raise build_error_in(body, meta(), f"the answer has not the shape of a {model.__name__}") from None
+    raise build_error_in(body, meta(), f"the answer has not the shape of a {model.__name__}")
 
 
 def build_error_in(body: bytes, meta: ResponseMeta, problem: str) -> RelayDanceError:

@@ -171,7 +171,7 @@ class _Opened:
 
     def __init__(self, answer: OpenAnswer) -> None:
         self.answer: OpenAnswer = answer
-        self.pieces = cast("AsyncGeneratorType[bytes, None]", answer.pieces())
+        self.pieces: AsyncGeneratorType[bytes, None] = cast("AsyncGeneratorType[bytes, None]", answer.pieces())
         self.decoder: ChatDecoder = ChatDecoder(status=answer.status, limit=answer.limit)
 
     def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
