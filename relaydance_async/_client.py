@@ -23,7 +23,7 @@ from ._config import (
     check_max_concurrency,
 )
 from ._hooks import RetryHook, as_observer
-from ._limits import ForeignAdmission, KeyPace, LocalAdmission
+from ._limits import ForeignAdmission, KeyOutage, KeyPace, LocalAdmission
 from ._runtime import Held, Runtime, Runtimes
 from ._sansio.observer import Observer
 from ._sansio.redact import Redactor
@@ -123,13 +123,14 @@ class AsyncRelayDance:
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
         pace = self._pace = KeyPace()
+        outage = KeyOutage(_clock.random)
 
         async def build() -> Runtime:
             transports = {
                 network: await build_transport(transport, http_client, max_idle=permits, network=network)
                 for network in Network
             }
-            api = LocalAdmission(permits, pace, _clock.monotonic, _clock.sleep)
+            api = LocalAdmission(permits, pace, _clock.monotonic, _clock.sleep, outage)
             return Runtime(transports, api, ForeignAdmission(permits, _clock.monotonic, _clock.sleep))
 
         self._runtimes = Runtimes(build)

@@ -16,7 +16,7 @@ import pytest
 from relaydance_async import AsyncRelayDance, InvalidInputError, RateLimitError, RelayDanceError, RetryPolicy
 from relaydance_async._call import Answer, as_bytes, refuse_page
 from relaydance_async._client import _Endpoint
-from relaydance_async._limits import Admission, Ended, Kind, Lease, Ticket
+from relaydance_async._limits import Admission, Ended, How, Kind, Lease, Ticket
 from relaydance_async._sansio.extras import CallExtras
 from relaydance_async._sansio.observer import CallInfo, CallObserver, NoObserver
 from relaydance_async._sansio.retry import Decision, GiveUp, Retry
@@ -158,7 +158,7 @@ class Turnstile:
     in_use: int = 0
     waiting: int = 0
     tickets: list[Ticket] = field(default_factory=list[Ticket])
-    lessons: list[tuple[Ended, float | None]] = field(default_factory=list[tuple[Ended, float | None]])
+    lessons: list[tuple[How, float | None]] = field(default_factory=list[tuple[How, float | None]])
 
     def enter_now(self, ticket: Ticket) -> Lease | None:
         return None
@@ -171,11 +171,15 @@ class Turnstile:
 
 class _Pass:
     queued_for = 2.5
+    is_probe = False
 
     def __init__(self, turnstile: Turnstile) -> None:
         self._turnstile: Turnstile | None = turnstile
 
-    def ended(self, how: Ended, retry_after: float | None = None) -> None:
+    def probed(self) -> None:
+        raise AssertionError("there was no outage")
+
+    def ended(self, how: How, retry_after: float | None = None) -> None:
         turnstile, self._turnstile = self._turnstile, None
         if turnstile is not None:
             turnstile.in_use -= 1
@@ -257,10 +261,10 @@ async def test_an_admission(sandbox: Sandbox, options: dict[str, Any]) -> None:
     assert turnstile.lessons == [
         (Ended.REFUSED, 7.0),
         (Ended.OVERLOADED, None),
-        (Ended.OTHER, None),
+        (Ended.ANSWERED, None),
         (Ended.ACCEPTED, None),
     ]
-    assert turnstile.tickets[0] == Ticket(Kind.BILLED, "/sounds", "any")
+    assert turnstile.tickets[0] == Ticket(Kind.BILLED, "/sounds", "any", began_at=1000.0)
     assert turnstile.tickets[-1].kind is Kind.POLL
 
 

@@ -174,7 +174,7 @@ def test_the_fields_of_the_values() -> None:
     def names(kind: Any) -> list[str]:
         return [field.name for field in fields(kind)]
 
-    assert names(RetryPolicy) == ["max_attempts", "base", "cap", "retry_ambiguous"]
+    assert names(RetryPolicy) == ["max_attempts", "base", "cap", "retry_ambiguous", "longest_retry_after"]
     assert names(RetryEvent) == ["attempt", "error", "wait", "elapsed", "method", "path"]
     assert names(Timeout) == ["connect", "read", "write"]
     assert names(AttemptRecord) == ["number", "started_at", "elapsed", "error", "status_code", "code", "wait", "queued"]

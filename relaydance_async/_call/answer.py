@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 
-from .._limits import Ended
+from .._limits import Ended, How
 from .._sansio.redact import Redactor
 from .._sansio.request import PreparedRequest
 from .._sansio.retry import GiveUp
@@ -178,7 +178,7 @@ class Answer:
         if self._watchers is not None:
             self._watchers.ended(None, error, True)
 
-    async def aclose(self, how: Ended, retry_after: float | None = None) -> None:
+    async def aclose(self, how: How, retry_after: float | None = None) -> None:
         """Give back what it holds, unless that was taken over."""
         holding, self._holding = self._holding, None
         if holding is not None:

@@ -15,16 +15,26 @@ import anyio
 from tenacity import DoSleep, RetryCallState, Retrying, retry_if_result
 
 from .._config import Clock, Endpoint, Options
-from .._limits import Admission, Ended, KeyPace, Kind, Lease, Ticket
+from .._limits import Admission, Ended, How, KeyPace, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
+from .._sansio.breakage import Progress, Reached
 from .._sansio.envelope import decode_status_error
+from .._sansio.outage import Failure
 from .._sansio.redact import Redactor, one_line
-from .._sansio.request import LargeJson, PreparedRequest
-from .._sansio.retry import Decision, GiveUp, Retry, decide
+from .._sansio.request import LargeJson, PreparedRequest, RetrySafety
+from .._sansio.retry import ALL_SENT, Decision, GiveUp, Retry, Unsent, decide, is_ambiguous
 from .._sansio.retry_after import parse_retry_after
 from .._sansio.target import ApiTarget, Network, peer, shown
 from .._transports import TransportResponse, WireRequest
-from ..errors import APITimeoutError, RateLimitError, RelayDanceError, ServerError, mark_accepted
+from ..errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    RateLimitError,
+    RelayDanceError,
+    ServerError,
+    mark_accepted,
+)
 from ..models.meta import ResponseMeta
 from .answer import Answer, Deadline
 from .attempt import Attempt, Phase
@@ -75,6 +85,7 @@ class Call(Generic[T]):
         "_receive",
         "_request",
         "_shared",
+        "_unsent",
         "_watchers",
     )
 
@@ -88,6 +99,7 @@ class Call(Generic[T]):
         self._deadline: Deadline | None = None
         self._history: History = NO_HISTORY
         self._queued_since: float | None = None
+        self._unsent: Unsent = ALL_SENT
         self._watchers: Watchers | None = None
 
     async def run(self) -> T:
@@ -173,9 +185,10 @@ class Call(Generic[T]):
                         self._request.body.rest()
                     self._queued_since = self._shared.clock.monotonic()
                     lease = await admission.enter(ticket)
-                if not runtime.is_closed:
+                if runtime.is_closed:
+                    lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
+                elif not lease.is_probe or await self._gateway_is_back(lease, runtime):
                     break
-                lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
             response = await self._send(attempt, lease, runtime)
         except RelayDanceError as error:
             cause = error.with_traceback(None)  # which leads to this frame, and so to itself
@@ -184,14 +197,46 @@ class Call(Generic[T]):
             return await self._read(attempt, response, holding)
         return await self._failed(cause, attempt, build_meta(self._request, attempt, None, self._shared.redactor))
 
+    async def _gateway_is_back(self, lease: Lease, runtime: Runtime) -> bool:
+        """Whether a probe says so. What costs nothing is its own probe; what is paid for sends a GET before."""
+        if not self._request.safety.billed:
+            return True
+        try:
+            failure = await self._probe(runtime)
+        except BaseException:
+            lease.ended(Ended.OTHER)
+            raise
+        if failure is None:
+            lease.probed()
+            return True
+        lease.ended(failure)
+        return False
+
+    async def _probe(self, runtime: Runtime) -> Failure | None:
+        try:
+            response = await runtime.transports[Network.ANY].send(self._build_probe())
+        except RelayDanceError as error:
+            return _broken(error)
+        await response.aclose()
+        return Failure(f"HTTP {response.status_code}") if response.status_code >= 500 else None
+
+    def _build_probe(self) -> WireRequest:
+        endpoint, options = self._shared.endpoint, self._options
+        headers = {**options.headers, "authorization": f"Bearer {endpoint.api_key.reveal()}"}
+        progress = Progress()
+        return WireRequest(
+            "GET", endpoint.url(_PROBED), headers, b"", options.timeout, peer=peer(_PROBED), progress=progress
+        )
+
     def _turn(self, runtime: Runtime) -> tuple[Admission, Ticket]:
         """Who lets the request in, and what it is told."""
         request, deadline = self._request, self._options.deadline
         target = request.target
         until = None if deadline is None else self._began + deadline
         if isinstance(target, ApiTarget):
-            return runtime.api, Ticket(self._kind(), target.route, request.model, deadline=until)
-        return runtime.foreign, Ticket(self._kind(), "", request.model, deadline=until)
+            ticket = Ticket(self._kind(), target.route, request.model, deadline=until, began_at=self._began)
+            return runtime.api, ticket
+        return runtime.foreign, Ticket(self._kind(), "", request.model, deadline=until, began_at=self._began)
 
     def _kind(self) -> Kind:
         if self._receive.holds:
@@ -203,6 +248,10 @@ class Call(Generic[T]):
             target = self._request.target
             network = _ANY if isinstance(target, ApiTarget) else target.network
             return await runtime.transports[network].send(self._build_wire(attempt, lease))
+        except RelayDanceError as error:
+            no_connection = _had_no_connection(error, attempt)
+            lease.ended(Ended.UNREACHED if no_connection else _lesson_of(error, self._request.safety)[0])
+            raise
         except BaseException:
             lease.ended(Ended.OTHER)
             raise
@@ -249,7 +298,7 @@ class Call(Generic[T]):
             return result
         except RelayDanceError as error:
             cause = error.with_traceback(None)  # as above
-            lesson = _lesson_of(error)
+            lesson = _lesson_of(error, self._request.safety)
         finally:
             await answer.aclose(*lesson)
         return await self._failed(cause, attempt, answer.meta)
@@ -264,16 +313,20 @@ class Call(Generic[T]):
         attempt.ended()
         cause = settled(cause, meta, self._shared.redactor)
         request, options, clock = self._request, self._options, self._shared.clock
-        elapsed = clock.monotonic() - self._began
+        now = clock.monotonic()
+        self._unsent = self._unsent.after(now, is_sent=not _had_no_connection(cause, attempt))
         decision = decide(
             cause,
             attempt=attempt.number,
-            elapsed=elapsed,
+            now=now,
+            began_at=self._began,
             deadline=options.deadline,
             safety=request.safety,
             repeatable=request.repeatable,
             policy=options.retry,
             jitter=clock.random(),
+            unsent=self._unsent,
+            is_admitted=attempt.began_at is not None,
         )
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
@@ -285,7 +338,7 @@ class Call(Generic[T]):
                 "%s: attempt %d: %s: %s", one_line(where), attempt.number, type(cause).__name__, one_line(follows)
             )
         if self._watchers is not None and record is not None:
-            await self._watchers.failed(self._history.records[-1], error, decision, elapsed)
+            await self._watchers.failed(self._history.records[-1], error, decision, now - self._began)
         return Failed(error, decision)
 
     def _out_of_time(self, deadline: float) -> RelayDanceError:
@@ -312,11 +365,13 @@ _ON_ITS_WAY = (
     "the request was on its way: it may have been accepted and billed; look at the console before you send it again"
 )
 _TOO_LATE = GiveUp("its time is over")
+_PROBED = ApiTarget("/models", "/models")
+"""What costs nothing to ask."""
 # Looking up a member of an enum takes as long as a call of a function.
 _BILLED, _POLL, _STREAM = Kind
 _ANY = Network.ANY
-_ACCEPTED: tuple[Ended, float | None] = (Ended.ACCEPTED, None)
-_NOTHING_LEARNT: tuple[Ended, float | None] = (Ended.OTHER, None)
+_ACCEPTED: tuple[How, float | None] = (Ended.ACCEPTED, None)
+_NOTHING_LEARNT: tuple[How, float | None] = (Ended.OTHER, None)
 
 
 def _log_end(error: RelayDanceError) -> None:
@@ -331,13 +386,31 @@ def _log_end(error: RelayDanceError) -> None:
     )
 
 
-def _lesson_of(error: RelayDanceError) -> tuple[Ended, float | None]:
-    """What a limiter learns from an error answer."""
+def _lesson_of(error: RelayDanceError, safety: RetrySafety) -> tuple[How, float | None]:
+    """What a limiter learns from an error."""
     if isinstance(error, RateLimitError):
         return Ended.REFUSED, error.retry_after
     if isinstance(error, ServerError) and error.code is not None and error.code.endswith("_overloaded"):
         return Ended.OVERLOADED, None
-    return _NOTHING_LEARNT
+    # What costs little is repeated all the same, so it is no reason to hold others back.
+    in_doubt = safety is not RetrySafety.BILLED_SMALL and is_ambiguous(error, safety)
+    if isinstance(error, APIConnectionError):
+        return _broken(error, in_doubt=in_doubt), None
+    if isinstance(error, APIStatusError) and (error.status_code or 0) >= 500 and (in_doubt or error.code is None):
+        return Failure(f"HTTP {error.status_code}", in_doubt), None
+    return Ended.ANSWERED, None  # also an error with a code: it may be of one model alone
+
+
+def _broken(error: RelayDanceError, *, in_doubt: bool = False) -> Failure:
+    # Not in the words of the error, which are somebody else's.
+    late = isinstance(error, APITimeoutError)
+    return Failure("it does not answer in time" if late else "the connection breaks", in_doubt)
+
+
+def _had_no_connection(cause: RelayDanceError, attempt: Attempt) -> bool:
+    """Whether it was its turn and nothing was sent."""
+    unsent = attempt.began_at is not None and attempt.reached is Reached.NOT_SENT
+    return unsent and isinstance(cause, APIConnectionError)
 
 
 def _wait_after(outcome: object) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .._limits import Ended, Lease
+from .._limits import How, Lease
 from .._runtime import Runtime, Runtimes
 from .._transports import TransportResponse
 
@@ -37,7 +37,7 @@ class Holding:
         if self._response is not None:
             self._runtime.streams.add(self._response)
 
-    async def aclose(self, how: Ended, retry_after: float | None = None) -> None:
+    async def aclose(self, how: How, retry_after: float | None = None) -> None:
         """Close the connection and give the lease back. Safe to call twice, and when cancelled meanwhile."""
         response, self._response = self._response, None
         if response is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+from .._sansio.outage import Failure
 
 
 class Kind(StrEnum):  # hashed for each attempt: a text's hash is known, any other enum's is computed in Python
@@ -30,6 +32,7 @@ class Ticket:
         model: that is asked for, or None.
         priority: the higher goes first among those of its kind that wait; equal ones in the order they came.
         deadline: on the monotonic clock, or None. Who can't be admitted before it is refused at once.
+        began_at: when its call began, on the monotonic clock.
     """
 
     kind: Kind
@@ -37,6 +40,7 @@ class Ticket:
     model: str | None = None
     priority: int = 0
     deadline: float | None = None
+    began_at: float = 0.0
 
 
 class Ended(Enum):
@@ -47,8 +51,16 @@ class Ended(Enum):
     """By a rate limit: HTTP 429."""
     OVERLOADED = "overloaded"
     """The gateway says that it is overrun."""
+    ANSWERED = "answered"
+    """By the gateway, which is at work: an answer that says nothing about a limit."""
+    UNREACHED = "unreached"
+    """There was no connection."""
     OTHER = "other"
-    """It says nothing about a limit."""
+    """It says nothing: it was cancelled, for one."""
+
+
+How: TypeAlias = Ended | Failure
+"""How an attempt ended; a `Failure` is that of the gateway."""
 
 
 class Lease(Protocol):
@@ -59,7 +71,16 @@ class Lease(Protocol):
         """Seconds between asking and being admitted."""
         ...
 
-    def ended(self, how: Ended, retry_after: float | None = None) -> None:
+    @property
+    def is_probe(self) -> bool:
+        """Whether the gateway is failing, and this attempt is to show if it is back."""
+        ...
+
+    def probed(self) -> None:
+        """The gateway is back. The lease goes on, as any other."""
+        ...
+
+    def ended(self, how: How, retry_after: float | None = None) -> None:
         """Give the permit back, and let the limiter learn. Safe to call twice: only the first counts.
 
         Args:
@@ -91,5 +112,6 @@ class Admission(Protocol):
 
         Raises:
             RateLimitError: the key cools down for longer than the ticket's deadline allows.
+        ServerError: the gateway fails, and a ticket without a deadline has waited for a minute.
         """
         ...

@@ -18,7 +18,7 @@ from typing import Protocol, TypeAlias
 import anyio
 
 from ..errors import RateLimitError
-from ._admission import Ended, Lease, Ticket
+from ._admission import Ended, How, Lease, Ticket
 from ._shares import Share, Shares
 
 Turn: TypeAlias = "asyncio.Future[None] | anyio.Event"
@@ -52,6 +52,8 @@ class Phase(Enum):
     """Cancelled."""
     LATE = "late"
     """The cool-down lasts longer than its deadline allows."""
+    HELD = "held"
+    """The gateway has been failing for as long as it may wait."""
 
 
 _WAITING, _ADMITTED, _ENDED = Phase.WAITING, Phase.ADMITTED, Phase.ENDED
@@ -60,7 +62,7 @@ _WAITING, _ADMITTED, _ENDED = Phase.WAITING, Phase.ADMITTED, Phase.ENDED
 class Place:
     """A place in a line; once admitted, the lease."""
 
-    __slots__ = ("_entrance", "admitted_at", "asked_at", "phase", "share", "ticket", "turn")
+    __slots__ = ("_entrance", "admitted_at", "asked_at", "is_probe", "phase", "share", "ticket", "turn")
 
     def __init__(self, entrance: Entrance, share: Share[Place], ticket: Ticket, now: float, phase: Phase) -> None:
         self._entrance = entrance
@@ -68,6 +70,7 @@ class Place:
         self.ticket: Ticket = ticket
         self.phase: Phase = phase
         self.turn: Turn | None = None
+        self.is_probe: bool = False
         self.asked_at: float = now
         self.admitted_at: float = now
 
@@ -81,7 +84,11 @@ class Place:
         """Seconds between asking and being admitted."""
         return self.admitted_at - self.asked_at
 
-    def ended(self, how: Ended, retry_after: float | None = None) -> None:
+    def probed(self) -> None:
+        """See `Lease`."""
+        self._entrance.probed(self)
+
+    def ended(self, how: How, retry_after: float | None = None) -> None:
         """See `Lease`."""
         if self.phase is _ADMITTED:
             self.phase = _ENDED
@@ -111,6 +118,7 @@ class Entrance:
         self._monotonic = monotonic
         self._sleep = sleep
         self._leader: Place | None = None
+        self._nap: anyio.CancelScope | None = None
         self.waiting: int = 0
         """How many wait to be admitted."""
 
@@ -136,7 +144,9 @@ class Entrance:
             return None
         shares.in_use += 1
         share.in_use += 1
-        return Place(self, share, ticket, now, _ADMITTED)
+        place = Place(self, share, ticket, now, _ADMITTED)
+        self._let_in(place, now)
+        return place
 
     async def enter(self, ticket: Ticket) -> Lease:
         """See `Admission`."""
@@ -156,9 +166,14 @@ class Entrance:
         place.turn = None  # a stream holds its lease for long
         if place.phase is Phase.LATE:
             raise _cooling_down(self._pace.pause(self._monotonic()))
+        if place.phase is Phase.HELD:
+            raise self._held()
         return place
 
-    def give_back(self, place: Place, how: Ended, retry_after: float | None) -> None:
+    def probed(self, place: Place) -> None:
+        """A probe has shown that the gateway is back."""
+
+    def give_back(self, place: Place, how: How, retry_after: float | None) -> None:
         """A lease has ended."""
         self._learn(place, how, retry_after)
         self._shares.in_use -= 1
@@ -166,7 +181,17 @@ class Entrance:
         if self.waiting:
             self._admit()
 
-    def _learn(self, place: Place, how: Ended, retry_after: float | None) -> None:
+    def _let_in(self, place: Place, now: float) -> None:
+        """For whoever wants to know that an attempt begins."""
+
+    def _look_around(self, now: float) -> None:
+        """For whoever turns away some of those who wait."""
+
+    def _held(self) -> Exception:
+        """What is raised in those who were turned away so."""
+        raise NotImplementedError
+
+    def _learn(self, place: Place, how: How, retry_after: float | None) -> None:
         """For whoever learns something from how attempts end."""
 
     def _must_wait(self, share: Share[Place]) -> None:
@@ -207,6 +232,7 @@ class Entrance:
                 self.waiting -= 1
                 shares.serve(share)
                 place.phase, place.admitted_at = _ADMITTED, now
+                self._let_in(place, now)
                 place.wake()
 
     async def _lead(self, place: Place) -> None:
@@ -215,10 +241,25 @@ class Entrance:
         if (delay := self._pace.delay(now)) > 0:
             if pause := self._pace.pause(now):
                 self._turn_away(now + pause)
+            self._look_around(now)
             if place.phase is _WAITING:
-                await self._sleep(delay)
+                await self._nap_for(delay)
         self._leader = None
         self._admit()
+
+    async def _nap_for(self, seconds: float) -> None:
+        with anyio.CancelScope() as self._nap:
+            try:
+                await self._sleep(seconds)
+            finally:
+                self._nap = None
+
+    def _stir(self) -> None:
+        """It may be somebody's turn earlier than the leader knows."""
+        if self._nap is not None:
+            self._nap.cancel()
+        elif self.waiting:
+            self._admit()
 
     def _turn_away(self, opens_at: float) -> None:
         """Those whose deadline is before the end of the cool-down need not wait for it."""

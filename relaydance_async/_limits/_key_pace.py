@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from .._sansio.pace import Closed, Open, PaceLimits, Starting, State, Steady
+import logging
+
+from .._sansio.pace import Closed, Open, PaceLimits, Starting, State, Steady, Trying
+
+log = logging.getLogger("relaydance_async")
 
 _NO_ANSWER = 1.0
 """Seconds; the pause after a 429 that doesn't say how long. The API documents no number."""
+_QUIET = 60.0
+"""Seconds without a pause after which the next one is told of again."""
 
 
 class KeyPace:
@@ -20,12 +26,14 @@ class KeyPace:
         limits: the numbers of the pace.
     """
 
-    __slots__ = ("_limits", "state")
+    __slots__ = ("_limits", "_quiet_until", "_told", "state")
 
     def __init__(self, state: State | None = None, limits: PaceLimits | None = None) -> None:
         self._limits = limits if limits is not None else PaceLimits()
         self.state: State = state if state is not None else Starting(self._limits.start)
         """As of the last event."""
+        self._told = 0.0
+        self._quiet_until = 0.0
 
     @property
     def rate(self) -> float | None:
@@ -61,6 +69,17 @@ class KeyPace:
             self.state = after
         return 0.0
 
+    def restart(self) -> None:
+        """The gateway was down: not all calls should reach it at once. What is known of a limit stays."""
+        if isinstance(self.state, Open):
+            self.state = Starting(self._limits.start)
+
+    def accepted(self, now: float, admitted_at: float) -> None:
+        """A call that passed at `admitted_at` was accepted."""
+        state = self.state
+        if type(state) is Trying and admitted_at > state.refused_at:
+            self.state = state.accepted(now, self._limits)
+
     def refused(self, now: float, retry_after: float | None, admitted_at: float) -> None:
         """A call got a 429.
 
@@ -69,5 +88,21 @@ class KeyPace:
             retry_after: seconds that the 429 asked for, if it said.
             admitted_at: when that call passed.
         """
-        pause = retry_after if retry_after is not None else _NO_ANSWER
-        self.state = self.state.refused(now, pause, admitted_at, self._limits)
+        asked = retry_after if retry_after is not None else _NO_ANSWER
+        before, self.state = self.state, self.state.refused(now, asked, admitted_at, self._limits)
+        if isinstance(self.state, Closed) and self.state is not before:
+            self._say(self.state, now, asked)
+
+    def _say(self, closed: Closed, now: float, asked: float) -> None:
+        """Tell of a pause, once for all that follow one another, and again of a longer one."""
+        if now < self._quiet_until and closed.until - now <= self._told:
+            self._quiet_until = max(self._quiet_until, closed.until + _QUIET)
+            return
+        self._told = closed.until - now
+        self._quiet_until = closed.until + _QUIET
+        cut = f" The 429 asked for {asked:g} s, longer than one answer may stop all calls: then one call tries."
+        log.warning(
+            "a call got a 429 (too many requests): no call with this key is sent for %.1f s.%s",
+            self._told,
+            cut if closed.is_cut else "",
+        )

@@ -1,4 +1,4 @@
-"""The pace of a key, learned from its 429s: five states, and what moves between them.
+"""The pace of a key, learned from its 429s: six states, and what moves between them.
 
 The gateway publishes no rate limit, so it is found out.
 
@@ -6,6 +6,8 @@ The gateway publishes no rate limit, so it is found out.
                comes back before all have left.
     Open       No limit is known. Calls are only counted.
     Closed     A 429 came. No call passes until the time that it asked for.
+    Trying     The 429 asked for a longer pause than `longest_pause`, which was cut short: it may be wrong, or meant for
+               one model only. One call at a time tries.
     Ramping    After the pause. The pace begins with what was accepted before it, and doubles six times a second.
     Steady     The limit is about known. Each second is a trial: the pace falls when calls were refused, by half at
                most, and rises when none was.
@@ -17,6 +19,9 @@ The gateway publishes no rate limit, so it is found out.
     Open        a refusal                                                 Closed
     Closed      a refusal                                                 Closed, for longer if it asks for more
     Closed      the pause is over                                         Ramping
+    Closed      the same, and it was cut short                            Trying
+    Trying      a refusal                                                 Closed
+    Trying      a call that tried was accepted                            Ramping
     Closed      the same, and more than `open_above` passed before it     Open
     Ramping     two refusals close together (one alone proves nothing)    Steady
     Ramping     the pace has grown above `open_above`                     Open
@@ -25,13 +30,14 @@ The gateway publishes no rate limit, so it is found out.
     Steady      the pace has grown above `open_above`                     Open
 
 A state is told of three events, and answers each with the state that follows: `tick` (time has passed), `admitted`
-(a call passed) and `refused` (a call got a 429). `delay` and `admitted` are asked of a state that was just ticked. A
-state is never used again once another has followed it. All times are seconds on one monotonic clock.
+(a call passed) and `refused` (a call got a 429). `Trying` is also told of `accepted`. `delay` and `admitted` are asked
+of a state that was just ticked. A state is never used again once another has followed it. All times are seconds on one
+monotonic clock.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 
@@ -62,6 +68,8 @@ class PaceLimits:
         patience: good trials after which that share begins to double. Before, a bucket that has filled may hide the
             limit.
         enough: refusals that end a trial at once.
+        longest_pause: seconds that a 429 may stop all calls of a key. Its own call waits for as long as it asks.
+        try_gap: seconds. While a call tries and has no answer, the next one tries after so long.
         catch_up: seconds. An event loop that was late by this much may make up for it.
     """
 
@@ -81,6 +89,8 @@ class PaceLimits:
     growth: float = 0.02
     patience: int = 4
     enough: int = 5
+    longest_pause: float = 60.0
+    try_gap: float = 5.0
     catch_up: float = 0.05
 
 
@@ -116,7 +126,7 @@ class Starting:
 
     def refused(self, now: float, retry_after: float, admitted_at: float, limits: PaceLimits) -> State:
         """A call that passed at `admitted_at` was refused, for that many seconds."""
-        return Closed(now + retry_after, now, self.calls, 1)
+        return _closed(now, retry_after, self.calls, 1, limits)
 
 
 @dataclass(slots=True)
@@ -156,7 +166,7 @@ class Open:
 
     def refused(self, now: float, retry_after: float, admitted_at: float, limits: PaceLimits) -> State:
         """A call that passed at `admitted_at` was refused, for that many seconds."""
-        return Closed(now + retry_after, now, self.calls, self.refusals + 1)
+        return _closed(now, retry_after, self.calls, self.refusals + 1, limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +177,14 @@ class Closed:
         until: the end of the pause.
         refused_at: when the last refusal came.
         calls, refusals: of the count before the pause. The last refusals of it are still coming in.
+        is_cut: whether a longer pause was asked for.
     """
 
     until: float
     refused_at: float
     calls: int
     refusals: int
+    is_cut: bool = False
 
     @property
     def rate(self) -> float:
@@ -183,6 +195,8 @@ class Closed:
         """Time has passed."""
         if self.until > now:
             return self
+        if self.is_cut:
+            return Trying(self.refused_at)
         rate = max(limits.ramp_floor, (self.calls - self.refusals) / limits.trial)
         return Ramping(rate, now, now, now, 0, 0, self.refused_at).tick(now, limits)
 
@@ -192,11 +206,58 @@ class Closed:
 
     def admitted(self, now: float, limits: PaceLimits) -> State:
         """A call passed all the same, let in by another thread."""
-        return Closed(self.until, self.refused_at, self.calls + 1, self.refusals)
+        return replace(self, calls=self.calls + 1)
 
     def refused(self, now: float, retry_after: float, admitted_at: float, limits: PaceLimits) -> State:
         """A call that passed at `admitted_at` was refused, for that many seconds."""
-        return Closed(max(self.until, now + retry_after), now, self.calls, self.refusals + 1)
+        longer = _closed(now, retry_after, self.calls, self.refusals + 1, limits)
+        return longer if longer.until > self.until else replace(longer, until=self.until, is_cut=self.is_cut)
+
+
+def _closed(now: float, retry_after: float, calls: int, refusals: int, limits: PaceLimits) -> Closed:
+    """A pause of as long as was asked for, within bounds."""
+    pause = min(retry_after, limits.longest_pause)
+    return Closed(now + pause, now, calls, refusals, is_cut=pause < retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Trying:
+    """One call at a time passes, until one is accepted.
+
+    Attributes:
+        refused_at: when the last refusal came.
+        next_at: when the next call may pass.
+        calls: that passed so far.
+    """
+
+    refused_at: float
+    next_at: float = 0.0
+    calls: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Calls a second."""
+        return 0.0
+
+    def tick(self, now: float, limits: PaceLimits) -> State:
+        """Time has passed."""
+        return self
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next call may pass."""
+        return max(0.0, self.next_at - now)
+
+    def admitted(self, now: float, limits: PaceLimits) -> State:
+        """A call passed."""
+        return Trying(self.refused_at, now + limits.try_gap, self.calls + 1)
+
+    def accepted(self, now: float, limits: PaceLimits) -> State:
+        """A call that tried was accepted."""
+        return Ramping(limits.ramp_floor, now, now, now, 0, 0, self.refused_at)
+
+    def refused(self, now: float, retry_after: float, admitted_at: float, limits: PaceLimits) -> State:
+        """A call that passed at `admitted_at` was refused, for that many seconds."""
+        return _closed(now, retry_after, 0, 1, limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +354,7 @@ class Steady:
             return self  # it says nothing of the pace as it is now
         refusals = self.refusals + 1
         if refusals >= limits.enough and refusals > self.calls - refusals:
-            return Closed(now + retry_after, now, self.calls, refusals)
+            return _closed(now, retry_after, self.calls, refusals, limits)
         counted = Steady(self.rate, self.next_at, self.since, self.calls, refusals, self.good_trials)
         return counted._judged(now, limits) if refusals >= limits.enough else counted
 
@@ -316,4 +377,4 @@ class Steady:
         return Steady(self.rate, earliest, self.since, self.calls, self.refusals, self.good_trials)
 
 
-State: TypeAlias = Starting | Open | Closed | Ramping | Steady
+State: TypeAlias = Starting | Open | Closed | Trying | Ramping | Steady

@@ -16,7 +16,8 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None
 
     Args:
         headers: names in lower case.
-        now: the time that a date is compared with (aware).
+        now: what a date is compared with when the answer has no `Date` of its own (aware): the server's clock and ours
+            may differ by hours.
 
     Returns:
         Seconds, from 0 to `LONGEST`; None when there is no header or it can't be read.
@@ -31,7 +32,7 @@ def _seconds(headers: Mapping[str, str], now: datetime) -> float | None:
         return milliseconds / 1000
     value = headers.get("retry-after")
     seconds = _number(value)
-    return seconds if seconds is not None else _seconds_until(value, now)
+    return seconds if seconds is not None else _seconds_between(_date(headers.get("date")) or now, _date(value))
 
 
 def _number(value: str | None) -> float | None:
@@ -42,12 +43,19 @@ def _number(value: str | None) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def _seconds_until(value: str | None, now: datetime) -> float | None:
+def _date(value: str | None) -> datetime | None:
     if not value:
         return None
     try:
-        then = parsedate_to_datetime(value)
+        date = parsedate_to_datetime(value)
         # "-0000" reads as naive; an HTTP date is always UTC.
-        return ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _seconds_between(now: datetime, then: datetime | None) -> float | None:
+    try:
+        return None if then is None else (then - now).total_seconds()
+    except OverflowError:
         return None

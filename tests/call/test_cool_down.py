@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
+from email.utils import format_datetime
+
 import anyio
 import pytest
 
 from relaydance_async import RateLimitError, RetryPolicy
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
-from tests.kit.calls import list_models, submit_clip
+from tests.kit.calls import list_models, make_image, submit_clip
 from tests.kit.clocks import HandClock, QuickClock
+from tests.kit.inside import pause_of
 from tests.kit.probe import look_at
-from tests.kit.routes import FETCH, MODELS, SUBMIT
+from tests.kit.routes import FETCH, IMAGES, MODELS, SUBMIT
+from tests.kit.strangers import answer, gateway
 from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -68,3 +74,62 @@ async def test_a_cool_down_does_not_end_a_wait_for_a_task(sandbox: Sandbox, star
         sandbox.faults.add(Fault(FETCH, status=429, headers={"retry-after": "5"}, times=1))
         done = await client.with_options(deadline=1.0).video.wait(task)
     assert done.status == "succeeded"
+
+
+async def test_a_429_that_asks_for_a_day_ends_its_own_call_at_once(sandbox: Sandbox, start: Start) -> None:
+    clock = QuickClock()
+    sandbox.faults.add(Fault(IMAGES, status=429, headers={"retry-after": "86400"}, times=1))
+    async with start(sandbox, clock) as client:
+        error = await failure_of(make_image(client))
+    assert isinstance(error, RateLimitError)
+    assert (error.retry_after, len(error.attempts), clock.sleeps) == (86_400.0, 1, [])
+    assert error.not_retried_because is not None
+    assert "longest_retry_after" in error.not_retried_because
+
+
+async def test_a_429_that_asks_for_a_day_stops_the_others_for_a_minute_then_one_tries(
+    sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = HandClock()
+    sandbox.faults.add(Fault(IMAGES, status=429, headers={"retry-after": "86400"}, times=1))
+    with caplog.at_level(logging.WARNING, "relaydance_async"):
+        async with start(sandbox, clock) as client, anyio.create_task_group() as group:
+            await failure_of(make_image(client))
+            for _ in range(3):
+                group.start_soon(list_models, client)
+            await wait_until(lambda: look_at(client).queued == 3 and clock.sleeping == 1)
+            clock.advance(59.9)
+            await anyio.lowlevel.checkpoint()
+            assert look_at(client).queued == 3
+            clock.advance(0.1)
+            await wait_until(lambda: sandbox.ledger.accepted(MODELS) == 1)
+            while sandbox.ledger.accepted(MODELS) < 3:
+                clock.advance(1.0)
+                await anyio.lowlevel.checkpoint()
+    assert [record.getMessage() for record in caplog.records] == [
+        "a call got a 429 (too many requests): no call with this key is sent for 60.0 s. The 429 asked for 86400 s, "
+        "longer than one answer may stop all calls: then one call tries."
+    ]
+
+
+async def test_pauses_that_follow_one_another_are_told_of_once(
+    sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.faults.add(Fault(MODELS, status=429, times=3))
+    with caplog.at_level(logging.WARNING, "relaydance_async"):
+        async with start(sandbox, QuickClock()) as client:
+            await list_models(client)
+    assert len(caplog.records) == 1
+
+
+async def test_a_date_is_read_by_the_clock_of_whoever_wrote_it(sandbox: Sandbox, start: Start) -> None:
+    clock = HandClock()
+    theirs = clock.clock.now() + timedelta(hours=1)
+    dates = {"date": theirs, "retry-after": theirs + timedelta(seconds=2)}
+    headers = {name: format_datetime(date, usegmt=True) for name, date in dates.items()}
+    async with gateway(answer(429, headers)) as limited:
+        client = start(sandbox, clock, base_url=limited.base_url, retry=RetryPolicy(max_attempts=1))
+        async with client:
+            error = await failure_of(list_models(client))
+            assert isinstance(error, RateLimitError)
+            assert error.retry_after == pause_of(client) == 2.0

@@ -251,7 +251,7 @@ async def test_large_bodies_hold_no_bytes_between_two_attempts(sandbox: Sandbox,
     async def refuse(peer: Peer) -> None:
         while True:
             await peer.read()
-            await peer.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+            await peer.send(b"HTTP/1.1 503 Busy\r\nX-Oneapi-Request-Id: 1\r\nContent-Length: 0\r\n\r\n")
 
     server.run = refuse
     picture = "x" * 1_000_000

@@ -12,8 +12,9 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from relaydance_async import RateLimitError
-from relaydance_async._limits import Ended, KeyPace, Kind, Lease, LocalAdmission, Ticket
+from relaydance_async import RateLimitError, ServerError
+from relaydance_async._limits import Ended, How, KeyPace, Kind, Lease, LocalAdmission, Ticket
+from relaydance_async._sansio.outage import Failure
 from tests.limits.support import Time, settle
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +93,9 @@ class Life:
             except RateLimitError:
                 assert ticket.deadline is not None
                 self.count["refused"] += 1
+            except ServerError:
+                assert ticket.deadline is None
+                self.count["refused"] += 1
             else:
                 assert lease.queued_for >= 0
                 self.inside.append((lease, ticket.kind))
@@ -107,9 +111,10 @@ class Life:
         if chance < self.refused:
             lease.ended(Ended.REFUSED, self.dice.choice([None, 0.0, 0.2, 3.0]))
         elif chance < self.refused + self.overloaded:
-            lease.ended(Ended.OVERLOADED)
+            failures: list[How] = [Ended.OVERLOADED, Ended.UNREACHED, Failure("HTTP 502", in_doubt=True)]
+            lease.ended(self.dice.choice(failures))
         else:
-            lease.ended(self.dice.choice([Ended.ACCEPTED, Ended.OTHER]))
+            lease.ended(self.dice.choice([Ended.ACCEPTED, Ended.OTHER, Ended.ANSWERED]))
 
     def check(self) -> None:
         """After everybody has come as far as they can."""
@@ -126,7 +131,7 @@ class Life:
             assert admission._leader.waits
             assert self.time.sleepers == 1
             assert self.time.next_at is not None
-            assert self.time.next_at - self.time.at <= self.pace.delay(self.time.at) + 1e-9
+            assert self.time.next_at - self.time.at <= admission._pace.delay(self.time.at) + 1e-9
 
     async def end(self) -> None:
         """Nobody comes any more: all are admitted, in the end."""

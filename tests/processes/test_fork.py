@@ -234,7 +234,10 @@ asyncio.run(main())
 def test_a_child_has_all_permits_and_passes_the_pace_of_a_parent_that_had_none_left(sandbox: Sandbox) -> None:
     done = run_program(FULL, sandbox.base_url, "auto")
     assert (done.returncode, done.stdout) == (0, "")
-    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["a call has to wait"]
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
+        "a call has to wait",
+        "a call got a 429 (too many requests)",
+    ]
 
 
 POOLS = """

@@ -1,4 +1,4 @@
-"""The pace of a key: five states, and what moves between them."""
+"""The pace of a key: six states, and what moves between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaydance_async._sansio.pace import Closed, Open, PaceLimits, Ramping, Starting, State, Steady
+from relaydance_async._sansio.pace import Closed, Open, PaceLimits, Ramping, Starting, State, Steady, Trying
 
 LIMITS = PaceLimits()
 
@@ -20,6 +20,8 @@ MOVES: set[tuple[type, type]] = {
     (Open, Closed),
     (Closed, Ramping),
     (Closed, Open),  # the pause is over, and so much was accepted before it that the ramp begins above all limits
+    (Closed, Trying),
+    (Trying, Closed),
     (Ramping, Steady),
     (Ramping, Open),
     (Steady, Closed),
@@ -360,3 +362,47 @@ def test_numbers_of_ones_own_are_followed() -> None:
     assert state.tick(50.0, limits).delay(50.0) == 0.0
     state = state.admitted(50.0, limits)
     assert state.tick(50.0, limits).delay(50.0) == pytest.approx(0.97, abs=0.01)
+
+
+def test_a_pause_is_a_minute_at_most_then_one_call_tries() -> None:
+    key = Key()
+    key.refuse(86_400.0)
+    refused_at = key.now
+    assert key.call() == refused_at + LIMITS.longest_pause
+    assert isinstance(key.state, Trying)
+    assert key.delay() == LIMITS.try_gap
+
+
+def test_while_the_one_that_tries_has_no_answer_others_try_one_by_one() -> None:
+    key = Key()
+    key.refuse(3_600.0)
+    tries = [key.call() for _ in range(5)]
+    assert [after - before for before, after in pairwise(tries)] == [LIMITS.try_gap] * 4
+
+
+def test_when_the_one_that_tries_is_refused_the_pause_begins_again() -> None:
+    key = Key()
+    key.refuse(3_600.0)
+    key.call()
+    key.refuse(3_600.0)
+    assert key.delay() == LIMITS.longest_pause
+    key.call()
+    assert isinstance(key.state, Trying)
+
+
+def test_when_the_one_that_tries_is_accepted_the_others_follow_slowly_at_first() -> None:
+    key = Key()
+    key.refuse(3_600.0)
+    key.call()
+    assert isinstance(key.state, Trying)
+    key.state = key.state.accepted(key.now, LIMITS)
+    assert isinstance(key.state, Ramping)
+    assert key.state.rate == LIMITS.ramp_floor
+
+
+def test_a_shorter_refusal_does_not_undo_that_a_pause_was_cut() -> None:
+    key = Key()
+    key.refuse(3_600.0)
+    key.refuse(1.0)
+    key.call()
+    assert isinstance(key.state, Trying)

@@ -23,7 +23,7 @@ from relaydance_async import (
     StreamError,
 )
 from relaydance_async._sansio.request import RetrySafety
-from relaydance_async._sansio.retry import Decision, GiveUp, Retry, backoff, decide, is_ambiguous
+from relaydance_async._sansio.retry import Decision, GiveUp, Retry, Unsent, backoff, decide, is_ambiguous
 from relaydance_async.models.meta import ResponseMeta
 
 SAFE, BILLED, SMALL = RetrySafety.SAFE, RetrySafety.BILLED, RetrySafety.BILLED_SMALL
@@ -61,7 +61,8 @@ def too_late(wait: str, deadline: str) -> GiveUp:
 def decided(error: RelayDanceError, **changes: Any) -> Decision:
     arguments: dict[str, Any] = {
         "attempt": 1,
-        "elapsed": 0.0,
+        "now": 1000.0 + changes.pop("elapsed", 0.0),
+        "began_at": 1000.0,
         "deadline": None,
         "safety": SAFE,
         "repeatable": True,
@@ -118,6 +119,34 @@ TABLE: dict[str, tuple[object, object]] = {
     "an unreadable answer is final": (decided(ResponseDecodeError("odd"), safety=BILLED), FINAL),
     "the last attempt is the last": (decided(DOWN, attempt=4), spent(4)),
     "one attempt is one attempt": (decided(DOWN, policy=RetryPolicy(max_attempts=1)), spent(1)),
+    "an attempt that had no connection does not count": (
+        decided(NO_ROUTE, attempt=30, elapsed=40.0, unsent=Unsent(30, 1000.0)),
+        Retry(3.0),
+    ),
+    "one after requests that were sent neither": (
+        decided(NO_ROUTE, attempt=30, elapsed=40.0, unsent=Unsent(27, 1000.0)),
+        Retry(3.0),
+    ),
+    "without a deadline it is repeated for a minute": (
+        decided(NO_ROUTE, attempt=30, elapsed=157.0, unsent=Unsent(30, 1100.0)),
+        GiveUp("there was no connection for 57 s"),
+    ),
+    "with a deadline until that": (
+        decided(NO_ROUTE, attempt=90, elapsed=297.1, deadline=300.0, unsent=Unsent(90, 1000.0)),
+        too_late("3.0", "300"),
+    ),
+    "it is waited for no longer than the policy says": (
+        decided(NO_ROUTE, attempt=9, policy=RetryPolicy(cap=0.7), unsent=Unsent(9, 1000.0)),
+        Retry(0.7),
+    ),
+    "one attempt is one attempt, without a connection too": (
+        decided(NO_ROUTE, policy=RetryPolicy(max_attempts=1), unsent=Unsent(1, 1000.0)),
+        spent(1),
+    ),
+    "requests that were sent count": (
+        decided(DOWN, attempt=14, unsent=Unsent(10)),
+        GiveUp("4 requests of 4 were sent"),
+    ),
     "a body that can be read once is sent once": (decided(DOWN, repeatable=False), ONCE),
     "a wait within the deadline is made": (decided(DOWN, elapsed=0.4, deadline=1.0), Retry(0.5)),
     "a wait that ends with the deadline is not": (decided(DOWN, elapsed=0.5, deadline=1.0), too_late("0.5", "1")),
@@ -138,6 +167,18 @@ TABLE: dict[str, tuple[object, object]] = {
     "Retry-After may go above the cap": (
         decided(RateLimitError("m", retry_after=60.0, retryable=True), policy=RetryPolicy(cap=1.0)),
         Retry(60.0),
+    ),
+    "without a deadline, Retry-After may ask for two minutes": (
+        decided(RateLimitError("m", retry_after=120.0, retryable=True)),
+        Retry(120.0),
+    ),
+    "and for no more": (
+        decided(RateLimitError("m", retry_after=86400.0, retryable=True)),
+        GiveUp("Retry-After asks for 86400 s, and without a deadline a call waits 120 s at most (longest_retry_after)"),
+    ),
+    "with a deadline, that decides": (
+        decided(RateLimitError("m", retry_after=900.0, retryable=True), deadline=1000.0),
+        Retry(900.0),
     ),
     "Retry-After above the deadline ends the call": (
         decided(RateLimitError("m", retry_after=60.0, retryable=True), deadline=30.0),
@@ -190,7 +231,8 @@ def test_no_decision_breaks_a_promise(
         decision = decide(
             error,
             attempt=attempt,
-            elapsed=elapsed,
+            now=1000.0 + elapsed,
+            began_at=1000.0,
             deadline=deadline,
             safety=safety,
             repeatable=repeatable,
@@ -204,7 +246,7 @@ def test_no_decision_breaks_a_promise(
         assert repeatable
         assert attempt < policy.max_attempts
         assert 0 <= decision.after <= policy.cap
-        assert deadline is None or elapsed + decision.after < deadline
+        assert deadline is None or (1000.0 + elapsed) - 1000.0 + decision.after < deadline
         if safety.billed and error.maybe_accepted:
             assert policy.retry_ambiguous or (safety is SMALL and policy.retry_ambiguous is None and error is STRANGER)
 
@@ -242,16 +284,26 @@ def test_no_number_of_attempts_overflows() -> None:
         {"cap": -0.1},
         {"cap": float("inf")},
         {"cap": None},
+        {"longest_retry_after": -1},
+        {"longest_retry_after": float("inf")},
+        {"longest_retry_after": "120"},
     ],
 )
 def test_a_policy_out_of_range_is_refused_when_it_is_made(changes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=r"max_attempts|base and cap"):
+    with pytest.raises(ConfigurationError, match=r"max_attempts|base and cap|longest_retry_after"):
         RetryPolicy(**changes)
 
 
 def test_a_policy_is_a_value() -> None:
-    assert RetryPolicy() == RetryPolicy(4, 0.5, 8.0, None)
+    assert RetryPolicy() == RetryPolicy(4, 0.5, 8.0, None, 120.0)
     assert hash(RetryPolicy()) == hash(RetryPolicy())
     assert pickle.loads(pickle.dumps(RetryPolicy(2))) == RetryPolicy(2)
     with pytest.raises(AttributeError):
         RetryPolicy().max_attempts = 5  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_only_those_without_a_connection_in_a_row_are_timed() -> None:
+    unsent = Unsent().after(5.0, is_sent=False).after(7.0, is_sent=False)
+    assert unsent == Unsent(2, 5.0)
+    assert unsent.after(8.0, is_sent=True) == Unsent(2)
+    assert unsent.after(8.0, is_sent=True).after(9.0, is_sent=False) == Unsent(3, 9.0)

@@ -37,6 +37,12 @@ FORMS: dict[str, tuple[dict[str, str], float | None]] = {
     "a word": ({"retry-after": "soon"}, None),
     "half a date": ({"retry-after": "Sun, 06 Nov"}, None),
     "a date that does not exist": ({"retry-after": "Sun, 99 Nov 1994 08:49:37 GMT"}, None),
+    "a date by the server's own clock, an hour ahead": (
+        {"date": "Sun, 06 Nov 1994 09:49:30 GMT", "retry-after": "Sun, 06 Nov 1994 09:49:32 GMT"},
+        2.0,
+    ),
+    "a date beside an unreadable clock": ({"date": "noon", "retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"}, 7.0),
+    "seconds, whatever the server's clock says": ({"date": "Sun, 06 Nov 1994 09:49:30 GMT", "retry-after": "3"}, 3.0),
     "a date beyond the calendar": ({"retry-after": "Sun, 06 Nov 99999 08:49:37 GMT"}, None),
     "two values in one": ({"retry-after": "1, 2"}, None),
     "longer than anyone waits": ({"retry-after": "99999999999"}, LONGEST),
@@ -63,7 +69,7 @@ MOSTLY_DATES = st.lists(
 
 @given(
     st.dictionaries(
-        st.sampled_from(["retry-after", "retry-after-ms"]),
+        st.sampled_from(["retry-after", "retry-after-ms", "date"]),
         st.text(max_size=40) | MOSTLY_DATES | st.floats().map(str) | st.integers().map(str),
     )
 )

@@ -362,6 +362,14 @@ CLIPS = [
     )
 ]
 
+_UNSENT = (
+    "connection refused",
+    "the host's name has no address",
+    "no TLS at an https URL",
+    "reset before the request was read",
+)
+"""Rows in which an attempt may have no connection."""
+
 GROUPS = {
     "Network": CONNECTION,
     "Status: the gateway's own": [*LIMITED, *STATUSES],
@@ -457,6 +465,8 @@ def expect(row: Row, kind: Kind, moment: Moment) -> Outcome:
         seen=whole + (met if row.ledger != "nothing" else 0),
         accepted=whole + (met if row.ledger == "accepted" else 0),
     )
+    if moment == "every" and row.label in _UNSENT:
+        outcome = replace(outcome, attempts=None)  # what is not sent is tried for longer
     special = {"stream": _of_stream, "wait": _of_wait, "download": _of_download, "balance": _of_balance}
     return special[kind](row, moment, outcome) if kind in special else outcome
 

@@ -38,6 +38,9 @@ over_every_transport = [
 
 LIMIT = 1 << 24
 KEY = "sk-contract-0123456789"
+UNSENT = 22
+"""Attempts of a call that gets no connection, when each wait is as long as it may be: for 60 s. httpx over aiohttp does
+not tell that there was none: then they are 4."""
 
 
 class Gone(Exception):

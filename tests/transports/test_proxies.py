@@ -23,6 +23,7 @@ from tests.transports.conftest import OURS, Maker
 from tests.transports.support import (
     KEY,
     OK,
+    UNSENT,
     Gone,
     Head,
     Peer,
@@ -248,7 +249,7 @@ async def test_a_proxy_that_refuses_the_tunnel_is_named_and_nothing_was_sent(
     assert error.message.startswith(f"the proxy refused the connection: {status} ")
     assert not error.maybe_accepted
     # What a password or permission lacks, no repetition brings.
-    assert (error.retryable, len(error.attempts)) == ((True, 4) if status >= 500 else (False, 1))
+    assert (error.retryable, len(error.attempts)) == ((True, UNSENT) if status >= 500 else (False, 1))
     assert "secret" not in str(error)
     assert KEY not in repr(proxy.heads)
 
