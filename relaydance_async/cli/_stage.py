@@ -140,7 +140,7 @@ def build_faults() -> list[Any]:
         Fault("POST /v1/chat/completions", status=502, body="html", at=(1,)),
         Fault("POST /v1/images/generations", status=500, code="do_request_failed", at=(1,)),
         Fault(SUBMIT, status=503, code="system_cpu_overloaded", at=(90,)),
-        Fault(SUBMIT, status=502, body="html", probability=0.03),
+        Fault(SUBMIT, status=502, body="empty", probability=0.03),
         Fault(SUBMIT, status=500, code="get_channel_failed", probability=0.03),
         Fault(POLL, status=500, code="fail_to_fetch_task", probability=0.02),
         Fault(POLL, status=504, body="html", probability=0.01),
