@@ -83,6 +83,7 @@ async def test_cancelling_while_the_answer_is_read_leaves_nothing(
     async with start(sandbox, max_concurrency=1) as client:
         await cancelled(client, make_image, lambda: heard.reads == 1)
         await make_image(client)
+    assert sandbox.ledger.count(IMAGES) == 2  # what was cancelled is not repeated
 
 
 async def test_cancelling_during_the_back_off_leaves_nothing_and_holds_no_permit_meanwhile(

@@ -96,7 +96,7 @@ async def test_a_429_of_another_host_does_not_hold_up_the_api(sandbox: Sandbox, 
         done = await finished_clip(sandbox, client)
         sandbox.faults.add(Fault(CLIPS, status=429, headers={"retry-after": "60"}))
         await failure_of(client.video.download(done, tmp_path / "a.mp4"))
-        await client.models.list()
+        assert (await client.models.list()).data
 
 
 async def test_calls_that_wait_in_a_cool_down_hold_no_permit_and_no_connection(sandbox: Sandbox, start: Start) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Sandbox
+from tests.kit.clocks import QuickClock
 from tests.kit.loops import Backend, backend_of_test, without_loop
 from tests.resources.support import Bench
 
@@ -48,3 +49,16 @@ def sandbox(bench: Bench) -> Sandbox:
 @pytest.fixture
 def client(bench: Bench, sandbox: Sandbox) -> AsyncRelayDance:
     return bench.client(sandbox)
+
+
+@pytest.fixture
+async def alone(transport: str) -> AsyncIterator[AsyncRelayDance]:
+    """A client of an API on loopback, which is never called."""
+    base_url = "http://127.0.0.1:9/v1"
+    async with AsyncRelayDance(
+        "sk-1",
+        base_url=base_url,
+        transport=transport,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        _clock=QuickClock().clock,
+    ) as client:
+        yield client

@@ -7,7 +7,6 @@ import base64
 import errno
 import os
 import threading
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +19,12 @@ from relaydance_async.resources import images as images_module
 from relaydance_async.resources.download import part as part_module
 from relaydance_async.resources.download.part import PartFile
 from relaydance_async.sandbox import Sandbox
-from tests.kit.clocks import QuickClock
 from tests.resources.result_host import Host, rest, whole
 
 pytestmark = pytest.mark.anyio
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 ETAG = 'etag: "one"'
-
-
-@pytest.fixture
-async def alone(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
-    """A client of an API on loopback, which is never called."""
-    base_url = "http://127.0.0.1:9/v1"
-    async with AsyncRelayDance(
-        "sk-1",
-        base_url=base_url,
-        transport=transport,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        _clock=QuickClock().clock,
-    ) as client:
-        yield client
 
 
 def inline(content: bytes = PNG) -> Image:

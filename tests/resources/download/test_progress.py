@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relaydance_async import AsyncRelayDance, DownloadError, InvalidInputError, ServerError
-from tests.kit.clocks import QuickClock
 from tests.kit.probe import held
 from tests.resources.result_host import Host, rest, task_of, whole
 
@@ -19,16 +17,8 @@ ETAG = 'etag: "one"'
 
 
 @pytest.fixture
-async def client(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
-    """Of an API on loopback, which is never called."""
-    base_url = "http://127.0.0.1:9/v1"
-    async with AsyncRelayDance(
-        "sk-1",
-        base_url=base_url,
-        transport=transport,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        _clock=QuickClock().clock,
-    ) as client:
-        yield client
+def client(alone: AsyncRelayDance) -> AsyncRelayDance:
+    return alone
 
 
 async def test_each_piece_is_told_with_what_had_come_before(client: AsyncRelayDance, tmp_path: Path) -> None:
