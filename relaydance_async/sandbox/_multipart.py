@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from python_multipart.exceptions import FormParserError
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.types import Message
@@ -34,13 +34,19 @@ class _StoppedError(MultiPartException):
 async def read_form(exchange: Exchange, limit: int) -> AsyncGenerator[FormData, None]:
     """The form, whose files are closed at the end of the block."""
     size = 0
+    is_receiving = is_stopped = False
 
     async def receive() -> Message:
-        nonlocal size
+        nonlocal size, is_receiving
+        if is_stopped:
+            raise _StoppedError("the sandbox ends")
+        is_receiving = True
         try:
             message = await exchange.receive()
         except asyncio.CancelledError as error:
             raise _StoppedError("the sandbox ends") from error
+        finally:
+            is_receiving = False
         if message["type"] == "http.disconnect":
             raise _GoneError("the caller left")
         size += len(message.get("body", b""))
@@ -53,18 +59,38 @@ async def read_form(exchange: Exchange, limit: int) -> AsyncGenerator[FormData, 
     if not exchange.header(b"content-type").startswith("multipart/form-data"):
         raise Refusal("malformed", "request Content-Type isn't multipart/form-data")
     request = Request({"type": "http", "headers": exchange.scope["headers"], "method": "POST"}, receive)
+    parsing = asyncio.create_task(_parse(request))
     try:
-        form = await request.form(max_files=MOST_FILES, max_fields=1000)
+        try:
+            form = await asyncio.shield(parsing)
+        except asyncio.CancelledError:
+            # Only while it receives: a thread that writes meanwhile would leave the temporary file open.
+            is_stopped = True
+            if is_receiving:
+                parsing.cancel()
+            await asyncio.wait([parsing])
+            if parsing.exception() is None:
+                _close(parsing.result())
+            raise
     except _TooLargeError:
         raise Refusal("too_large", "request body too large") from None
     except _GoneError:
         raise ClientGoneError from None
-    except _StoppedError:
-        raise asyncio.CancelledError from None
     except (MultiPartException, FormParserError) as error:  # the latter comes through older releases of starlette
         raise Refusal("malformed", f"multipart: {error}") from None
     exchange.body_bytes = size
     try:
         yield form
     finally:
-        await form.close()
+        _close(form)
+
+
+async def _parse(request: Request) -> FormData:
+    return await request.form(max_files=MOST_FILES, max_fields=1000)
+
+
+def _close(form: FormData) -> None:
+    # Not by `form.close()`, which a cancellation keeps from closing what is on the disk.
+    for _, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            value.file.close()
