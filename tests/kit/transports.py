@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -10,8 +10,27 @@ import httpx
 import pytest
 
 from relaydance_async._transports import WireRequest, build_transport
+from tests.kit.loops import without_loop
 
 TRANSPORTS = ("httpx", "aiohttp", "caller")
+
+ENGINE: frozenset[str] = frozenset()
+"""The transports that send over the engine: those must pass every test, whatever a test says of faults."""
+
+
+def with_fault(kinds: Sequence[str], *faulty: str, sometimes: bool = False) -> pytest.MarkDecorator:
+    """Parametrise `kind`; the transports named `faulty`, on whatever loop, fail the test unless the engine sends.
+
+    Args:
+        sometimes: they may also pass it, such as a race that isn't lost each time.
+    """
+    fails = pytest.mark.xfail(reason="a fault of this transport", strict=not sometimes)
+    known = [(kind, without_loop(kind)) for kind in kinds]
+    marked = [
+        pytest.param(kind, marks=fails) if name in faulty and name not in ENGINE else pytest.param(kind)
+        for kind, name in known
+    ]
+    return pytest.mark.parametrize("kind", marked)
 
 
 @asynccontextmanager
