@@ -18,19 +18,18 @@ ENGINE: frozenset[str] = frozenset()
 """The transports that send over the engine: those must pass every test, whatever a test says of faults."""
 
 
-def with_fault(kinds: Sequence[str], *faulty: str, sometimes: bool = False) -> pytest.MarkDecorator:
-    """Parametrise `kind`; the transports named `faulty`, on whatever loop, fail the test unless the engine sends.
+def with_fault(kinds: Sequence[str], *faulty: str) -> pytest.MarkDecorator:
+    """Parametrise `kind`; the transports named `faulty`, on whatever loop, have the fault unless the engine sends.
 
-    Args:
-        sometimes: they may also pass it, such as a race that isn't lost each time.
+    They are not run then: most of these faults are waits. `--runxfail` runs them.
     """
-    fails = pytest.mark.xfail(reason="a fault of this transport", strict=not sometimes)
-    known = [(kind, without_loop(kind)) for kind in kinds]
-    marked = [
-        pytest.param(kind, marks=fails) if name in faulty and name not in ENGINE else pytest.param(kind)
-        for kind, name in known
+    fault = pytest.mark.xfail(reason="a fault of this transport", run=False)
+    names = [(kind, without_loop(kind)) for kind in kinds]
+    params = [
+        pytest.param(kind, marks=fault) if name in faulty and name not in ENGINE else pytest.param(kind)
+        for kind, name in names
     ]
-    return pytest.mark.parametrize("kind", marked)
+    return pytest.mark.parametrize("kind", params)
 
 
 @asynccontextmanager
