@@ -1,0 +1,30 @@
+"""One meaning on all faces: what is an answer, and what is none (tests/engine/vectors.py)."""
+
+from __future__ import annotations
+
+from relaydance_async._transports import Transport
+from tests.engine.play import differences
+from tests.engine.vectors import VECTORS, Vector
+from tests.kit.transports import with_fault
+from tests.transports.conftest import OURS
+from tests.transports.support import over_every_transport
+
+pytestmark = over_every_transport
+
+
+@with_fault(OURS, "httpx", "aiohttp")
+async def test_every_answer_is_taken_or_refused_as_the_table_says(transport: Transport) -> None:
+    assert await differences(transport, VECTORS) == {}
+
+
+async def test_the_table_is_really_asked(transport: Transport) -> None:
+    """A row that says the opposite is found."""
+    good, bad = VECTORS["the status line: plain"], VECTORS["the status line: SSH"]
+    lies = {
+        "refused": Vector("", good.sent, None, ""),
+        "taken": Vector("", bad.sent, (200, b"ok"), ""),
+        "another body": Vector("", good.sent, (200, b"no"), ""),
+        "not kept": Vector("", good.sent, good.taken, "", kept=False),
+        "hung": Vector("", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", None, ""),
+    }
+    assert set(await differences(transport, lies)) == set(lies)
