@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from contextlib import aclosing
 
 import anyio
 import pytest
@@ -87,8 +88,7 @@ async def ends(transport: Transport, script: Script) -> RelayDanceError:
     async with serve(script) as server:
         began, before = time.monotonic(), memory()
         with anyio.fail_after(SOON), pytest.raises(RelayDanceError) as caught:
-            response = await transport.send(wire(server.url, "POST", body=b"{}", timeout=Timeout(5.0, SHORT, 5.0)))
-            await response.read(1 << 16)
+            await ask(transport, server.url)
         assert time.monotonic() - began < SOON
         assert memory() - before < CHEAP
         server.run = server.answering(OK)
@@ -96,6 +96,12 @@ async def ends(transport: Transport, script: Script) -> RelayDanceError:
     error = caught.value
     assert error.maybe_accepted or not isinstance(error, APIConnectionError)
     return error
+
+
+async def ask(transport: Transport, url: str) -> None:
+    """A request whose whole answer is wanted."""
+    response = await transport.send(wire(url, "POST", body=b"{}", timeout=Timeout(5.0, SHORT, 5.0)))
+    await response.read(1 << 16)
 
 
 @pytest.mark.parametrize("case", HEADS)
@@ -122,25 +128,24 @@ async def test_a_body_without_end_is_cut_off_however_fast_it_comes(transport: Tr
     assert not isinstance(error, APITimeoutError)
 
 
-async def pieces(transport: Transport, script: Script) -> tuple[int, RelayDanceError]:
-    """How many bytes of a body come in pieces, and what ends it."""
-    got = 0
-    async with serve(script) as server:
-        response = await transport.send(wire(server.url, timeout=Timeout(5.0, SHORT, 5.0)))
-        with anyio.fail_after(SOON), pytest.raises(RelayDanceError) as caught:
-            async for piece in response.chunks():
-                got += len(piece)
-        await response.aclose()
-    return got, caught.value
+async def count(transport: Transport, url: str, got: list[int]) -> None:
+    """Take a body in pieces, and note how many bytes each has."""
+    response = await transport.send(wire(url, timeout=Timeout(5.0, SHORT, 5.0)))
+    async with aclosing(response.chunks()) as pieces:
+        async for piece in pieces:
+            got.append(len(piece))
 
 
 @pytest.mark.parametrize("case", [case for case in BODIES if case not in ("a body", "chunks")])
 @with_fault(OURS, "httpx", "aiohttp")
 async def test_a_stream_that_is_all_framing_is_cut_off(transport: Transport, case: str) -> None:
     """Its caller would wait for a piece without end; a bound on the content doesn't help."""
-    got, error = await pieces(transport, endless(*BODIES[case], 0))
-    assert got < 1 << 20
-    assert not isinstance(error, APITimeoutError)
+    got: list[int] = []
+    async with serve(endless(*BODIES[case], 0)) as server:
+        with anyio.fail_after(SOON), pytest.raises(RelayDanceError) as caught:
+            await count(transport, server.url, got)
+    assert sum(got) < 1 << 20
+    assert not isinstance(caught.value, APITimeoutError)
 
 
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"

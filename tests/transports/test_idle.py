@@ -20,7 +20,7 @@ from tests.kit.threaded import ThreadedServer, serve_in_threads
 from tests.kit.transports import with_fault
 from tests.kit.waiting import open_files, wait_until
 from tests.transports.conftest import OURS, Maker
-from tests.transports.support import OK, Peer, as_json, fetch, over_every_transport, serve, wire
+from tests.transports.support import OK, Peer, Server, as_json, fetch, over_every_transport, serve
 
 pytestmark = over_every_transport
 
@@ -43,6 +43,22 @@ async def pass_time(seconds: float) -> None:
     loop.step = 0.1
     await loop.skip_in_steps(seconds)
     await asyncio.sleep(0.01)  # for what the timers began to do
+
+
+async def warm_up(transport: Transport, server: Server, count: int) -> None:
+    """Have that many requests under way at once, each on a connection of its own, which is idle then."""
+
+    async def together(peer: Peer) -> None:
+        await server.read(peer)
+        await wait_until(lambda: len(server.heads) >= count)
+        await peer.send(OK)
+        await server.answering(OK)(peer)
+
+    server.run = together
+    async with anyio.create_task_group() as group:
+        for _ in range(count):
+            group.start_soon(fetch, transport, server.url)
+    assert transport.stats() == (count, count)
 
 
 def keeping(said: str) -> bytes:
@@ -154,10 +170,7 @@ async def test_idle_connections_are_closed_by_a_timer_and_not_by_the_next_reques
     transport = await maker.transport()
     async with serve() as server:
         before = open_files()
-        held = [await transport.send(wire(server.url)) for _ in range(20)]
-        for response in held:
-            await response.read(100)
-        assert transport.stats() == (20, 20)
+        await warm_up(transport, server, 20)
         await pass_time(LONGEST + 1)
         await wait_until(lambda: transport.stats() == (0, 0), 1)
         await wait_until(lambda: server.open == 0, 1)
@@ -169,9 +182,7 @@ async def test_after_a_burst_what_a_trickle_does_not_need_is_closed(maker: Maker
     """The warmest is taken first, so that the others grow cold."""
     transport = await maker.transport()
     async with serve() as server:
-        held = [await transport.send(wire(server.url)) for _ in range(20)]
-        for response in held:
-            await response.read(100)
+        await warm_up(transport, server, 20)
         for _ in range(int(LONGEST) + 2):
             await pass_time(1)
             await fetch(transport, server.url)
@@ -236,19 +247,10 @@ async def test_the_end_of_an_idle_connection_is_seen_when_it_comes(maker: Maker)
     async with serve() as server:
         before = open_files()
 
-        async def once(peer: Peer) -> None:
-            await server.read(peer)
-            await peer.send(OK)
-            await read.wait()
+        await warm_up(transport, server, 3)
+        assert open_files() > before
+        for peer in list(server.peers):
             await peer.close()
-
-        read = anyio.Event()
-        server.run = once
-        held = [await transport.send(wire(server.url)) for _ in range(3)]
-        for response in held:
-            await response.read(100)
-        assert transport.stats() == (3, 3)
-        read.set()
         await wait_until(lambda: transport.stats() == (0, 0), 1)
         await wait_until(lambda: open_files() == before, 1)
 
