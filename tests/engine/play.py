@@ -60,12 +60,14 @@ class Player:
                 await peer.close()
                 raise Gone
 
-    async def play(self, vector: Vector) -> Outcome:
-        """Play one answer."""
+    async def play(self, vector: Vector, *, follow: bool = True) -> Outcome:
+        """Play one answer, and unless told otherwise have another request follow."""
         self._vector = vector
         self._used.clear()
         try:
             taken, trouble = await self._ask(vector.method)
+            if not follow:
+                return Outcome(taken, False, trouble)
             following, more = await self._ask("GET")
         except RelayDanceError as error:
             return Outcome(None, False, f"{type(error).__name__}: {error}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from relaydance_async._transports import Transport
 from tests.engine.play import differences
 from tests.engine.vectors import VECTORS, Vector
@@ -13,8 +15,11 @@ pytestmark = over_every_transport
 
 
 @with_fault(OURS, "httpx", "aiohttp")
-async def test_every_answer_is_taken_or_refused_as_the_table_says(transport: Transport) -> None:
+async def test_every_answer_is_taken_or_refused_as_the_table_says(
+    transport: Transport, caplog: pytest.LogCaptureFixture
+) -> None:
     assert await differences(transport, VECTORS) == {}
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_the_table_is_really_asked(transport: Transport) -> None:
