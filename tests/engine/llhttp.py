@@ -26,6 +26,7 @@ from tests.transports.support import serve
 _LENIENT = "only with a flag of llhttp's, which we don't set"
 
 _OTHER_PROTOCOL = "RFC 9112 section 4: another protocol's answer"
+_CUT_OFF = "RFC 9112 section 8: the vector lacks the end of its body; over a socket it is cut off"
 _EMPTY_LINE = "RFC 9112 section 2.2: only servers pass over an empty line; it may follow an earlier answer"
 _TWO_READINGS = "RFC 9112 section 6.1: a Transfer-Encoding that isn't just chunked, which nobody asked for"
 
@@ -35,7 +36,8 @@ EXPLAINED: dict[str, str] = {
     "HTTP version 0.9": "RFC 9112 section 2.3: no server sends it in a status line",
     "Response starting with CRLF": _EMPTY_LINE,
     "HTTP 100 first, then 400": _EMPTY_LINE,
-    "Content-Length reset when no body is received": "its body is told to be missing; served over a socket it is cut off",
+    "Content-Length reset when no body is received": _CUT_OFF,
+    "HTTP 103 first, then 200": _CUT_OFF,
     "`chunked` before other transfer-encoding": _TWO_READINGS,
     "multiple transfer-encoding where chunked is not the last one": _TWO_READINGS,
     "`chunkedchunked` transfer-encoding": _TWO_READINGS,

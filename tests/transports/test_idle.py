@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from relaydance_async._transports import Transport
-from tests.kit.calls import submit_clip
+from tests.kit.calls import Call, fetch_task, submit_clip
 from tests.kit.clocks import JumpingLoop
 from tests.kit.loops import Backend, backend_of
 from tests.kit.threaded import ThreadedServer, serve_in_threads
@@ -286,16 +286,17 @@ class Ending:
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("end", ["closed", "reset", "with unread bytes"])
+@pytest.mark.parametrize("call", [submit_clip, fetch_task])
 @with_fault(OURS, "httpx")
 async def test_a_connection_that_ended_while_the_loop_was_busy_is_not_taken(
-    maker: Maker, tls_server: ssl.SSLContext, end: str, secure: bool
+    maker: Maker, tls_server: ssl.SSLContext, call: Call, end: str, secure: bool
 ) -> None:
     """Its end waits in the socket; the loop has not looked there yet."""
     ending = Ending(end)
     with serve_in_threads(ending.serve, tls_server if secure else None) as server:
         client = maker.client(server.url)
         for _ in range(5):
-            assert (await submit_clip(client)).task_id == "task_1"
+            assert (await call(client)).task_id == "task_1"
             ending.end()
     assert (server.connections, len(server.requests)) == (5, 5)
 
