@@ -25,7 +25,7 @@ from .._sansio.target import Network
 from .._sansio.timeout import Timeout, finite
 from ..errors import ResponseTooLargeError
 from ._base import TransportStats, WireRequest
-from ._coding import decoded
+from .._engine._coding import decoded
 from ._descriptors import break_off, fileno_of, has_arrivals, has_ended
 from ._failures import build_failure, distrust_under, plain_words, without_frames
 from ._private_names import checking_connector, close_now, count_connections, open_transports, send_only_once

@@ -17,7 +17,7 @@ from .._sansio.timeout import finite
 from ..errors import ConfigurationError, ResponseTooLargeError
 from ._base import TransportStats, WireRequest
 from ._by_name import broke_by_name
-from ._coding import ACCEPTED, decoded
+from .._engine._coding import ACCEPTED, decoded
 from ._failures import Judge, build_failure, distrust_under, plain_words, without_frames
 from ._pool import REQUEST_MARK, SlotPool
 from ._private_names import tells_when_it_sends
