@@ -22,8 +22,8 @@ from ._parser import NewParser
 from ._pool import Pool
 
 
-class Counts(NamedTuple):
-    """How many connections there are."""
+class TransportStats(NamedTuple):
+    """How many connections a transport has; (0, 0) for a caller's client, whose connections are the caller's."""
 
     open: int
     """Idle ones, and those that are being opened, included."""
@@ -145,10 +145,10 @@ class Engine:
         if connections:
             await asyncio.sleep(0)  # then their sockets are closed
 
-    def stats(self) -> Counts:
+    def stats(self) -> TransportStats:
         """See `Transport`."""
         is_open, idle = self._local.pool.count() if self._local is not None else (0, 0)
-        return Counts(is_open + self._dialling, idle)
+        return TransportStats(is_open + self._dialling, idle)
 
     def filenos(self) -> list[int]:
         """See `Transport`."""

@@ -191,10 +191,11 @@ class Exchange:
         """See `TransportResponse`."""
         assert self.head is not None
         coding = self.head.fields.get(b"content-encoding", b"identity").decode("latin-1")
-        raw = self._raw()
+        raw = self.raw()
         return raw if coding == "identity" else decoded(raw, coding, keep=keep)
 
-    async def _raw(self) -> AsyncGenerator[bytes, None]:
+    async def raw(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, compressed or not. Closing it closes the exchange."""
         try:
             while True:
                 if self.held:

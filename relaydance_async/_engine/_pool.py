@@ -31,6 +31,7 @@ LONGEST_KEEPALIVE = 60.0
 _MARGIN = 1.0
 _SHORTEST = 0.05
 _LEARNT_HOSTS = 256
+_BELIEVED = 600.0
 _TIMEOUT = re.compile(rb"(?:^|,)[ \t]*timeout[ \t]*=[ \t]*(\d{1,9})", re.IGNORECASE)
 
 
@@ -38,29 +39,28 @@ class IdleLimits:
     """How long connections may stay idle, by what their servers have said and done."""
 
     def __init__(self) -> None:
-        self._learnt: dict[Origin, float] = {}
+        self._learnt: dict[Origin, tuple[float, float]] = {}
+        """Seconds, and until when they hold: a server that was restarted closed all its connections early."""
 
-    def seconds(self, origin: Origin, keep_alive: bytes | None) -> float:
+    def seconds(self, origin: Origin, keep_alive: bytes | None, now: float) -> float:
         """For one that becomes idle now, after an answer with that `Keep-Alive` field."""
         limit = KEEPALIVE_SECONDS
         if keep_alive is not None and (told := _TIMEOUT.search(keep_alive)) is not None:
             seconds = float(told[1])
             limit = min(seconds - min(_MARGIN, seconds / 2), LONGEST_KEEPALIVE)
-        return min(self._learnt.get(origin, limit), limit) if self._learnt else limit
+        if self._learnt and (learnt := self._learnt.get(origin)) is not None:
+            if now < learnt[1]:
+                return min(learnt[0], limit)
+            del self._learnt[origin]
+        return limit
 
-    def was_closed(self, origin: Origin, after: float) -> None:
+    def was_closed(self, origin: Origin, after: float, now: float) -> None:
         """The server closed one that had been idle for so long."""
-        limit = max(_SHORTEST, after / 2)
-        if limit < self._learnt.get(origin, LONGEST_KEEPALIVE):
-            if origin not in self._learnt and len(self._learnt) >= _LEARNT_HOSTS:
-                del self._learnt[next(iter(self._learnt))]
-            self._learnt[origin] = limit
-
-    def was_kept(self, origin: Origin) -> None:
-        """The server kept one for as long as we did: the other time it may have been restarted."""
-        limit = self._learnt.pop(origin, None)
-        if limit is not None and limit < LONGEST_KEEPALIVE:
-            self._learnt[origin] = limit * 1.5
+        known = self._learnt.pop(origin, None)
+        limit = after / 2 if known is None else min(after / 2, known[0])
+        if len(self._learnt) >= _LEARNT_HOSTS:
+            del self._learnt[next(iter(self._learnt))]
+        self._learnt[origin] = max(_SHORTEST, limit), now + _BELIEVED
 
 
 class Pool:
@@ -119,7 +119,11 @@ class Pool:
             return
         origin = connection.origin
         connection.idle_since = now = self._loop.time()
-        connection.expires = now + self._limits.seconds(origin, keep_alive)
+        seconds = self._limits.seconds(origin, keep_alive, now)
+        if seconds <= 0:
+            connection.close()
+            return
+        connection.expires = now + seconds
         idle = self._idle.get(origin)
         if idle is None:
             idle = self._idle[origin] = {}
@@ -150,7 +154,8 @@ class Pool:
         return True
 
     def _note_close(self, connection: Connection) -> None:
-        self._limits.was_closed(connection.origin, self._loop.time() - connection.idle_since)
+        now = self._loop.time()
+        self._limits.was_closed(connection.origin, now - connection.idle_since, now)
 
     def _reap_at(self, when: float) -> None:
         self._reaper = self._loop.call_at(when, self._reap, context=self._context)
@@ -161,7 +166,6 @@ class Pool:
         for connection in [connection for idle in self._idle.values() for connection in idle]:
             if connection.expires <= now:
                 self._take_out(connection)
-                self._limits.was_kept(connection.origin)
                 connection.close()
         if self._idle:
             self._reap_at(min(connection.expires for idle in self._idle.values() for connection in idle))
