@@ -1,9 +1,9 @@
 """How a connection to an origin is made, from its name to the moment when the first byte of a request may be written.
 
-    dial ──► which proxy? (proxy.py) ──► addresses (resolver.py) ──► those that may be connected to (addresses.py)
-                                                                        │
-         protocol ◄── handed over (wire.py) ◄── TLS ◄── tunnel ◄────────┴── TCP (happy_eyeballs.py)
-                                          (tls.py)  (tunnel.py)
+    dial ──► which proxy? (_proxy) ──► addresses (_resolver) ──► those that may be connected to (addresses)
+                                                                    │
+         protocol ◄── handed over (_wire) ◄── TLS ◄── tunnel ◄──────┴── TCP (_happy_eyeballs)
+                                            (_tls)   (_tunnel)
 
 It is done in a task of its own with an empty context: asyncio copies the current context into everything that belongs
 to a connection, and a connection outlives the call that made it. A variable of that call would stay alive as long.
@@ -23,13 +23,13 @@ from typing import Generic, NamedTuple, TypeVar
 
 from .._sansio.addresses import is_public
 from .._sansio.target import Network
-from . import tls
-from .dial_error import DialError
-from .happy_eyeballs import connect
-from .proxy import Proxy, proxy_for
-from .resolver import Addresses, Resolver
-from .tunnel import open_tunnel
-from .wire import Wire
+from . import _tls
+from ._dial_error import DialError
+from ._happy_eyeballs import connect
+from ._proxy import Proxy, proxy_for
+from ._resolver import Addresses, Resolver
+from ._tunnel import open_tunnel
+from ._wire import Wire
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -68,7 +68,7 @@ class Dialer:
 
     Args:
         network: which addresses it connects to. A proxy looks names up itself, so through one it has no effect.
-        context: whom to trust, and who we are; None: the process's own, see `tls.py`.
+        context: whom to trust, and who we are; None: the process's own, see `_tls.py`.
         resolver: where names are looked up; several dialers of a loop may share one.
     """
 
@@ -153,7 +153,7 @@ class Dialer:
             raise DialError(error.kind, f"{proxy}: {error.text}", retryable=error.retryable) from None
 
     async def _tls_context(self) -> ssl.SSLContext:
-        return self._context if self._context is not None else await tls.tls_context()
+        return self._context if self._context is not None else await _tls.tls_context()
 
 
 def _allowed(host: str, addresses: Addresses, network: Network) -> Addresses:

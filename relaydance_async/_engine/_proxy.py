@@ -5,7 +5,7 @@
     socks5://, socks5h: ──► a tunnel (SOCKS 5); the proxy looks the name up, in both cases
 
 They are read for each connection, as the standard library does, so a change of the environment is seen at once. How
-the tunnel is made is in `tunnel.py`.
+the tunnel is made is in `_tunnel.py`.
 """
 
 from __future__ import annotations

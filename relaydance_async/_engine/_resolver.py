@@ -35,7 +35,7 @@ from itertools import chain, zip_longest
 from typing import TypeAlias
 
 from .._threads import Outcome, begin_in_thread
-from .dial_error import DialError
+from ._dial_error import DialError
 
 REMEMBER_SECONDS = 5.0
 """How long an answer is believed. `getaddrinfo` doesn't tell the time to live that the name server gave."""

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .dial_error import as_dial_error
-from .wire import Wire
+from ._dial_error import as_dial_error
+from ._wire import Wire
 
 NEXT_ADDRESS_SECONDS = 0.25
 """How long an address may take before the next is tried beside it (RFC 8305 section 5 recommends 250 ms)."""

@@ -15,7 +15,7 @@ import asyncio
 import ssl
 from typing import TypeVar, cast
 
-from .dial_error import DialError, as_dial_error
+from ._dial_error import DialError, as_dial_error
 
 P = TypeVar("P", bound=asyncio.Protocol)
 

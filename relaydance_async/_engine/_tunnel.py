@@ -20,9 +20,9 @@ import ipaddress
 import re
 
 from .._sansio.breakage import as_line, is_passing_refusal
-from .dial_error import DialError
-from .proxy import Proxy
-from .wire import Wire
+from ._dial_error import DialError
+from ._proxy import Proxy
+from ._wire import Wire
 
 MOST_HEAD_BYTES = 32 * 1024
 MOST_INTERIM_ANSWERS = 5
