@@ -105,20 +105,17 @@ class Dialer:
 
     async def _dial(self, origin: Origin, factory: Callable[[], P]) -> tuple[Wire, Dialled[P]]:
         proxy = proxy_for(*origin)
+        needs_tls = origin.scheme == "https" or (proxy is not None and proxy.scheme == "https")
+        context = await self._tls_context() if needs_tls else None
         if proxy is None:
             async with self._wire(origin.host, origin.port, self._network) as wire:
-                return wire, Dialled(await self._finish(wire, origin, factory), False, ())
-        async with self._wire_to_proxy(proxy) as wire:
+                return wire, Dialled(await _finish(wire, context, origin, factory), False, ())
+        async with self._wire_to_proxy(proxy, context) as wire:
             forwards = origin.scheme == "http" and not proxy.is_socks
             if not forwards:
                 await open_tunnel(wire, proxy, origin.host, origin.port)
-            protocol = await self._finish(wire, origin, factory)
+            protocol = await _finish(wire, context, origin, factory)
             return wire, Dialled(protocol, forwards, proxy.headers if forwards else ())
-
-    async def _finish(self, wire: Wire, origin: Origin, factory: Callable[[], P]) -> P:
-        if origin.scheme == "https":
-            await wire.start_tls(await self._tls_context(), origin.host)
-        return wire.hand_over(factory())
 
     @asynccontextmanager
     async def _wire(self, host: str, port: int, network: Network) -> AsyncGenerator[Wire, None]:
@@ -139,12 +136,12 @@ class Dialer:
             raise
 
     @asynccontextmanager
-    async def _wire_to_proxy(self, proxy: Proxy) -> AsyncGenerator[Wire, None]:
+    async def _wire_to_proxy(self, proxy: Proxy, context: ssl.SSLContext | None) -> AsyncGenerator[Wire, None]:
         is_there = False
         try:
             async with self._wire(proxy.host, proxy.port, Network.ANY) as wire:
-                if proxy.scheme == "https":
-                    await wire.start_tls(await self._tls_context(), proxy.host)
+                if proxy.scheme == "https" and context is not None:
+                    await wire.start_tls(context, proxy.host)
                 is_there = True
                 yield wire
         except DialError as error:
@@ -154,6 +151,12 @@ class Dialer:
 
     async def _tls_context(self) -> ssl.SSLContext:
         return self._context if self._context is not None else await _tls.tls_context()
+
+
+async def _finish(wire: Wire, context: ssl.SSLContext | None, origin: Origin, factory: Callable[[], P]) -> P:
+    if origin.scheme == "https" and context is not None:
+        await wire.start_tls(context, origin.host)
+    return wire.hand_over(factory())
 
 
 def _allowed(host: str, addresses: Addresses, network: Network) -> Addresses:

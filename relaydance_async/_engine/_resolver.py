@@ -137,10 +137,9 @@ class Resolver:
 
     def _remember(self, host: str, addresses: Addresses) -> None:
         now = asyncio.get_running_loop().time()
-        self._known.pop(host, None)  # to the end, so that the oldest comes first
+        for old in [old for old, (_, ends) in self._known.items() if ends <= now]:
+            del self._known[old]
         self._known[host] = (addresses, now + REMEMBER_SECONDS)
-        while (oldest := next(iter(self._known))) and self._known[oldest][1] <= now:
-            del self._known[oldest]
 
 
 class _LookUp:
