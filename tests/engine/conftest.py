@@ -40,8 +40,8 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture(scope="session")
 def tls_server(authority: trustme.CA) -> ssl.SSLContext:
-    """The context of a server that shows a certificate for loopback and gateway.test."""
-    return server_context(authority.issue_cert("127.0.0.1", "localhost", "gateway.test"))
+    """The context of a server that shows a certificate for this machine and gateway.test."""
+    return server_context(authority.issue_cert("127.0.0.1", "0.0.0.0", "localhost", "gateway.test"))
 
 
 @pytest.fixture(autouse=True)

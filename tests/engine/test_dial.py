@@ -1,5 +1,7 @@
 """Connections over plain TCP: to which address, with which options, and what is left behind."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """Names: one look-up at a time for each, shared, remembered, forgotten; in threads that nobody waits for."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -153,7 +155,7 @@ async def test_beside_one_that_may_be_stuck_a_second_is_begun_and_tells_all(monk
     assert len(asked) == 1  # it has not taken long yet
     monkeypatch.setattr(_resolver, "PATIENCE_SECONDS", -1.0)
     assert await resolver.resolve("one.test") == ("192.0.2.2",)
-    assert await asyncio.gather(waiting, joining) == [("192.0.2.2",)] * 2
+    assert [await waiting, await joining] == [("192.0.2.2",)] * 2
     stuck.set()
     await wait_until(lambda: resolver._threads == 0)
     assert await resolver.resolve("one.test") == ("192.0.2.2",)  # the late one changes nothing
