@@ -5,7 +5,7 @@ Each file is one idea, and says at its head how it works. In the order in which 
     engine      a request in, an answer out
     outgoing    what a request has to have, and the bytes of its head
     pool        the idle connections
-    dialling    what makes new ones
+    dial        new ones: proxy, resolver, happy_eyeballs, tls and tunnel, with a wire in the making
     connection  the states of one connection, and what is known of the bytes that left
     upload      large bodies
     rules       what is accepted as an answer: one table for both parsers
@@ -15,21 +15,20 @@ Each file is one idea, and says at its head how it works. In the order in which 
 """
 
 from ._descriptors import leave_to_parent
-from ._dialling import DialError, Origin, check_certificates, new_dialer
+from ._dial import Dialer
 from ._engine import Engine, TransportStats
 from ._exchange import Exchange
 from ._outgoing import Outgoing
 from ._parser import NewParser
+from ._tls import check_certificates
 
 __all__ = [
-    "DialError",
+    "Dialer",
     "Engine",
     "Exchange",
     "NewParser",
-    "Origin",
     "Outgoing",
     "TransportStats",
     "check_certificates",
     "leave_to_parent",
-    "new_dialer",
 ]

@@ -44,7 +44,8 @@ from typing import Protocol, cast
 from .._sansio.breakage import BreakKind, Broke, describe_timeout
 from .._sansio.request import BodyStream
 from ._descriptors import fileno_of, is_readable, last_words
-from ._dialling import Origin
+from ._dial import Origin
+from ._dial_error import plain_words
 from ._exchange import Exchange
 from ._outgoing import SMALL_BODY, Outgoing
 from ._parser import NewParser, Parser
@@ -360,7 +361,7 @@ class Connection(asyncio.Protocol):
                 return
         end += 4
         check_start(data[:end])
-        parser = self._new_parser(exchange.request.method)
+        parser = self._new_parser()
         head = parser.read_head(data[:end])
         if head.status < 200:
             self._pass_over(exchange, head, data[end:])
@@ -473,17 +474,10 @@ class Connection(asyncio.Protocol):
 
     def _why_it_broke(self, exchange: Exchange, error: Exception | None) -> str:
         if self._state in (_HEAD, _ANSWERED):
-            if error is not None and (text := plain_words(error)):
-                return text
+            if error is not None:
+                return plain_words(error)
             begun = self._buffer is not None or self._interim
             return "the answer was cut off in its head" if begun else "the server closed it without an answer"
         length = exchange.got + self._left
         told = f" ({exchange.got} of {length} bytes)" if self._state is _LENGTH else ""
         return f"the answer was cut off{told}"
-
-
-def plain_words(error: Exception) -> str:
-    """What an exception of the loop's says."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
-from contextlib import suppress
 from typing import NamedTuple
 
 from .._sansio.breakage import BreakKind, Broke, Reached, build_connection_error, describe_timeout
 from .._sansio.timeout import finite
-from ..errors import APIConnectionError
+from ..errors import DownloadError
 from ._connection import Connection
-from ._dialling import Dialled, DialError, Dials, Origin
+from ._dial import Dialer, Origin
+from ._dial_error import DialError
 from ._exchange import Exchange
 from ._outgoing import Heads, Outgoing, Unsendable
 from ._parser import NewParser
@@ -49,7 +48,7 @@ class Engine:
         max_idle: how many idle connections are kept.
     """
 
-    def __init__(self, name: str, dialer: Dials, new_parser: NewParser, *, max_idle: int) -> None:
+    def __init__(self, name: str, dialer: Dialer, new_parser: NewParser, *, max_idle: int) -> None:
         self.name: str = name
         self._dialer = dialer
         self._new_parser = new_parser
@@ -74,11 +73,8 @@ class Engine:
                 await waiter
                 exchange.waiter = None
             failure: Exception | None = exchange.failure
-        except DialError as error:
-            failure = build_connection_error(_of_dial(error), peer=request.peer)
-        except Unsendable as error:
-            broke = Broke(Reached.NOT_SENT, "setup", str(error), retryable=False)
-            failure = build_connection_error(broke, peer=request.peer)
+        except (DialError, Unsendable) as error:
+            failure = _failure(error, request)
         except Exception as error:
             failure = error.with_traceback(None)
         except BaseException as error:
@@ -87,9 +83,10 @@ class Engine:
             else:
                 await request.close_body()
             raise error.with_traceback(None)  # noqa: B904  (it is the same one)
-        if failure is None:
+        if failure is None and exchange is not None:
             return exchange
         await request.close_body()
+        assert failure is not None
         raise failure
 
     async def _start(self, connection: Connection, request: Outgoing, host: str, target: str) -> Exchange:
@@ -113,15 +110,8 @@ class Engine:
 
         self._dialling += 1
         try:
-            # In a context of its own, which the loop keeps for as long as there is the connection: that of the call
-            # may hold anything.
-            dialling = local.loop.create_task(self._dialer.dial(origin, build), context=contextvars.Context())
-            try:
-                async with asyncio.timeout(finite(seconds)):
-                    dialled = await dialling
-            except BaseException:
-                dialling.add_done_callback(_hang_up)
-                raise
+            async with asyncio.timeout(finite(seconds)):
+                dialled = await self._dialer.dial(origin, build)
         except TimeoutError:
             raise _Late(f"no connection within {seconds:g} s") from None
         finally:
@@ -175,11 +165,12 @@ class _Late(DialError):
 _KINDS: dict[str, BreakKind] = {"tls": "tls", "proxy": "proxy"}
 
 
-def _of_dial(error: DialError) -> Broke:
-    kind: BreakKind = "timeout" if isinstance(error, _Late) else _KINDS.get(error.kind, "connect")
-    return Broke(Reached.NOT_SENT, kind, error.text, error.retryable)
-
-
-def _hang_up(dialling: asyncio.Task[Dialled[Connection]]) -> None:
-    if not dialling.cancelled() and dialling.exception() is None:
-        dialling.result().protocol.close()
+def _failure(error: DialError | Unsendable, request: Outgoing) -> Exception:
+    if isinstance(error, Unsendable):
+        broke = Broke(Reached.NOT_SENT, "setup", str(error), retryable=False)
+    elif error.kind == "address":
+        return DownloadError(error.text, kind="refused host")
+    else:
+        kind: BreakKind = "timeout" if isinstance(error, _Late) else _KINDS.get(error.kind, "connect")
+        broke = Broke(Reached.NOT_SENT, kind, error.text, error.retryable)
+    return build_connection_error(broke, peer=request.peer)

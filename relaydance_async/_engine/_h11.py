@@ -19,15 +19,11 @@ _REQUEST = h11.Request(method="GET", target="/", headers=[("host", "-")])
 class H11Parser:
     """See `Parser`."""
 
-    __slots__ = ("_chunks",)
+    __slots__ = ("_chunks", "surplus")
 
-    def __init__(self, method: str) -> None:
+    def __init__(self) -> None:
+        self.surplus: bool = False
         self._chunks: Chunks | None = None
-
-    @property
-    def surplus(self) -> bool:
-        """See `Parser`."""
-        return self._chunks is not None and self._chunks.surplus
 
     def read_head(self, data: bytes) -> Head:
         """See `Parser`."""
@@ -48,7 +44,9 @@ class H11Parser:
         """See `Parser`."""
         if self._chunks is None:
             self._chunks = Chunks()
-        return self._chunks.read(data)
+        content, ended = self._chunks.read(data)
+        self.surplus = self._chunks.surplus
+        return content, ended
 
 
 def _as_head(event: h11.Response | h11.InformationalResponse) -> Head:

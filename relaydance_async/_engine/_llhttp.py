@@ -55,7 +55,7 @@ class LlhttpParser:
 
     __slots__ = ("_excess", "_message", "_parser", "_tail", "surplus")
 
-    def __init__(self, method: str) -> None:
+    def __init__(self) -> None:
         self.surplus: bool = False
         self._message = _Message()
         self._parser = HttpResponseParser(self._message)

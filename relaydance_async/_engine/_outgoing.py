@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from .._sansio.breakage import Broke, Progress
 from .._sansio.request import BodyStream
 from .._sansio.timeout import Timeout
-from ._dialling import Origin
+from ._dial import Origin
 
 SMALL_BODY = 64 * 1024
 """Bytes of a body that goes out in one piece with the head: the kernel takes so much at once."""

@@ -38,5 +38,5 @@ class Parser(Protocol):
         ...
 
 
-NewParser: TypeAlias = Callable[[str], Parser]
-"""Makes one for the answer to a request of that method."""
+NewParser: TypeAlias = Callable[[], Parser]
+"""Makes one for one answer."""

@@ -22,7 +22,7 @@ import contextvars
 import re
 
 from ._connection import Connection
-from ._dialling import Origin
+from ._dial import Origin
 
 KEEPALIVE_SECONDS = 5.0
 LONGEST_KEEPALIVE = 60.0

@@ -6,7 +6,7 @@ It runs in a task, so that an answer that comes before its end is heard meanwhil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING
 
 from .._sansio.breakage import Broke
@@ -24,8 +24,7 @@ async def upload(connection: Connection, exchange: Exchange, body: bytes | BodyS
     request = exchange.request
     is_chunked = isinstance(body, BodyStream) and body.length is None
     try:
-        pieces = _slices(body, exchange) if isinstance(body, bytes) else body.open()
-        async with closing_body(pieces) as stream:
+        async with closing_body(_pieces(body, exchange)) as stream:
             async for piece in stream:
                 if not piece:
                     continue
@@ -47,6 +46,10 @@ async def upload(connection: Connection, exchange: Exchange, body: bytes | BodyS
         connection.fail("body", str(error))
     else:
         connection.uploaded(exchange)
+
+
+def _pieces(body: bytes | BodyStream, exchange: Exchange) -> AsyncIterator[bytes | memoryview]:
+    return _slices(body, exchange) if isinstance(body, bytes) else body.open()
 
 
 async def _slices(body: bytes, exchange: Exchange) -> AsyncGenerator[memoryview, None]:

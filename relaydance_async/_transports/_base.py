@@ -9,7 +9,7 @@ from typing import Protocol
 
 import anyio
 
-from .._engine import TransportStats
+from .._engine import TransportStats as TransportStats
 from .._sansio.breakage import Broke, Progress, Reached
 from .._sansio.request import BodyStream, closing_body
 from .._sansio.timeout import Timeout

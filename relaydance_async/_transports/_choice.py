@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from .._engine import Engine, NewParser, check_certificates, new_dialer
+from .._engine import Dialer, Engine, NewParser, check_certificates
 from .._sansio.target import Network
 from .._threads import in_thread
 from ..errors import ConfigurationError
@@ -67,7 +67,7 @@ async def build_transport(
     _check_loop()
     is_fast = has_httptools()
     parser, new_parser = await (_load("httptools", _import_llhttp) if is_fast else _load("h11", _import_h11))
-    engine = Engine(f"direct, with {parser}", new_dialer(network), new_parser, max_idle=max_idle)
+    engine = Engine(f"direct, with {parser}", Dialer(network), new_parser, max_idle=max_idle)
     if name in ("direct", "aiohttp") or (name == "auto" and is_fast):
         return engine
     return (await _load("httpx", _import_httpx)).of_engine(engine, f"httpx over an engine of ours, with {parser}")
