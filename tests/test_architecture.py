@@ -27,6 +27,7 @@ LAYERS: dict[str, int] = {
     "_threads": 1,
     "_sansio": 2,
     "_config": 3,
+    "_engine": 3,
     "_transports": 3,
     "_limits": 3,
     "_hooks": 3,

@@ -18,6 +18,7 @@ from ..errors import InvalidInputError
 from .target import Target
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 JSON_HEADERS: Mapping[str, str] = {"content-type": "application/json"}
 
@@ -59,7 +60,7 @@ class BodyStream:
 
 
 @asynccontextmanager
-async def closing_body(pieces: AsyncIterator[bytes]) -> AsyncGenerator[AsyncIterator[bytes], None]:
+async def closing_body(pieces: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T], None]:
     """One pass over a body; what it holds, such as an open file, is let go of at the end, however early that comes."""
     try:
         yield pieces

@@ -19,7 +19,7 @@ from relaydance_async._config import Options
 from relaydance_async._limits import KeyPace
 from relaydance_async._runtime import Runtimes
 from relaydance_async._sansio.pace import Open
-from relaydance_async._transports import _tls
+from relaydance_async._engine import _tls
 
 
 def settings_of(client: AsyncRelayDance) -> Options:

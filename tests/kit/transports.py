@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -10,26 +10,8 @@ import httpx
 import pytest
 
 from relaydance_async._transports import WireRequest, build_transport
-from tests.kit.loops import without_loop
 
-TRANSPORTS = ("httpx", "aiohttp", "caller")
-
-ENGINE: frozenset[str] = frozenset()
-"""The transports that send over the engine: those must pass every test, whatever a test says of faults."""
-
-
-def with_fault(kinds: Sequence[str], *faulty: str) -> pytest.MarkDecorator:
-    """Parametrise `kind`; the transports named `faulty`, on whatever loop, have the fault unless the engine sends.
-
-    They are not run then: most of these faults are waits. `--runxfail` runs them.
-    """
-    fault = pytest.mark.xfail(reason="a fault of this transport", run=False)
-    names = [(kind, without_loop(kind)) for kind in kinds]
-    params = [
-        pytest.param(kind, marks=fault) if name in faulty and name not in ENGINE else pytest.param(kind)
-        for kind, name in names
-    ]
-    return pytest.mark.parametrize("kind", params)
+TRANSPORTS = ("direct", "httpx", "caller")
 
 
 @asynccontextmanager
@@ -40,6 +22,11 @@ async def transport_options(name: str) -> AsyncGenerator[dict[str, Any], None]:
         return
     async with httpx.AsyncClient(verify=False) as http:
         yield {"http_client": http}
+
+
+def use_h11(patch: pytest.MonkeyPatch) -> None:
+    """As without the extra `[fast]`."""
+    patch.setattr("relaydance_async._transports._choice.has_httptools", lambda: False)
 
 
 def change_transport(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:

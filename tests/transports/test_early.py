@@ -20,7 +20,6 @@ from relaydance_async._sansio.breakage import Progress, Reached
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._transports import Transport
 from tests.kit.threaded import ThreadedServer, serve_in_threads
-from tests.kit.transports import with_fault
 from tests.kit.waiting import block_until
 from tests.transports.conftest import OURS
 from tests.transports.support import Peer, closed_port, fetch, over_every_transport, serve, wire
@@ -69,7 +68,7 @@ async def uploads(transport: Transport, url: str, size: int) -> Counter[str]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_a_refusal_by_a_server_that_reads_no_further_is_heard_by_every_upload(
     transport: Transport, size: str
 ) -> None:
@@ -78,7 +77,7 @@ async def test_a_refusal_by_a_server_that_reads_no_further_is_heard_by_every_upl
     assert heard == {"503": ROUNDS * AT_ONCE}
 
 
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 @pytest.mark.parametrize("body", [bytes(24 << 20), in_pieces(24 << 20, 24 << 20), in_pieces(24 << 20, None)])
 async def test_an_answer_that_comes_amid_an_upload_ends_it(transport: Transport, body: bytes | BodyStream) -> None:
     """The server goes on to hold the connection, and never takes the rest."""
@@ -98,7 +97,7 @@ async def test_an_answer_that_comes_amid_an_upload_ends_it(transport: Transport,
     assert server.connections == 1
 
 
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_what_was_never_written_to_its_end_was_not_sent_although_it_was_answered(transport: Transport) -> None:
     async def cut(peer: Peer) -> None:
         await peer.read_head()
@@ -119,7 +118,7 @@ async def test_what_was_never_written_to_its_end_was_not_sent_although_it_was_an
     assert progress.reached is Reached.PARTLY_SENT
 
 
-@with_fault(OURS, "httpx")
+@pytest.mark.parametrize("kind", OURS)
 async def test_a_connection_with_half_a_request_on_it_is_not_used_again(transport: Transport) -> None:
     """Whatever follows there would be read as the rest of the body."""
 
@@ -174,7 +173,7 @@ def _listens(port: int) -> bool:
 
 @pytest.mark.skipif(HAPROXY is None, reason="the Debian package haproxy is not installed")
 @pytest.mark.parametrize("size", SIZES)
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_haproxys_503_without_a_backend_is_heard_by_every_upload(
     transport: Transport, size: str, tmp_path: Path
 ) -> None:

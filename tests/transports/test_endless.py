@@ -12,7 +12,6 @@ import pytest
 from relaydance_async import APIConnectionError, APITimeoutError, RelayDanceError
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport
-from tests.kit.transports import with_fault
 from tests.transports.conftest import OURS
 from tests.transports.support import OK, Gone, Peer, Script, fetch, over_every_transport, serve, wire
 
@@ -105,14 +104,14 @@ async def ask(transport: Transport, url: str) -> None:
 
 
 @pytest.mark.parametrize("case", HEADS)
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_a_head_without_end_is_cut_off_however_fast_it_comes(transport: Transport, case: str) -> None:
     error = await ends(transport, endless(*HEADS[case], 0))
     assert type(error) is APIConnectionError
 
 
 @pytest.mark.parametrize("case", HEADS)
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_the_read_timeout_is_for_the_whole_head_however_often_something_comes(
     transport: Transport, case: str
 ) -> None:
@@ -122,7 +121,7 @@ async def test_the_read_timeout_is_for_the_whole_head_however_often_something_co
 
 
 @pytest.mark.parametrize("case", BODIES)
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_a_body_without_end_is_cut_off_however_fast_it_comes(transport: Transport, case: str) -> None:
     error = await ends(transport, endless(*BODIES[case], 0))
     assert not isinstance(error, APITimeoutError)
@@ -137,7 +136,7 @@ async def count(transport: Transport, url: str, got: list[int]) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in BODIES if case not in ("a body", "chunks")])
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_a_stream_that_is_all_framing_is_cut_off(transport: Transport, case: str) -> None:
     """Its caller would wait for a piece without end; a bound on the content doesn't help."""
     got: list[int] = []
@@ -157,7 +156,7 @@ async def test_five_interim_answers_are_passed_over(transport: Transport) -> Non
         assert await fetch(transport, server.url) == (200, b"ok")
 
 
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_six_interim_answers_are_too_many(transport: Transport) -> None:
     async with serve(INTERIM * 6 + OK) as server:
         with pytest.raises(APIConnectionError):

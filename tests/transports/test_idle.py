@@ -17,7 +17,6 @@ from tests.kit.calls import Call, fetch_task, submit_clip
 from tests.kit.clocks import JumpingLoop
 from tests.kit.loops import Backend, backend_of
 from tests.kit.threaded import ThreadedServer, serve_in_threads
-from tests.kit.transports import with_fault
 from tests.kit.waiting import open_files, wait_until
 from tests.transports.conftest import OURS, Maker
 from tests.transports.support import OK, Peer, Server, as_json, fetch, over_every_transport, serve
@@ -82,7 +81,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("said", SAID)
-@with_fault(ON_ASYNCIO, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", ON_ASYNCIO)
 async def test_an_idle_connection_is_taken_as_long_as_its_server_says_and_5_seconds_at_most(
     transport: Transport, said: str
 ) -> None:
@@ -98,7 +97,7 @@ async def test_an_idle_connection_is_taken_as_long_as_its_server_says_and_5_seco
         assert server.connections == 2
 
 
-@with_fault(ON_ASYNCIO, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", ON_ASYNCIO)
 async def test_a_server_that_keeps_no_idle_connection_gets_no_second_request_on_one(transport: Transport) -> None:
     async with serve(keeping("Keep-Alive: timeout=0")) as server:
         for _ in range(3):
@@ -106,7 +105,7 @@ async def test_a_server_that_keeps_no_idle_connection_gets_no_second_request_on_
         assert server.connections == 3
 
 
-@with_fault(ON_ASYNCIO, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", ON_ASYNCIO)
 async def test_a_request_never_crosses_the_end_that_the_server_has_announced(maker: Maker) -> None:
     """The way takes 20 ms, there and back: what the server calls idle for 1 s is idle here for 0.96 s."""
     loop = asyncio.get_running_loop()
@@ -129,7 +128,7 @@ async def test_a_request_never_crosses_the_end_that_the_server_has_announced(mak
         await submit_clip(client)
 
 
-@with_fault(ON_ASYNCIO, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", ON_ASYNCIO)
 async def test_how_long_a_server_keeps_connections_is_learned_from_its_closes(maker: Maker) -> None:
     """It says nothing and closes after 2 s: after a few closes nothing is sent at about that time."""
     loop = asyncio.get_running_loop()
@@ -165,7 +164,7 @@ async def test_how_long_a_server_keeps_connections_is_learned_from_its_closes(ma
         assert lost == 0
 
 
-@with_fault(ON_ASYNCIO, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", ON_ASYNCIO)
 async def test_idle_connections_are_closed_by_a_timer_and_not_by_the_next_request(maker: Maker) -> None:
     transport = await maker.transport()
     async with serve() as server:
@@ -177,7 +176,7 @@ async def test_idle_connections_are_closed_by_a_timer_and_not_by_the_next_reques
         await wait_until(lambda: open_files() == before, 1)
 
 
-@with_fault(ON_ASYNCIO, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", ON_ASYNCIO)
 async def test_after_a_burst_what_a_trickle_does_not_need_is_closed(maker: Maker) -> None:
     """The warmest is taken first, so that the others grow cold."""
     transport = await maker.transport()
@@ -190,7 +189,7 @@ async def test_after_a_burst_what_a_trickle_does_not_need_is_closed(maker: Maker
         await wait_until(lambda: server.open == 1)
 
 
-@with_fault(ON_ASYNCIO, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", ON_ASYNCIO)
 async def test_a_client_of_each_of_many_tenants_holds_no_connection_when_idle(maker: Maker) -> None:
     async with serve(as_json(b'{"object":"list","data":[]}')) as server:
         before = open_files()
@@ -212,7 +211,7 @@ async def test_the_views_of_a_client_share_its_connections(maker: Maker) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 and its like answer on Linux only")
-@with_fault(ON_ASYNCIO, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", ON_ASYNCIO)
 async def test_idle_connections_are_bounded_in_all_and_the_coldest_go_first(maker: Maker) -> None:
     transport = await maker.transport(max_idle=10)
     answered = 0
@@ -241,7 +240,7 @@ async def test_idle_connections_are_bounded_in_all_and_the_coldest_go_first(make
     assert answered == 62
 
 
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_the_end_of_an_idle_connection_is_seen_when_it_comes(maker: Maker) -> None:
     transport = await maker.transport()
     async with serve() as server:
@@ -287,7 +286,7 @@ class Ending:
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("end", ["closed", "reset", "with unread bytes"])
 @pytest.mark.parametrize("call", [submit_clip, fetch_task])
-@with_fault(OURS, "httpx")
+@pytest.mark.parametrize("kind", OURS)
 async def test_a_connection_that_ended_while_the_loop_was_busy_is_not_taken(
     maker: Maker, tls_server: ssl.SSLContext, call: Call, end: str, secure: bool
 ) -> None:
@@ -302,7 +301,7 @@ async def test_a_connection_that_ended_while_the_loop_was_busy_is_not_taken(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the names of the options are Linux's")
-@with_fault([kind for kind in OURS if kind != "httpx on trio"], "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", [kind for kind in OURS if kind != "httpx on trio"])
 async def test_the_system_watches_over_connections_and_sends_small_writes_at_once(maker: Maker) -> None:
     """NATs and load balancers forget connections that are silent; a chat may be so for 300 s."""
     transport = await maker.transport()

@@ -19,7 +19,6 @@ from relaydance_async import RelayDanceError
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport, WireRequest
-from tests.kit.transports import with_fault
 from tests.transports.conftest import OURS, Maker
 from tests.transports.support import OK, Peer, Script, fetch, over_every_transport, serve, wire
 
@@ -164,7 +163,7 @@ class Payload:
 application: ContextVar[Payload | None] = ContextVar("application", default=None)
 
 
-@with_fault(ON_ASYNCIO, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", ON_ASYNCIO)
 async def test_a_connection_does_not_keep_the_context_of_the_task_that_opened_it(
     maker: Maker, trusting: ssl.SSLContext
 ) -> None:

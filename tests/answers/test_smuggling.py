@@ -12,8 +12,7 @@ import pytest
 from relaydance_async import RelayDanceError
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport
-from tests.engine.smuggling import ATTACKS, MARK, STOLEN
-from tests.kit.transports import with_fault
+from tests.answers.smuggling import ATTACKS, MARK, STOLEN
 from tests.transports.conftest import OURS, Maker
 from tests.transports.support import Peer, Server, as_json, fetch, over_every_transport, serve
 
@@ -80,7 +79,7 @@ async def victims(transport: Transport, url: str, stolen: list[object]) -> None:
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_no_call_is_given_another_calls_answer(
     transport: Transport, tls_server: ssl.SSLContext, secure: bool
 ) -> None:
@@ -101,7 +100,7 @@ async def test_no_call_is_given_another_calls_answer(
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("unasked", [STOLEN, STOLEN[:20], b"\r\n", b"HTTP/1.1 408 Slow\r\nContent-Length: 0\r\n\r\n"])
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_what_comes_on_an_idle_connection_is_no_answer_to_the_next_request(
     transport: Transport, tls_server: ssl.SSLContext, unasked: bytes, secure: bool
 ) -> None:
@@ -119,7 +118,7 @@ async def test_what_comes_on_an_idle_connection_is_no_answer_to_the_next_request
     assert stolen == []
 
 
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_an_answer_that_is_there_before_the_request_is_not_the_answer_to_it(maker: Maker) -> None:
     """It was sent to whoever would come: nobody knows whose it is. It may only be refused if it comes in time."""
 

@@ -1,20 +1,19 @@
-"""One meaning on all faces: what is an answer, and what is none (tests/engine/vectors.py)."""
+"""One meaning on all faces: what is an answer, and what is none (tests/answers/vectors.py)."""
 
 from __future__ import annotations
 
 import pytest
 
 from relaydance_async._transports import Transport
-from tests.engine.play import differences
-from tests.engine.vectors import VECTORS, Vector
-from tests.kit.transports import with_fault
+from tests.answers.play import differences
+from tests.answers.vectors import VECTORS, Vector
 from tests.transports.conftest import OURS
 from tests.transports.support import over_every_transport
 
 pytestmark = over_every_transport
 
 
-@with_fault(OURS, "httpx", "aiohttp")
+@pytest.mark.parametrize("kind", OURS)
 async def test_every_answer_is_taken_or_refused_as_the_table_says(
     transport: Transport, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,6 @@
 """Plays the response vectors of llhttp, the parser of Node, to every transport of ours.
 
-    python -m tests.engine.llhttp DIRECTORY
+    python -m tests.answers.llhttp DIRECTORY
 
 The directory is `test/response` of llhttp's repository (MIT licence), which is not a part of this one: whoever wants to
 compare fetches it. Each vector is served over a socket, with the end of the connection after it. What llhttp's log says
@@ -18,8 +18,8 @@ from pathlib import Path
 import anyio
 
 from relaydance_async._transports import Transport, build_transport
-from tests.engine.play import Player
-from tests.engine.vectors import Vector
+from tests.answers.play import Player
+from tests.answers.vectors import Vector
 from tests.kit.waiting import wait_until
 from tests.transports.support import serve
 
