@@ -13,6 +13,9 @@ from ._rules import FRAMING_BYTES, HEADERS, Malformed, bounded_excess
 
 _SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+_LENGTH = re.compile(rb"content-length:", re.IGNORECASE)
+"""It mustn't be in a trailer (RFC 9110 section 6.5.1), and llhttp doesn't take it there."""
+
 _LARGEST = 1 << 64
 """As llhttp counts."""
 
@@ -90,7 +93,7 @@ class Chunks:
             self._state = _END
         else:
             self._trailers += 1
-            if self._trailers > HEADERS or _TRAILER.fullmatch(line) is None:
+            if self._trailers > HEADERS or _TRAILER.fullmatch(line) is None or _LENGTH.match(line) is not None:
                 raise Malformed("its trailer can't be read")
 
     def _begin_chunk(self, line: bytes) -> None:
