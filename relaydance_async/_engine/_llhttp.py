@@ -11,8 +11,8 @@ from ._rules import HEADERS, Head, Malformed, bounded_excess
 _END_OF_CHUNKS = re.compile(rb"[^\n]\r\n\r\n\Z")
 """llhttp passes over line breaks after a message; they are surplus all the same."""
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [0-9]{3}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
-"""llhttp takes any byte in a reason (RFC 9112 section 4)."""
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+"""llhttp takes any byte in a reason, and a status below 100 (RFC 9112 section 4)."""
 
 _BLANKS = re.compile(rb"[ \t]+(?=\r\n)")
 """At the end of a value, where they belong to none (RFC 9112 section 5): llhttp knows no "chunked" with some."""
