@@ -11,7 +11,11 @@ from enum import IntEnum
 
 from ._rules import FRAMING_BYTES, HEADERS, Malformed, bounded_excess
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:;%b(?:=(?:%b|%b))?)*" % (_TOKEN, _TOKEN, _QUOTED))
+"""As llhttp, without the blanks in extensions that RFC 9112 section 7.1.1 calls bad."""
+
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(rb"content-length:", re.IGNORECASE)
 """It mustn't be in a trailer (RFC 9110 section 6.5.1), and llhttp doesn't take it there."""

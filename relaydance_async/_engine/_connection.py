@@ -309,7 +309,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, but is none by its class
-        self._transport.set_write_buffer_limits(high=0)
+        # Over TLS a connection is paused at that many bytes and not above them: with 0, also when it holds none.
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        self._transport.set_write_buffer_limits(high=1 if is_tls else 0, low=0)
 
     def pause_writing(self) -> None:
         self._is_blocked = True

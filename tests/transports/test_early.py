@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from relaydance_async import RelayDanceError
+from relaydance_async import APIConnectionError, RelayDanceError
 from relaydance_async._sansio.breakage import Progress, Reached
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._transports import Transport
@@ -116,6 +117,34 @@ async def test_what_was_never_written_to_its_end_was_not_sent_although_it_was_an
                 progress=progress,
             )
     assert progress.reached is Reached.PARTLY_SENT
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("size", [2, 60_000, 300_000])
+@pytest.mark.parametrize("kind", OURS)
+async def test_what_the_server_has_read_to_its_end_was_sent_however_the_connection_ends(
+    transport: Transport, tls_server: ssl.SSLContext, size: int, secure: bool
+) -> None:
+    async def read_and_reset(peer: Peer) -> None:
+        await server.read(peer)
+        await peer.reset()
+
+    async with serve(read_and_reset, tls=tls_server if secure else None) as server:
+        for count in range(1, 4):
+            progress = Progress()
+            with pytest.raises(APIConnectionError) as caught:
+                await fetch(
+                    transport,
+                    server.url,
+                    "POST",
+                    headers={"content-length": str(size)},
+                    body=bytes(size),
+                    progress=progress,
+                )
+            assert (len(server.bodies[-1]), len(server.bodies)) == (size, count)
+            assert progress.reached is Reached.SENT
+            assert caught.value.maybe_accepted
 
 
 @pytest.mark.parametrize("kind", OURS)
