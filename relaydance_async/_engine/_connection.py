@@ -188,12 +188,13 @@ class Connection(asyncio.Protocol):
         if isinstance(body, BodyStream) or (body is not None and len(body) > SMALL_BODY):
             if self.write(head):
                 self._upload = self._loop.create_task(upload(self, exchange, body))
-            return exchange
-        request.sent_at_once()
-        if self.write(head + body if body else head):
-            self.expect(request.timeout.read)
+                return exchange
         else:
-            self.fail("closed", "it was closed before the request had been sent")
+            request.sent_at_once()
+            if self.write(head + body if body else head):
+                self.expect(request.timeout.read)
+                return exchange
+        self.fail("closed", "it was closed before the request had been sent")
         return exchange
 
     def write(self, data: bytes | memoryview) -> bool:
@@ -309,7 +310,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, but is none by its class
-        self._transport.set_write_buffer_limits(high=0)
+        # Over TLS asyncio pauses at the limit itself, otherwise above it.
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        self._transport.set_write_buffer_limits(high=1 if is_tls else 0, low=0)
 
     def pause_writing(self) -> None:
         self._is_blocked = True

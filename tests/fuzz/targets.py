@@ -30,13 +30,13 @@ from relaydance_async import (
     WebhookPayloadError,
     WebhookVerificationError,
 )
+from relaydance_async._engine._coding import decoded
 from relaydance_async._sansio.chat_stream import ChatDecoder, decode_completion
 from relaydance_async._sansio.decode import decode_result
 from relaydance_async._sansio.envelope import build_decode_error, decode_status_error, parse_envelope
 from relaydance_async._sansio.retry_after import LONGEST, parse_retry_after
 from relaydance_async._sansio.sse import SSEParser
 from relaydance_async._sansio.webhook import build_callback_url, parse_delivery, verify_callback
-from relaydance_async._engine._coding import decoded
 from relaydance_async.models.account import BillingUsage, Subscription, TokenUsage
 from relaydance_async.models.catalog import ModelList
 from relaydance_async.models.files import UploadedFile

@@ -16,10 +16,10 @@ from relaydance_async import AsyncRelayDance
 from relaydance_async._call import Controller
 from relaydance_async._call.signing import _SEEN
 from relaydance_async._config import Options
+from relaydance_async._engine import _tls
 from relaydance_async._limits import KeyPace
 from relaydance_async._runtime import Runtimes
 from relaydance_async._sansio.pace import Open
-from relaydance_async._engine import _tls
 
 
 def settings_of(client: AsyncRelayDance) -> Options:
