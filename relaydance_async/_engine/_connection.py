@@ -188,12 +188,13 @@ class Connection(asyncio.Protocol):
         if isinstance(body, BodyStream) or (body is not None and len(body) > SMALL_BODY):
             if self.write(head):
                 self._upload = self._loop.create_task(upload(self, exchange, body))
-            return exchange
-        request.sent_at_once()
-        if self.write(head + body if body else head):
-            self.expect(request.timeout.read)
+                return exchange
         else:
-            self.fail("closed", "it was closed before the request had been sent")
+            request.sent_at_once()
+            if self.write(head + body if body else head):
+                self.expect(request.timeout.read)
+                return exchange
+        self.fail("closed", "it was closed before the request had been sent")
         return exchange
 
     def write(self, data: bytes | memoryview) -> bool:
@@ -309,7 +310,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, but is none by its class
-        # Over TLS a connection is paused at that many bytes and not above them: with 0, also when it holds none.
+        # Over TLS asyncio pauses at the limit itself, otherwise above it.
         is_tls = transport.get_extra_info("ssl_object") is not None
         self._transport.set_write_buffer_limits(high=1 if is_tls else 0, low=0)
 
@@ -376,6 +377,7 @@ class Connection(asyncio.Protocol):
             raise Malformed("the server changed the protocol, which nobody had asked for")
         if self._interim > INTERIM_ANSWERS:
             raise Malformed(f"more than {INTERIM_ANSWERS} interim answers came")
+        framing_of(head, exchange.request.method)  # none, but an odd one is refused here too
         if rest:
             self._read_head(exchange, rest)
 

@@ -9,7 +9,7 @@ import asyncio
 import contextvars
 from typing import NamedTuple
 
-from .._sansio.breakage import BreakKind, Broke, Reached, build_connection_error, describe_timeout
+from .._sansio.breakage import BreakKind, Broke, Reached, build_connection_error
 from .._sansio.timeout import finite
 from ..errors import DownloadError
 from ._connection import Connection

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING
 
-from .._sansio.breakage import Broke
 from .._sansio.request import BodyStream, closing_body
 from ._exchange import Exchange
 
@@ -31,7 +30,7 @@ async def upload(connection: Connection, exchange: Exchange, body: bytes | BodyS
                 if connection.is_readable:
                     await asyncio.sleep(0)  # it is read before anything fails
                 if is_chunked:
-                    piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+                    piece = b"".join((b"%x\r\n" % len(piece), piece, b"\r\n"))
                 if not connection.write(piece):
                     return  # what has come is read yet, and then the loss is told
                 if connection.has_unsent_bytes:

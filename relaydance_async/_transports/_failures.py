@@ -36,8 +36,7 @@ _PHASES: dict[str, Phase] = {
     "TimeoutError": "read",
 }
 _BROKEN_CODING = frozenset({"DecodingError", "ContentEncodingError"})
-_NEVER_SENDABLE = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL", "RuntimeError"})
-
+_NEVER_SENDABLE = frozenset({"UnsupportedProtocol", "LocalProtocolError", "RuntimeError"})
 
 
 def build_failure(error: Exception, request: WireRequest) -> Exception:
@@ -108,6 +107,8 @@ def broke_by_name(error: Exception, request: WireRequest) -> Broke:
             return Broke(reached, "timeout", describe_timeout(_PHASES[name], request.timeout))
     if reached is Reached.NOT_SENT and (distrust := distrust_under(error)) is not None:
         return Broke(Reached.NOT_SENT, "tls", str(distrust), retryable=False)
+    if "InvalidURL" in names:
+        return Broke(reached, "setup", "the URL can't be used", retryable=False)  # aiohttp's own text shows it
     kind: BreakKind = "connect" if reached is Reached.NOT_SENT else "closed"
     if not _NEVER_SENDABLE.isdisjoint(names):
         return Broke(reached, "setup", plain_words(error), retryable=False)
