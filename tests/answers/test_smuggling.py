@@ -52,9 +52,7 @@ async def victim(transport: Transport, url: str, number: int, stolen: list[objec
     method, body = ("POST", b"of %d" % number) if number % 2 else ("GET", b"")
     headers = {"content-length": str(len(body))} if body else None
     try:
-        status, got = await fetch(
-            transport, f"{url}/{number}", method, headers=headers, body=body or None, timeout=QUICK
-        )
+        status, got = await fetch(transport, f"{url}/{number}", method, headers=headers, body=body or None)
     except RelayDanceError as error:
         stolen.append(error)
         return

@@ -193,8 +193,9 @@ class _Heard:
 
 def read_by_llhttp(data: bytes) -> Verdict:
     """What llhttp makes of it; it isn't told of the request."""
-    if _BLANKS.search(data) is not None:
-        return Verdict(0, b"", "llhttp: a coding with blanks after it")
+    for words, seen in _UNKNOWN_TO_LLHTTP.items():
+        if seen.search(data) is not None:
+            return Verdict(0, b"", f"llhttp: {words}")
     heard = _Heard()
     heard.parser = parser = HttpResponseParser(heard)
     try:
@@ -234,10 +235,15 @@ LLHTTP_ALONE = {
     "Invalid character in Content-Length": "equal lengths in one field (RFC 9110 section 8.6)",
     "Duplicate Content-Length": "equal lengths in several fields (RFC 9110 section 8.6)",
     "a coding with blanks after it": "they belong to no value (RFC 9112 section 5)",
+    "an interim answer that it doesn't know": "none has a body (RFC 9112 section 6.3)",
 }
 """The same for llhttp."""
 
-_BLANKS = re.compile(rb"chunked[ \t]+\r\n", re.IGNORECASE)
+_UNKNOWN_TO_LLHTTP = {
+    "a coding with blanks after it": re.compile(rb"chunked[ \t]+\r\n", re.IGNORECASE),
+    "an interim answer that it doesn't know": re.compile(rb"HTTP/1\.[01] 1(?:0[4-9]|[1-9][0-9])[ \r]"),
+}
+"""What it may read in any way: it is not asked."""
 
 
 def _is_explained(other: Verdict, reasons: dict[str, str]) -> bool:
