@@ -168,7 +168,7 @@ async def a_tunnel(port: int) -> AsyncGenerator[str]:
             end.transport.abort()
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):  # uvloop's, of one that is closed
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()

@@ -301,7 +301,7 @@ async def test_a_connection_that_ended_while_the_loop_was_busy_is_not_taken(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the names of the options are Linux's")
-@pytest.mark.parametrize("kind", [kind for kind in OURS if kind != "httpx on trio"])
+@pytest.mark.parametrize("kind", OURS)
 async def test_the_system_watches_over_connections_and_sends_small_writes_at_once(maker: Maker) -> None:
     """NATs and load balancers forget connections that are silent; a chat may be so for 300 s."""
     transport = await maker.transport()

@@ -8,7 +8,7 @@ import logging
 import ssl
 import sys
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
@@ -24,7 +24,6 @@ from tests.transports.support import OK, Peer, Script, fetch, over_every_transpo
 
 pytestmark = over_every_transport
 
-ON_ASYNCIO = tuple(kind for kind in OURS if not kind.endswith("on trio"))
 SECRET = "sk-of-one-of-many-tenants-0123456789"
 
 
@@ -83,7 +82,7 @@ def upload(pieces: bool) -> tuple[bytes | BodyStream, dict[str, str]]:
 
 
 @contextmanager
-def everything_said(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+def everything_said(caplog: pytest.LogCaptureFixture) -> Generator[list[str]]:
     """What is logged, but by the test's own server (anyio), and what is given to the loop's exception handler."""
     said: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(str(context["message"])))
@@ -97,7 +96,7 @@ def everything_said(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("case", SCRIPTS)
-@pytest.mark.parametrize("kind", ON_ASYNCIO)
+@pytest.mark.parametrize("kind", OURS)
 async def test_nothing_that_a_server_does_is_told_to_the_applications_log(
     maker: Maker, tls_server: ssl.SSLContext, caplog: pytest.LogCaptureFixture, case: str, secure: bool
 ) -> None:
@@ -163,7 +162,7 @@ class Payload:
 application: ContextVar[Payload | None] = ContextVar("application", default=None)
 
 
-@pytest.mark.parametrize("kind", ON_ASYNCIO)
+@pytest.mark.parametrize("kind", OURS)
 async def test_a_connection_does_not_keep_the_context_of_the_task_that_opened_it(
     maker: Maker, trusting: ssl.SSLContext
 ) -> None:

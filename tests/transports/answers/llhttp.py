@@ -1,6 +1,6 @@
 """Plays the response vectors of llhttp, the parser of Node, to every transport of ours.
 
-    python -m tests.answers.llhttp DIRECTORY
+    python -m tests.transports.answers.llhttp DIRECTORY
 
 The directory is `test/response` of llhttp's repository (MIT licence), which is not a part of this one: whoever wants to
 compare fetches it. Each vector is served over a socket, with the end of the connection after it. What llhttp's log says
@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import pytest
 
-from relaydance_async._transports import Transport, build_transport
-from tests.answers.play import Player
-from tests.answers.vectors import Vector
+from relaydance_async._transports import Transport, TransportName, build_transport
+from tests.kit.transports import use_h11
 from tests.kit.waiting import wait_until
+from tests.transports.answers.play import Player
+from tests.transports.answers.vectors import Vector
 from tests.transports.support import serve
 
 _LENIENT = "only with a flag of llhttp's, which we don't set"
@@ -46,7 +48,7 @@ EXPLAINED: dict[str, str] = {
 
 _VECTOR = re.compile(
     r"^#+ (?P<name>[^\n]+)\n(?:(?!^#).)*?<!-- meta=(?P<meta>\{[^\n]*\}) -->\s*"
-    r"^```http\n(?P<http>.*?)^```\s*^```log\n(?P<log>.*?)^```",
+    r"^```http\n(?P<http>.*?)^```\n(?:(?!^```).)*?^```log\n(?P<log>.*?)^```",
     re.MULTILINE | re.DOTALL,
 )
 _REPEAT = re.compile(r"\$\{'(.)'\.repeat\((\d+)\)\}")
@@ -122,13 +124,12 @@ def explain(vector: LlhttpVector, difference: str) -> str | None:
     return next((reason for part, reason in EXPLAINED.items() if part in vector.name), None)
 
 
-async def main(directory: str) -> int:
-    """Compare, and print each difference; how many have no reason."""
-    vectors = list(read_vectors(Path(directory)))
-    print(f"{len(vectors)} vectors, of which llhttp takes {sum(vector.status is not None for vector in vectors)}")
+async def compare_all(vectors: Sequence[LlhttpVector]) -> int:
+    """Compare each transport with each parser, and print each difference; how many have no reason."""
     unexplained = 0
-    for name in ("httpx", "direct"):
-        transport = await build_transport(name, None, max_idle=10)  # type: ignore[arg-type]
+    names: tuple[TransportName, ...] = ("direct", "httpx")
+    for name in names:
+        transport = await build_transport(name, None, max_idle=10)
         differences = await compare(transport, vectors)
         await transport.aclose()
         print(f"{transport.name}: {len(differences)} are taken otherwise")
@@ -140,5 +141,15 @@ async def main(directory: str) -> int:
     return unexplained
 
 
+def main(directory: str) -> int:
+    """Compare all, with llhttp and with h11."""
+    vectors = list(read_vectors(Path(directory)))
+    print(f"{len(vectors)} vectors, of which llhttp takes {sum(vector.status is not None for vector in vectors)}")
+    unexplained = anyio.run(compare_all, vectors)
+    with pytest.MonkeyPatch.context() as patch:
+        use_h11(patch)
+        return unexplained + anyio.run(compare_all, vectors)
+
+
 if __name__ == "__main__":
-    sys.exit(anyio.run(main, sys.argv[1]))
+    sys.exit(main(sys.argv[1]))

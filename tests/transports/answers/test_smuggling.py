@@ -12,8 +12,8 @@ import pytest
 from relaydance_async import RelayDanceError
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport
-from tests.answers.smuggling import ATTACKS, MARK, STOLEN
 from tests.kit.waiting import wait_until
+from tests.transports.answers.smuggling import ATTACKS, MARK, STOLEN
 from tests.transports.conftest import OURS
 from tests.transports.support import Peer, Server, as_json, fetch, over_every_transport, serve
 

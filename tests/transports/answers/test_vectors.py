@@ -1,12 +1,12 @@
-"""One meaning on all faces: what is an answer, and what is none (tests/answers/vectors.py)."""
+"""One meaning on all faces: what is an answer, and what is none (tests/transports/answers/vectors.py)."""
 
 from __future__ import annotations
 
 import pytest
 
 from relaydance_async._transports import Transport
-from tests.answers.play import differences
-from tests.answers.vectors import VECTORS, Vector
+from tests.transports.answers.play import differences
+from tests.transports.answers.vectors import VECTORS, Vector
 from tests.transports.conftest import OURS
 from tests.transports.support import over_every_transport
 

@@ -9,7 +9,7 @@ import anyio
 from relaydance_async import APIConnectionError, APITimeoutError, RelayDanceError
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport
-from tests.answers.vectors import Vector
+from tests.transports.answers.vectors import Vector
 from tests.transports.support import Gone, Peer, Server, fetch, serve
 
 NEXT = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext"
