@@ -31,11 +31,9 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(params=["aiohttp", "httpx", "aiohttp on uvloop", "httpx on uvloop"])
+@pytest.fixture(params=["direct", "httpx", "direct on uvloop", "httpx on uvloop"])
 def client(request: pytest.FixtureRequest, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncRelayDance:
     """Made outside of any loop."""
-    if request.param.startswith("aiohttp"):
-        pytest.importorskip("aiohttp")
     make_loops(monkeypatch, request.param)
     return client_of(sandbox, transport=request.param)
 
@@ -182,7 +180,7 @@ def test_a_client_that_was_never_used_leaves_nothing() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 async def test_what_a_client_holds_is_told_for_the_running_loop(sandbox: Sandbox, transport: Any) -> None:
     sandbox.faults.add(Fault(MODELS, stall=True))
     endless = {"sandbox_chunks": 10_000, "sandbox_chunk_delay": 0.01}
@@ -224,7 +222,7 @@ async def test_calls_that_begin_together_make_one_runtime_and_say_so_once(caplog
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 async def test_calls_that_queue_while_the_client_is_closed_go_over_new_connections(
     sandbox: Sandbox, transport: str
 ) -> None:

@@ -46,7 +46,7 @@ class Doubling:
         await writer.drain()
 
 
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", ["httpx", "direct"])
 async def test_no_call_gets_the_second_answer_to_another(transport: Any) -> None:
     doubling = Doubling()
     server = await asyncio.start_server(doubling, "127.0.0.1", 0)

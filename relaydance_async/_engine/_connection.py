@@ -37,7 +37,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from contextlib import suppress
 from enum import IntEnum
 from typing import Protocol, cast
 
@@ -271,14 +270,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         self._owner.gone(self)
 
-    def break_off(self) -> None:
-        """Close it without its loop, which may be closed already."""
+    def give_up(self) -> asyncio.Transport | None:
+        """Its loop may be closed: whoever takes the transport closes that."""
         self._state = _GONE
         self._exchange = None
         transport, self._transport = self._transport, None
-        if transport is not None:
-            with suppress(RuntimeError):  # the loop is closed
-                transport.abort()
+        return transport
 
     def expect(self, seconds: float) -> None:
         """From now on, something has to happen within so many seconds."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import socket
+import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -45,6 +47,24 @@ def last_words(transport: asyncio.BaseTransport | None) -> bytes:
     with suppress(OSError), socket.socket(fileno=os.dup(fileno)) as copy:
         return copy.recv(_LAST_WORDS, socket.MSG_DONTWAIT)
     return b""
+
+
+def break_off(loop: asyncio.AbstractEventLoop, transports: list[asyncio.Transport | None]) -> None:
+    """Abort connections of a loop, which may be closed. The list is empty afterwards.
+
+    A loop that was closed has dropped the callback in which asyncio closes an aborted socket: only the end of the
+    transport closes it then, with a warning, and a transport refers to itself. So the garbage collector is told to run.
+    """
+    for transport in transports:
+        if transport is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                transport.abort()
+    if transports and loop.is_closed():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            transport = None
+            transports.clear()
+            gc.collect()
 
 
 def leave_to_parent(filenos: Iterable[int]) -> None:

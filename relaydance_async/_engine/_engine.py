@@ -13,6 +13,7 @@ from .._sansio.breakage import BreakKind, Broke, Reached, build_connection_error
 from .._sansio.timeout import finite
 from ..errors import DownloadError
 from ._connection import Connection
+from ._descriptors import break_off
 from ._dial import Dialer, Origin
 from ._dial_error import DialError
 from ._exchange import Exchange
@@ -151,8 +152,8 @@ class Engine:
         """See `Transport`."""
         if self._local is None:
             return
-        for connection in self._local.pool.close():
-            connection.break_off()
+        left = [connection.give_up() for connection in self._local.pool.close()]
+        break_off(loop, left)
 
 
 class _Late(DialError):

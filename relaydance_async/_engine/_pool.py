@@ -171,14 +171,15 @@ class Pool:
             self._reap_at(min(connection.expires for idle in self._idle.values() for connection in idle))
 
     def close(self) -> list[Connection]:
-        """Take none back any more. Those that are open are given out, to be closed."""
+        """Take none back any more. Those that were open are given out, to be closed."""
         self.is_closed = True
         self._idle.clear()
         self._idle_count = 0
         if self._reaper is not None:
             self._reaper.cancel()
             self._reaper = None
-        return list(self._open)
+        given, self._open = list(self._open), set()
+        return given
 
 
 def _idle_since(connection: Connection) -> float:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._call import Controller
 from relaydance_async._call.signing import _SEEN
 from relaydance_async._config import Options
-from relaydance_async._engine import _tls
+from relaydance_async._engine import _pool, _tls
 from relaydance_async._limits import KeyPace
 from relaydance_async._runtime import Runtimes
 from relaydance_async._sansio.pace import Open
@@ -87,8 +85,6 @@ async def make_tls_context() -> None:
     await _tls.tls_context()
 
 
-def keep_idle_connections(transport: str, seconds: float) -> None:
-    """Have the connections of that transport kept for so long."""
-    module = {"httpx": "_pool", "aiohttp": "_aiohttp"}[transport]
-    transports: Any = import_module(f"relaydance_async._transports.{module}")
-    transports.KEEPALIVE_SECONDS = seconds
+def keep_idle_connections(seconds: float) -> None:
+    """Have the engine's connections kept for so long."""
+    _pool.KEEPALIVE_SECONDS = seconds

@@ -73,8 +73,6 @@ def connections():
 
 
 def environment(base_url: str, key: str, transport: str) -> dict[str, str]:
-    if transport.startswith("aiohttp"):
-        pytest.importorskip("aiohttp")
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     chosen = {"TRANSPORT": without_loop(transport), "USE_UVLOOP": "1" if transport.endswith(ON_UVLOOP) else ""}
     return {**os.environ, "PYTHONPATH": path, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, **chosen}

@@ -36,7 +36,7 @@ from tests.torture.fault_stage import ENDPOINTS, GRACE, Endpoint, Stage, play
 pytestmark = pytest.mark.anyio
 
 
-TRANSPORTS: tuple[TransportName, ...] = ("httpx", "aiohttp")
+TRANSPORTS: tuple[TransportName, ...] = ("httpx", "direct")
 
 
 @pytest.fixture(scope="module")
