@@ -267,6 +267,8 @@ CHUNKS = [
     taken("an extension", _chunk(b"2;a=b\r\nok\r\n"), "7.1.1"),
     taken("an extension without a value", _chunk(b"2;a\r\nok\r\n"), "7.1.1"),
     taken("a quoted extension", _chunk(b'2;a="b c"\r\nok\r\n'), "7.1.1"),
+    taken("an extension with a value and no name", _chunk(b"2;=b\r\nok\r\n"), "7.1.1 wants one; llhttp doesn't"),
+    taken("an empty extension before another", _chunk(b"2;;a\r\nok\r\n"), "7.1.1 wants a name; llhttp doesn't"),
     taken("two extensions", _chunk(b"2;a=b;c=d\r\nok\r\n"), "7.1.1"),
     taken("an extension on the last chunk", _chunk(b"2\r\nok\r\n", b"0;a=b\r\n\r\n"), "7.1.1"),
     taken("a chunk that looks like an end", _chunk(b"5\r\n0\r\n\r\n\r\n"), "7.1", (200, b"0\r\n\r\n")),
