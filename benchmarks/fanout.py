@@ -75,7 +75,7 @@ def measure_ours(origin: str, api_key: str, calls: int, max_attempts: int | None
     retry = RetryPolicy() if max_attempts is None else RetryPolicy(max_attempts=max_attempts)
 
     async def run() -> dict[str, float]:
-        async with make_client(origin, 100, aiohttp=True, retry=retry, api_key=api_key) as client:
+        async with make_client(origin, 100, fast=True, retry=retry, api_key=api_key) as client:
 
             async def call() -> None:
                 await client.chat.completions.create(model=MODEL, messages=MESSAGES)

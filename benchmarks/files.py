@@ -40,7 +40,7 @@ class Transfers:
 Mover: TypeAlias = Callable[[str], AbstractAsyncContextManager[Transfers]]
 
 
-def _relaydance(*, aiohttp: bool) -> Mover:
+def _relaydance(*, fast: bool) -> Mover:
     @asynccontextmanager
     async def mover(origin: str) -> AsyncIterator[Transfers]:
         from relaydance_async import VideoTask

@@ -8,10 +8,7 @@ from .payloads import API_KEY
 
 if TYPE_CHECKING:
     from relaydance_async import AsyncRelayDance, RetryPolicy
-    from relaydance_async._transports import _choice
 
-    if not fast:
-        _choice.has_httptools = lambda: False  # as in a plain install; each peer has a process of its own
 OURS = "ours"
 OURS_FAST = "ours[fast]"
 

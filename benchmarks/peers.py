@@ -26,7 +26,7 @@ PATIENCE = 600.0
 """Seconds; the timeout of all peers: none should meet it."""
 
 
-def _relaydance(*, aiohttp: bool) -> Peer:
+def _relaydance(*, fast: bool) -> Peer:
     @asynccontextmanager
     async def peer(origin: str, in_flight: int) -> AsyncIterator[Call]:
         async with make_client(origin, in_flight, fast=fast) as client:

@@ -15,7 +15,7 @@ Stream: TypeAlias = Callable[[], AsyncIterator[Any]]
 Streamer: TypeAlias = Callable[[str], AbstractAsyncContextManager[Stream]]
 
 
-def _relaydance(*, aiohttp: bool) -> Streamer:
+def _relaydance(*, fast: bool) -> Streamer:
     @asynccontextmanager
     async def streamer(origin: str) -> AsyncIterator[Stream]:
         async with make_client(origin, 4, fast=fast) as client:

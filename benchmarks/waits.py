@@ -119,7 +119,7 @@ def measure(name: str, origin: str, tasks: int, seconds: int) -> dict[str, float
 
 
 @asynccontextmanager
-async def _with_ours(origin: str, *, aiohttp: bool) -> AsyncIterator[Wait]:
+async def _with_ours(origin: str, *, fast: bool) -> AsyncIterator[Wait]:
     from relaydance_async import TaskTimeoutError
 
     async with make_client(origin, _IN_FLIGHT, fast=fast) as client:
