@@ -227,7 +227,17 @@ def test_the_picture_of_the_house_is_true() -> None:
 
 
 def test_importing_the_package_loads_no_optional_library_and_no_sandbox() -> None:
-    optional = ["aiohttp", "httptools", "redis", "opentelemetry", "starlette", "fastapi", "uvicorn", "openai", f"{PACKAGE}.{ISLAND}"]
+    optional = [
+        "aiohttp",
+        "httptools",
+        "redis",
+        "opentelemetry",
+        "starlette",
+        "fastapi",
+        "uvicorn",
+        "openai",
+        f"{PACKAGE}.{ISLAND}",
+    ]
     program = f"import {PACKAGE}, sys; print(*[name for name in {optional} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -11,8 +11,17 @@ from enum import IntEnum
 
 from ._rules import FRAMING_BYTES, HEADERS, Malformed, bounded_excess
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_EXTENSION = rb";(?:%b|(?=[;=]))(?:=(?:%b)?(?:%b)?)?" % (_TOKEN, _TOKEN, _QUOTED)
+_SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:%b)*" % _EXTENSION)
+"""Extensions are what llhttp takes for some: names may be empty, and the blanks that RFC 9112 section 7.1.1 calls bad are
+not taken."""
+
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+_LENGTH = re.compile(rb"content-length:", re.IGNORECASE)
+"""It mustn't be in a trailer (RFC 9110 section 6.5.1), and llhttp doesn't take it there."""
+
 _LARGEST = 1 << 64
 """As llhttp counts."""
 
@@ -90,7 +99,7 @@ class Chunks:
             self._state = _END
         else:
             self._trailers += 1
-            if self._trailers > HEADERS or _TRAILER.fullmatch(line) is None:
+            if self._trailers > HEADERS or _TRAILER.fullmatch(line) is None or _LENGTH.match(line) is not None:
                 raise Malformed("its trailer can't be read")
 
     def _begin_chunk(self, line: bytes) -> None:

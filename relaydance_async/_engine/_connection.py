@@ -28,7 +28,7 @@ What was sent. `Progress` is moved from here alone, by the state of this connect
 
 Early answers. The answer to an upload may come before its end, and the server may then close. So before each piece is
 written, what has arrived is read; and when a write fails nevertheless, what lies in the socket is read before the loss
-is told. After an answer that is an error nothing more is written.
+is told. After an answer that is an error nothing more is written; after any other, what the server goes on to take.
 
 Time. One timer for each connection, put off when it goes off too early: a request moves a number, not a timer.
 """
@@ -53,6 +53,9 @@ from ._upload import upload
 
 _BUFFERED = 1024 * 1024
 """Bytes that may arrive before somebody reads them; then the other side has to wait."""
+
+_GRACE = 0.25
+"""Seconds that an upload may wait to go on when its answer is whole (Go's net/http gives it 0.05)."""
 
 _NEVER = float("inf")
 
@@ -217,7 +220,8 @@ class Connection(asyncio.Protocol):
                 await self._drained
             finally:
                 self._drained = None
-        self._deadline = _NEVER
+        if self._state is not _ANSWERED:
+            self._deadline = _NEVER
 
     def uploaded(self, exchange: Exchange) -> None:
         """The last byte of a large body was written."""
@@ -279,9 +283,11 @@ class Connection(asyncio.Protocol):
 
     def expect(self, seconds: float) -> None:
         """From now on, something has to happen within so many seconds."""
-        if seconds == _NEVER:
+        if seconds == _NEVER and self._state is not _ANSWERED:
             self._deadline = _NEVER
             return
+        if self._state is _ANSWERED:
+            seconds = min(seconds, _GRACE)
         deadline = self._deadline = self._loop.time() + seconds
         alarm = self._alarm
         if alarm is not None:
@@ -297,6 +303,9 @@ class Connection(asyncio.Protocol):
             return
         if self._loop.time() < self._deadline:
             self._alarm = self._loop.call_at(self._deadline, self._ring, context=self._context)
+        elif self._state is _ANSWERED:
+            self._reusable = False
+            self._finish(exchange)  # the server wants no more of the body
         elif self._drained is not None:
             exchange.request.refused()
             self.fail("timeout", describe_timeout("write", exchange.request.timeout))
@@ -341,7 +350,7 @@ class Connection(asyncio.Protocol):
             if exchange.held > _BUFFERED and not self._is_paused and self._transport is not None:
                 self._is_paused = True
                 self._transport.pause_reading()
-        elif self._deadline != _NEVER:
+        elif self._deadline != _NEVER and self._state is not _ANSWERED:
             self._deadline = self._loop.time() + exchange.request.timeout.read
 
     def _read_head(self, exchange: Exchange, data: bytes) -> None:
@@ -374,6 +383,7 @@ class Connection(asyncio.Protocol):
             raise Malformed("the server changed the protocol, which nobody had asked for")
         if self._interim > INTERIM_ANSWERS:
             raise Malformed(f"more than {INTERIM_ANSWERS} interim answers came")
+        framing_of(head, exchange.request.method)  # none, but an odd one is refused here too
         if rest:
             self._read_head(exchange, rest)
 
@@ -430,6 +440,7 @@ class Connection(asyncio.Protocol):
         self._parser = None
         if self._upload is not None:
             self._state = _ANSWERED
+            self.expect(_GRACE)
             exchange.wake()
         else:
             self._finish(exchange)

@@ -66,7 +66,7 @@ class Engine:
             local = self._local
             if local is None:
                 local = self._local = _Local(self._max_idle)
-            connection = local.pool.take(origin, carefully=request.method != "GET")
+            connection = local.pool.take(origin)
             if connection is None:
                 connection = await self._dial(local, origin, request.timeout.connect)
             exchange = await self._start(connection, request, host, target)
@@ -101,7 +101,7 @@ class Engine:
         except BaseException:
             connection.close()
             raise
-        if waiting is not None and request.method != "GET" and connection.is_readable:
+        if waiting is not None and connection.is_readable:
             connection.close()  # meanwhile; then it takes nothing
         return connection.start(request, head)
 

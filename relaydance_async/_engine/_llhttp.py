@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from ._rules import HEADERS, Head, Malformed, bounded_excess
 
 _END_OF_CHUNKS = re.compile(rb"[^\n]\r\n\r\n\Z")
 """llhttp passes over line breaks after a message; they are surplus all the same."""
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+"""llhttp takes any byte in a reason, and a status below 100 (RFC 9112 section 4)."""
+
+_BLANKS = re.compile(rb"[ \t]+(?=\r\n)")
+"""At the end of a value, where they belong to none (RFC 9112 section 5): llhttp knows no "chunked" with some."""
 
 _LENGTHS = re.compile(rb"(?<=\r\n)content-length:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
 
@@ -17,7 +23,7 @@ _LENGTHS = re.compile(rb"(?<=\r\n)content-length:[ \t]*([^\r\n]*?)[ \t]*\r\n", r
 class _Message:
     """What llhttp calls. It doesn't know the parser, which knows it: a cycle would be left to the garbage collector."""
 
-    __slots__ = ("_count", "content", "fields", "has_ended", "on_body", "repeated", "surplus")
+    __slots__ = ("_count", "content", "fields", "has_ended", "on_body", "pieces", "repeated", "surplus")
 
     def __init__(self) -> None:
         self.fields: dict[bytes, bytes] = {}
@@ -26,6 +32,7 @@ class _Message:
         self.on_body = self.content.append  # called for each piece of a chunk: so without any code of Python's
         self.has_ended = False
         self.surplus = False
+        self.pieces = 0  # of the content, when it ended
         self._count = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -47,7 +54,9 @@ class _Message:
         self.surplus = self.has_ended
 
     def on_message_complete(self) -> None:
-        self.has_ended = True
+        if not self.has_ended:
+            self.has_ended = True
+            self.pieces = len(self.content)
 
 
 class LlhttpParser:
@@ -64,20 +73,29 @@ class LlhttpParser:
 
     def read_head(self, data: bytes) -> Head:
         """See `Parser`."""
+        if _STATUS_LINE.match(data) is None:
+            raise Malformed("it has no status line")
         try:
             self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            pass  # to another protocol; whoever asked for none objects
         except HttpParserError as error:
-            single = _with_one_length(data)
-            if single is None:
-                raise _malformed(error) from None
-            self._message = _Message()
-            self._parser = HttpResponseParser(self._message)
-            return self.read_head(single)
+            return self._read_again(_with_one_length(data), _malformed(error))
         message = self._message
+        if b"transfer-encoding" in message.fields and _BLANKS.search(data) is not None:
+            return self._read_again(_BLANKS.sub(b"", data), Malformed("its coding can't be read"))
         minor = 1 if data.startswith(b"HTTP/1.1") else 0
         head = Head(self._parser.get_status_code(), minor, message.fields, message.repeated)
         message.fields, message.repeated = {}, None
         return head
+
+    def _read_again(self, data: bytes | None, error: Malformed) -> Head:
+        """A head that means the same and that llhttp understands."""
+        if data is None:
+            raise error from None
+        self._message = _Message()
+        self._parser = HttpResponseParser(self._message)
+        return self.read_head(data)
 
     def read_chunks(self, data: bytes) -> tuple[bytes, bool]:
         """See `Parser`."""
@@ -85,10 +103,12 @@ class LlhttpParser:
         content = message.content
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             if not message.has_ended:
                 raise _malformed(error) from None
             self.surplus = True
+        if message.has_ended:
+            del content[message.pieces :]  # of an answer that follows
         piece = content[0] if len(content) == 1 else b"".join(content)
         self._excess = bounded_excess(self._excess, len(data), len(piece), len(content))
         content.clear()

@@ -94,11 +94,11 @@ class Pool:
         """A new one, which has a request."""
         self._open.add(connection)
 
-    def take(self, origin: Origin, *, carefully: bool) -> Connection | None:
+    def take(self, origin: Origin) -> Connection | None:
         """The idle one that was used last, or None.
 
-        Args:
-            carefully: ask the kernel whether it has come to its end, because a request in vain is one in doubt.
+        The kernel is asked whether it has come to its end, or has something to say that the loop has not read yet: a
+        request in vain may be one in doubt, and what was said unasked would be taken for the answer.
         """
         idle = self._idle.get(origin)
         while idle:
@@ -106,7 +106,7 @@ class Pool:
             self._idle_count -= 1
             if not idle:
                 del self._idle[origin]  # of thousands of hosts, most are never asked again
-            if connection.is_open and not (carefully and connection.is_readable):
+            if connection.is_open and not connection.is_readable:
                 return connection
             self._note_close(connection)
             connection.close()

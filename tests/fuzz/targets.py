@@ -42,6 +42,7 @@ from relaydance_async.models.catalog import ModelList
 from relaydance_async.models.files import UploadedFile
 from relaydance_async.models.images import ImagesResponse
 from relaydance_async.models.meta import ResponseMeta
+from tests.fuzz.answers import answer
 from tests.fuzz.shapes import CHUNKS, ERRORS, MESSAGE, ODD_VALUES, RESULTS, TASKS, USAGE, Draw, build_document
 
 Target = Callable[[bytes], None]
@@ -328,5 +329,6 @@ async def _arriving(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
 _loop = asyncio.new_event_loop()
 
 TARGETS: dict[str, Target] = {
-    target.__name__: target for target in (envelope, events, retry_after, task, webhook, result, stream, paid, coding)
+    target.__name__: target
+    for target in (envelope, events, retry_after, task, webhook, result, stream, paid, coding, answer)
 }
