@@ -59,11 +59,9 @@ async def test_the_meta_of_an_answer_is_not_built_for_a_log_that_is_off(
     sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "relaydance_async")
-    built: list[object] = []
-    monkeypatch.setattr("relaydance_async._call.answer.build_meta", lambda *given: built.append(given))
+    monkeypatch.setattr("relaydance_async._call.answer.build_meta", None)  # whoever calls it fails
     async with start(sandbox) as client:
         await client.models.list()
-    assert built == []
 
 
 async def test_a_stream_that_breaks_is_told_once_at_info(
@@ -73,8 +71,8 @@ async def test_a_stream_that_breaks_is_told_once_at_info(
     sandbox.faults.add(Fault(CHAT, truncate_stream_after=2))
     async with start(sandbox) as client:
         stream = await client.chat.completions.create(model="grok-4.3", messages=HELLO, stream=True)
-        for _ in range(2):
-            error = await failure_of(stream.get_final_completion())
+        error = await failure_of(stream.get_final_completion())
+        assert str(await failure_of(stream.get_final_completion())) == str(error)
     assert told(caplog, "failed") == [
         (
             "INFO",
