@@ -150,12 +150,10 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def torture(session: nox.Session) -> None:
-    """Runs the long, seeded torture suite, and its cancellations and storms on uvloop too."""
+    """Runs the long, seeded torture suite on both event loops."""
     install(session, "test")
-    session.run("pytest", "-m", "torture", *session.posargs)
-    # The fault matrix puts its loop's time forward, which uvloop's can't be.
-    on_uvloop = ("tests/torture/test_cancel_sweep.py", "tests/torture/test_storm.py")
-    session.run("pytest", "-m", "torture", "--loop", "uvloop", *on_uvloop)
+    for loop in ("asyncio", "uvloop"):
+        session.run("pytest", "-m", "torture", "--loop", loop, *session.posargs)
 
 
 @nox.session(python=OLDEST)
