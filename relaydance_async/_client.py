@@ -82,8 +82,8 @@ class AsyncRelayDance:
         retry: when and how often a call is repeated.
         transport: "aiohttp" (the extra, asyncio only), "httpx", or "auto": aiohttp where it can be used.
         http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to
-            one loop. If a server writes two answers to one request, its pool can give the second to your next call,
-            which then has somebody else's task id; our own transports don't.
+            one loop. If a server writes two answers to one request, its pool takes the second for that of your next
+            call, which is then an error in most cases, and has somebody else's task id in a few; see docs/retries.md.
         default_headers: sent with every request to the API.
         on_retry: called with a `RetryEvent` before each wait for a retry; a coroutine function is awaited.
         max_response_bytes: the largest answer that is read into memory, streamed or not (default 128 MiB).

@@ -10,7 +10,15 @@ import anyio
 import httpcore
 import httpx
 
-from .._sansio.breakage import BreakKind, Broke, Phase, Reached, describe_timeout, is_passing_refusal
+from .._sansio.breakage import (
+    BreakKind,
+    Broke,
+    Phase,
+    Reached,
+    build_connection_error,
+    describe_timeout,
+    is_passing_refusal,
+)
 from .._sansio.request import BodyStream
 from .._sansio.target import Network
 from .._sansio.timeout import finite
@@ -21,7 +29,7 @@ from ._coding import ACCEPTED, decoded
 from ._failures import Judge, build_failure, distrust_under, plain_words, without_frames
 from ._pool import REQUEST_MARK, SlotPool
 from ._private_names import tells_when_it_sends
-from ._trace import Trace, begins_to_send
+from ._trace import SecondAnswers, Trace, begins_to_send
 
 _NOTHING = httpx.ByteStream(b"")
 
@@ -197,8 +205,15 @@ async def _begin(request: WireRequest) -> None:
     request.sent_at_once()
 
 
+_SECOND_ANSWER = Broke(Reached.SENT, "closed", "what came is the second answer to an earlier request")
+
+
 def _teller(request: WireRequest) -> Trace:
+    second_answers = SecondAnswers()
+
     async def note(event: str, info: Mapping[str, Any]) -> None:
+        if second_answers.found(event):
+            raise build_connection_error(_SECOND_ANSWER, peer=request.peer)  # the pool drops the connection
         # Once: a pool may move a request that it couldn't send to another connection.
         if begins_to_send(event, info) and request.progress.reached is Reached.NOT_SENT:
             await _begin(request)
