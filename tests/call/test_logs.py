@@ -12,7 +12,7 @@ from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import HELLO
 from tests.kit.clocks import QuickClock
-from tests.kit.routes import CHAT, MODELS
+from tests.kit.routes import CHAT, MODELS, SUBMIT
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +112,23 @@ async def test_an_overload_is_told_at_info(sandbox: Sandbox, start: Start, caplo
         await client.models.list()
     # The second can't lower it any more.
     assert told(caplog, "overload") == [("INFO", "the gateway is overloaded: at most 1 calls at once from now on")]
+
+
+async def test_neither_prompts_nor_answers_are_logged(
+    sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    sandbox.chat.reply("SECRET-ANSWER")
+    sandbox.faults.add(Fault(SUBMIT, status=400, message="SECRET-PROMPT is refused"))
+    async with start(sandbox) as client:
+        chat = await client.chat.completions.create(
+            model="grok-4.3", messages=[{"role": "user", "content": "SECRET-PROMPT"}]
+        )
+        assert chat.choices[0].message.content == "SECRET-ANSWER"
+        error = await failure_of(client.video.submit(model="happyhorse-1.0-t2v", prompt="SECRET-PROMPT"))
+    assert "SECRET-PROMPT" in error.message
+    assert told(caplog, "POST /video/generations")
+    assert "SECRET" not in caplog.text
 
 
 async def test_a_call_that_succeeds_says_nothing_at_info(
