@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from pydantic import AnyUrl, SecretStr
 
-from ._call import Controller, Shared, Signing
+from ._call import Api, Shared, Signing
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     UNSET,
@@ -60,7 +60,7 @@ class _Endpoint(Generic[R]):
     def __get__(self, client: AsyncRelayDance | None, owner: type[AsyncRelayDance]) -> R | Self:
         if client is None:
             return self
-        return self._resource(client._controller, client._options)  # pyright: ignore[reportPrivateUsage]
+        return self._resource(client._api)  # pyright: ignore[reportPrivateUsage]
 
 
 class AsyncRelayDance:
@@ -136,9 +136,8 @@ class AsyncRelayDance:
         self._runtimes = Runtimes(build)
         signing = Signing.of(endpoint.root_url) if signed_answers is None else Signing(signed_answers)
         redactor = Redactor(endpoint.api_key.reveal())
-        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing, redactor, pace))
         self._owner = True
-        self._options = Options(
+        options = Options(
             timeout=as_timeout(timeout),
             deadline=deadline,
             retry=retry,
@@ -147,6 +146,7 @@ class AsyncRelayDance:
             max_response_bytes=max_response_bytes,
             observers=tuple(_observers),
         )
+        self._api = Api(Shared(endpoint, self._runtimes, _clock, signing, redactor, pace), options)
 
     def with_options(
         self,
@@ -169,10 +169,10 @@ class AsyncRelayDance:
         """
         headers: Any = default_headers
         if headers is not UNSET:
-            headers = _build_headers(None) if headers is None else {**self._options.headers, **_lower(headers)}
+            headers = _build_headers(None) if headers is None else {**self._api.options.headers, **_lower(headers)}
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
-        view._options = self._options.changed(
+        view._api = self._api.changed(
             timeout=UNSET if timeout is UNSET else as_timeout(timeout),
             deadline=deadline,
             retry=_NO_RETRIES if retry is None else retry,
@@ -193,7 +193,7 @@ class AsyncRelayDance:
     @property
     def base_url(self) -> str:
         """Where the API is, without a final slash."""
-        return self._controller.base_url
+        return self._api.base_url
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, also when it is cancelled meanwhile.
@@ -219,7 +219,7 @@ class AsyncRelayDance:
 
     def __repr__(self) -> str:
         # Also of a client whose making has failed: a traceback that shows local variables asks for it.
-        address = self.base_url if "_controller" in vars(self) else "not made"
+        address = self.base_url if "_api" in vars(self) else "not made"
         return f"<{type(self).__name__} {address}>"
 
     def __reduce__(self) -> Any:

@@ -96,7 +96,7 @@ class Chat(Resource):
     @property
     def completions(self) -> Completions:
         """OpenAI's chat completions."""
-        return Completions(self._controller, self._options)
+        return Completions(self._api)
 
 
 def _as_list(messages: Iterable[Mapping[str, Any] | BaseModel]) -> list[Mapping[str, Any] | BaseModel]:
