@@ -45,11 +45,15 @@ _NO_RETRIES = RetryPolicy(max_attempts=1)
 
 
 class _Endpoint(Generic[R]):
-    """An attribute of the client that leads to a resource, with the options of the view it is asked of."""
+    """An attribute of the client that leads to a resource, made when it is first asked for: each view has its own."""
 
     def __init__(self, resource: type[R]) -> None:
         self._resource = resource
+        self._name = ""
         self.__doc__ = resource.__doc__
+
+    def __set_name__(self, owner: type[AsyncRelayDance], name: str) -> None:
+        self._name = name
 
     @overload
     def __get__(self, client: None, owner: type[AsyncRelayDance]) -> Self: ...
@@ -60,7 +64,8 @@ class _Endpoint(Generic[R]):
     def __get__(self, client: AsyncRelayDance | None, owner: type[AsyncRelayDance]) -> R | Self:
         if client is None:
             return self
-        return self._resource(client._api)  # pyright: ignore[reportPrivateUsage]
+        found = vars(client)[self._name] = self._resource(client._api)  # pyright: ignore[reportPrivateUsage]
+        return found
 
 
 class AsyncRelayDance:
@@ -171,7 +176,7 @@ class AsyncRelayDance:
         if headers is not UNSET:
             headers = _build_headers(None) if headers is None else {**self._api.options.headers, **_lower(headers)}
         view = object.__new__(type(self))
-        view.__dict__.update(self.__dict__)
+        vars(view).update((name, of) for name, of in vars(self).items() if not isinstance(of, Resource))
         view._api = self._api.changed(
             timeout=UNSET if timeout is UNSET else as_timeout(timeout),
             deadline=deadline,
