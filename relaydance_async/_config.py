@@ -80,6 +80,10 @@ class Endpoint:
         if not self.api_key.reveal():
             raise ConfigurationError(_NO_KEY)
 
+    def authorization(self) -> str:
+        """The header's value. It holds the key."""
+        return f"Bearer {self.api_key.reveal()}"
+
     def url(self, target: ApiTarget) -> str:
         """The absolute URL of an endpoint: `/api/…` lies at the root of the host, all else below the base URL."""
         base = self.root_url if target.path.startswith("/api/") else self.base_url
