@@ -19,8 +19,8 @@ from ._config import (
     Secret,
     Unset,
     build_endpoint,
-    check_headers,
     check_max_concurrency,
+    checked_headers,
 )
 from ._hooks import RetryHook, as_observer
 from ._limits import ForeignAdmission, KeyOutage, KeyPace, LocalAdmission
@@ -173,10 +173,12 @@ class AsyncRelayDance:
             ConfigurationError: a number out of range.
         """
         headers: Any = default_headers
-        if headers is not UNSET:
-            headers = _build_headers(None) if headers is None else {**self._api.options.headers, **_lower(headers)}
+        if headers is None:
+            headers = _build_headers(None)
+        elif headers is not UNSET:
+            headers = {**self._api.options.headers, **checked_headers(headers)}
         view = object.__new__(type(self))
-        vars(view).update((name, of) for name, of in vars(self).items() if not isinstance(of, Resource))
+        view.__dict__.update({name: of for name, of in self.__dict__.items() if not isinstance(of, Resource)})
         view._api = self._api.changed(
             timeout=UNSET if timeout is UNSET else as_timeout(timeout),
             deadline=deadline,
@@ -232,9 +234,4 @@ class AsyncRelayDance:
 
 
 def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:
-    return {"accept": "application/json", "user-agent": USER_AGENT, **_lower(extra or {})}
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    check_headers(headers)
-    return {name.lower(): value for name, value in headers.items()}
+    return {"accept": "application/json", "user-agent": USER_AGENT, **checked_headers(extra or {})}

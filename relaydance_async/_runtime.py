@@ -201,7 +201,10 @@ class Runtimes:
 
     def find(self) -> Runtime | None:
         """The running loop's, if it has been made."""
-        return self._by_loop.get(_running_loop())
+        try:
+            return self._by_loop.get(asyncio.get_running_loop())
+        except RuntimeError:
+            return self._by_loop.get(_running_loop())
 
     async def current(self) -> Runtime:
         """The running loop's, made if need be."""

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from .._call import Api, Receiver
-from .._config import check_headers
+from .._config import checked_headers
 from .._sansio.extras import CallExtras
 from .._sansio.request import PreparedRequest, build_get, build_post
 from .._sansio.timeout import as_timeout
@@ -80,9 +80,7 @@ def apply(extras: CallExtras, api: Api) -> Api:
     """The API with the options of one call."""
     changed: dict[str, Any] = {}
     if extras.headers is not None:
-        check_headers(extras.headers)
-        added = {name.lower(): value for name, value in extras.headers.items()}
-        changed["headers"] = {**api.options.headers, **added}
+        changed["headers"] = {**api.options.headers, **checked_headers(extras.headers)}
     if extras.timeout is not None:
         changed["timeout"] = as_timeout(extras.timeout)
     if extras.deadline is not None:
