@@ -1,17 +1,16 @@
 """The one loop over the attempts of a call.
 
-The first attempt is made directly. When it is to be repeated, tenacity drives the rest: each attempt gives an outcome,
-which is the result or a `Failed` with the decision what to do next, and tenacity sleeps and goes on, or stops, as that
-says. One pure function, `decide`, decides, and one deadline spans queueing, attempts and waits.
+Each attempt gives an outcome, which is the result or a `Failed` with the decision what to do next. Once one is to be
+repeated, tenacity drives the loop. One pure function, `decide`, decides, and one deadline spans queueing, attempts and
+waits.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
-from typing import Generic, TypeVar
-
-from tenacity import DoSleep, RetryCallState, Retrying, retry_if_result
+from typing import Any, Generic, TypeVar
 
 from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, How, KeyPace, Kind, Lease, Ticket
@@ -38,6 +37,7 @@ from .history import NO_HISTORY, History
 from .lease import Holding
 from .lesson import broken, had_no_connection, lesson_of, lesson_of_unanswered
 from .receive import Receiver
+from .repeats import Repeats
 from .signing import Signing
 from .watching import Watchers, watch
 from .wire import build_probe, build_wire
@@ -101,11 +101,37 @@ class Call(Generic[T]):
 
     async def run(self) -> T:
         """Attempt it until it succeeds or an error says that it won't."""
+        # One coroutine for all of it: each more is an object that every call under way holds.
         self._began = self._shared.clock.monotonic()
+        repeats: Repeats | None = None
         try:
-            outcome = await self._next_attempt()
-            if _wait_after(outcome) is not None:
-                outcome = await self._repeat(outcome)
+            while True:
+                attempt = self._next_attempt()
+                try:
+                    runtime = self._shared.runtimes.find() or await self._shared.runtimes.current()
+                    admission, ticket = self._turn(runtime)
+                    lease = admission.enter_now(ticket) or await self._queue(admission, ticket)
+                    if (lease.is_probe or runtime.is_closed) and not await self._may_go(lease, runtime):
+                        continue
+                    try:
+                        response = await self._send(attempt, lease, runtime)
+                    except BaseException as error:
+                        lease.ended(lesson_of_unanswered(error, attempt, self._request.safety))
+                        raise
+                except RelayDanceError as error:
+                    ending = self._unanswered(error.with_traceback(None), attempt)  # which leads to this frame
+                else:
+                    ending = self._read(attempt, response, lease, runtime)
+                    del response  # it may know what was sent, and the call may wait for long before the next
+                outcome = await ending
+                wait = _wait_after(outcome)
+                if repeats is None:
+                    if wait is None:
+                        break
+                    repeats = Repeats()
+                if (wait := repeats.after(wait)) is None:
+                    break
+                await self._shared.clock.sleep(wait)
         except BaseException as error:
             self._mark(error)
             raise
@@ -153,51 +179,30 @@ class Call(Generic[T]):
         under_way = attempt is not None and attempt.phase is not Phase.ENDED and attempt.reached.maybe_accepted
         return self._history.maybe_accepted or under_way
 
-    async def _repeat(self, outcome: T | Failed) -> T | Failed:
-        # A fresh one for each call: it keeps its state on itself. Its asynchronous form would ask `inspect`, at each
-        # step, whether our functions are coroutines, which takes longer than the attempt.
-        retrying = Retrying(retry=retry_if_result(_is_repeated), wait=_wait)
-        retrying.begin()
-        state = RetryCallState(retrying, None, (), {})
-        state.set_result(_wait_after(outcome))
-        while isinstance(wait := retrying.iter(state), DoSleep):
-            state.prepare_for_next_attempt()
-            await self._shared.clock.sleep(wait)
-            outcome = await self._next_attempt()
-            state.set_result(_wait_after(outcome))
-        return outcome
+    def _next_attempt(self) -> Attempt:
+        """The one that waits for its turn once more, or a new one."""
+        attempt = self._attempt
+        if attempt is None or attempt.phase is not _QUEUED:
+            number = 1 if attempt is None else attempt.number + 1
+            attempt = self._attempt = Attempt(number, self._shared.clock, self._watchers)
+        return attempt
 
-    async def _next_attempt(self) -> T | Failed:
-        shared, request = self._shared, self._request
-        number = 1 if self._attempt is None else self._attempt.number + 1
-        attempt = self._attempt = Attempt(number, shared.clock, self._watchers)
-        cause: RelayDanceError
-        try:
-            while True:
-                runtime = shared.runtimes.find() or await shared.runtimes.current()
-                admission, ticket = self._turn(runtime)
-                lease = admission.enter_now(ticket) or await self._queue(admission, ticket)
-                if runtime.is_closed:
-                    lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
-                elif not lease.is_probe or await self._gateway_is_back(lease, runtime):
-                    break
-            try:
-                wire = build_wire(request, attempt, lease.queued_for, shared.endpoint, self._options)
-                response = await runtime.transports[network_of(request.target)].send(wire)
-            except BaseException as error:
-                lease.ended(lesson_of_unanswered(error, attempt, request.safety))
-                raise
-        except RelayDanceError as error:
-            cause = error.with_traceback(None)  # which leads to this frame, and so to itself
-        else:
-            return await self._read(attempt, response, Holding(lease, response, runtime, shared.runtimes))
-        return await self._failed(cause, attempt, build_meta(request, attempt, None, shared.redactor))
-
-    async def _queue(self, admission: Admission, ticket: Ticket) -> Lease:
+    def _queue(self, admission: Admission, ticket: Ticket) -> Awaitable[Lease]:
         if isinstance(self._request.body, LargeJson):
             self._request.body.rest()
         self._queued_since = self._shared.clock.monotonic()
-        return await admission.enter(ticket)
+        return admission.enter(ticket)
+
+    async def _may_go(self, lease: Lease, runtime: Runtime) -> bool:
+        """Whether it may, with that lease; if not, that is given back."""
+        if runtime.is_closed:
+            lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
+            return False
+        return await self._gateway_is_back(lease, runtime)
+
+    def _send(self, attempt: Attempt, lease: Lease, runtime: Runtime) -> Awaitable[TransportResponse]:
+        wire = build_wire(self._request, attempt, lease.queued_for, self._shared.endpoint, self._options)
+        return runtime.transports[network_of(self._request.target)].send(wire)
 
     async def _gateway_is_back(self, lease: Lease, runtime: Runtime) -> bool:
         """Whether a probe says so. What costs nothing is its own probe; what is paid for sends a GET before."""
@@ -234,7 +239,8 @@ class Call(Generic[T]):
             return _STREAM
         return _BILLED if self._request.safety.billed else _POLL
 
-    async def _read(self, attempt: Attempt, response: TransportResponse, holding: Holding) -> T | Failed:
+    async def _read(self, attempt: Attempt, response: TransportResponse, lease: Lease, runtime: Runtime) -> T | Failed:
+        holding = Holding(lease, response, runtime, self._shared.runtimes)
         if isinstance(self._request.target, ApiTarget):
             self._shared.signing.look_at(response.headers)
         answer = Answer(
@@ -271,6 +277,9 @@ class Call(Generic[T]):
         retry_after = parse_retry_after(answer.meta.headers, self._shared.clock.now())
         signs = self._shared.signing.signs
         return decode_status_error(answer.meta, body, retry_after=retry_after, origin_signs=signs)
+
+    def _unanswered(self, cause: RelayDanceError, attempt: Attempt) -> Coroutine[Any, Any, T | Failed]:
+        return self._failed(cause, attempt, build_meta(self._request, attempt, None, self._shared.redactor))
 
     async def _failed(self, cause: RelayDanceError, attempt: Attempt, meta: ResponseMeta) -> Failed:
         attempt.ended()
@@ -330,6 +339,7 @@ _ON_ITS_WAY = (
 _TOO_LATE = GiveUp("its time is over")
 # Looking up a member of an enum takes as long as a call of a function.
 _BILLED, _POLL, _STREAM = Kind
+_QUEUED = Phase.QUEUED
 _ANY = Network.ANY
 _ACCEPTED: tuple[How, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[How, float | None] = (Ended.OTHER, None)
@@ -348,14 +358,5 @@ def _log_end(error: RelayDanceError) -> None:
 
 
 def _wait_after(outcome: object) -> float | None:
-    """Seconds until it is repeated, or None: all that tenacity is told. Its objects know each other, and would leave
-    whatever they hold to the garbage collector."""
+    """Seconds until it is repeated, or None."""
     return outcome.decision.after if isinstance(outcome, Failed) and isinstance(outcome.decision, Retry) else None
-
-
-def _is_repeated(wait: float | None) -> bool:
-    return wait is not None
-
-
-def _wait(state: RetryCallState) -> float:
-    return state.outcome.result() if state.outcome is not None else 0.0
