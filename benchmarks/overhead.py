@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _COUNT = 2_000
 
 _DECODE = "transport and decoding alone"
-_EXECUTE = "controller, limiter and hooks around them"
+_EXECUTE = "retries, limiter and hooks around them"
 _DEADLINE = "the same with a deadline"
 _CREATE = "chat.completions.create"
 
@@ -85,7 +85,7 @@ def run(settings: Settings) -> list[Report]:
     report = Report("3. Our own machinery, first try (µs of CPU)", ["", "each", "beyond the first line"])
     for what, each in found.items():
         report.row(what, each, each - found[_DECODE])
-    report.check("controller, limiter and hooks", found[_EXECUTE] - found[_DECODE], "≤", 25, "µs")
+    report.check("retries, limiter and hooks", found[_EXECUTE] - found[_DECODE], "≤", 25, "µs")
     report.check("with a deadline", found[_DEADLINE] - found[_DECODE], "≤", 25, "µs")
     report.notes.append("chat.completions.create also checks the arguments and builds the JSON.")
     report.data = {"overhead": found}
@@ -120,12 +120,12 @@ def _ways() -> dict[str, Callable[[], Awaitable[Any]]]:
 
     transport = MemoryTransport()
     client = AsyncRelayDance(payloads.API_KEY, base_url="http://127.0.0.1/v1")
-    controller, options = client._controller, client._options
+    api = client._api
     transports: Any = dict.fromkeys(Network, transport)
-    api = LocalAdmission(100, KeyPace(), time.monotonic, anyio.sleep)
+    admission = LocalAdmission(100, KeyPace(), time.monotonic, anyio.sleep)
     foreign = ForeignAdmission(100, time.monotonic, anyio.sleep)
-    client._runtimes._build = _ready(Runtime(transports, api, foreign))
-    with_deadline = client.with_options(deadline=60)._options
+    client._runtimes._build = _ready(Runtime(transports, admission, foreign))
+    with_deadline = client.with_options(deadline=60)._api
     request = build_post(CREATE.target(), payloads.REQUEST)
     wire = WireRequest("POST", "http://127.0.0.1/v1/chat/completions", {}, None, Timeout())
     receive = CREATE.returns
@@ -139,8 +139,8 @@ def _ways() -> dict[str, Callable[[], Awaitable[Any]]]:
 
     return {
         _DECODE: decode,
-        _EXECUTE: lambda: controller.execute(request, receive, options),
-        _DEADLINE: lambda: controller.execute(request, receive, with_deadline),
+        _EXECUTE: lambda: api.call(request, receive),
+        _DEADLINE: lambda: with_deadline.call(request, receive),
         _CREATE: create,
     }
 

@@ -1,6 +1,6 @@
 """One call, from the request to its result: admission, attempts, retries, and the answer.
 
-controller   starts calls, with what all calls of a client share
+api          the API with the options of a client or a view: starts calls
 call         the one loop over attempts, driven by tenacity
 attempt      one attempt and its phase
 answer       an answer and what it holds; an open one outlives its call (a stream)
@@ -11,15 +11,14 @@ watching     those who watch a call
 """
 
 from .answer import Answer, OpenAnswer
+from .api import Api
 from .call import Shared
-from .controller import Api, Controller
 from .receive import Receiver, as_bytes, as_model, as_read, as_stream, as_text, is_event_stream, refuse_page
 from .signing import Signing
 
 __all__ = [
     "Answer",
     "Api",
-    "Controller",
     "OpenAnswer",
     "Receiver",
     "Shared",
