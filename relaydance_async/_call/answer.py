@@ -18,6 +18,7 @@ from .deadline import Deadline
 from .failure import build_failure, build_meta, settled, with_attempt
 from .history import History
 from .lease import Holding
+from .logs import tell_end
 from .watching import Watchers
 
 _BEGUN: Final = GiveUp("its answer had begun")
@@ -188,8 +189,11 @@ class OpenAnswer:
         return self._answer.pieces_in_time()
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
-        """The finished error of what went wrong while it was read."""
-        return self._answer.failure(cause)
+        """The finished error of what went wrong while it was read. The log is told, unless it has been given back."""
+        failure = self._answer.failure(cause)
+        if self._holding.is_held:
+            tell_end(failure)
+        return failure
 
     async def aclose(self, error: BaseException | None = None) -> None:
         """Give the connection and the permit back. Safe to call twice.

@@ -7,7 +7,6 @@ waits.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -17,11 +16,11 @@ from .._limits import Admission, Ended, How, KeyPace, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
 from .._sansio.outage import Failure
-from .._sansio.redact import Redactor, one_line
+from .._sansio.redact import Redactor
 from .._sansio.request import LargeJson, PreparedRequest
 from .._sansio.retry import ALL_SENT, Decision, GiveUp, Retry, Unsent, decide
 from .._sansio.retry_after import parse_retry_after
-from .._sansio.target import ApiTarget, Network, network_of, shown
+from .._sansio.target import ApiTarget, Network, network_of
 from .._transports import TransportResponse
 from ..errors import (
     APITimeoutError,
@@ -36,13 +35,12 @@ from .failure import build_failure, build_meta, settled, with_attempt
 from .history import NO_HISTORY, History
 from .lease import Holding
 from .lesson import broken, had_no_connection, lesson_of, lesson_of_unanswered
+from .logs import tell_answered, tell_end, tell_failed, tells_attempts
 from .receive import Receiver
 from .repeats import Repeats
 from .signing import Signing
 from .watching import Watchers, watch
 from .wire import build_probe, build_wire
-
-log = logging.getLogger("relaydance_async")
 
 T = TypeVar("T")
 
@@ -137,7 +135,7 @@ class Call(Generic[T]):
             raise
         if not isinstance(outcome, Failed):
             return outcome
-        _log_end(outcome.error)
+        tell_end(outcome.error)
         try:
             raise outcome.error from None
         finally:
@@ -149,7 +147,7 @@ class Call(Generic[T]):
         with Deadline(seconds, None if runtime is None else runtime.timers) as self._deadline:
             return await self.run()
         error = self._out_of_time(seconds)
-        _log_end(error)
+        tell_end(error)
         try:
             raise error
         finally:
@@ -263,6 +261,8 @@ class Call(Generic[T]):
             result = await self._receive(answer)
             lesson = _ACCEPTED
             attempt.ended()
+            if tells_attempts():
+                tell_answered(attempt, answer.meta)
             return result
         except RelayDanceError as error:
             cause = error.with_traceback(None)  # as above
@@ -303,12 +303,7 @@ class Call(Generic[T]):
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
         error = build_failure(cause, meta=meta, request=request, history=self._history, decision=decision)
-        if log.isEnabledFor(logging.DEBUG):
-            follows = f"again in {decision.after:.2f} s" if isinstance(decision, Retry) else decision.why
-            where = f"{request.method} {shown(request.target)}"
-            log.debug(
-                "%s: attempt %d: %s: %s", one_line(where), attempt.number, type(cause).__name__, one_line(follows)
-            )
+        tell_failed(request, attempt, cause, decision)
         if self._watchers is not None and record is not None:
             await self._watchers.failed(self._history.records[-1], error, decision, now - self._began)
         return Failed(error, decision)
@@ -343,18 +338,6 @@ _QUEUED = Phase.QUEUED
 _ANY = Network.ANY
 _ACCEPTED: tuple[How, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[How, float | None] = (Ended.OTHER, None)
-
-
-def _log_end(error: RelayDanceError) -> None:
-    log.info(
-        "%s: failed: %s, status %s, code %s, request id %s, attempts %d",
-        one_line(f"{error.method} {error.path}"),
-        type(error).__name__,
-        error.status_code,
-        one_line(str(error.code)),
-        one_line(str(error.request_id)),
-        len(error.attempts),
-    )
 
 
 def _wait_after(outcome: object) -> float | None:
