@@ -83,7 +83,6 @@ def test_a_client_made_at_import_serves_loops_of_every_kind(sandbox: Sandbox, tr
     assert (done.stderr, done.stdout.splitlines(), done.returncode) == ("", list(LOOPS), 0)
 
 
-
 LEAVING_ALL_OPEN = """
 async def main():
     read, unread = await open_stream(client), await open_stream(client)
