@@ -25,6 +25,7 @@ LAYERS: dict[str, int] = {
     "models": 0,
     "errors": 1,
     "_threads": 1,
+    "_timers": 1,
     "_sansio": 2,
     "_config": 3,
     "_engine": 3,

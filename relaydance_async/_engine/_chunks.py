@@ -15,8 +15,8 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
 _EXTENSION = rb";(?:%b|(?=[;=]))(?:=(?:%b)?(?:%b)?)?" % (_TOKEN, _TOKEN, _QUOTED)
 _SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:%b)*" % _EXTENSION)
-"""Extensions are what llhttp takes for some: names may be empty, and there are no blanks, which RFC 9112 section 7.1.1
-calls bad."""
+"""Extensions are what llhttp takes for some: names may be empty, and the blanks that RFC 9112 section 7.1.1 calls bad
+are not taken."""
 
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(rb"content-length:", re.IGNORECASE)

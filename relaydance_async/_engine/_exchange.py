@@ -212,8 +212,6 @@ class Exchange:
     async def _wait(self, enough: int) -> None:
         connection = self._connection
         if connection is None:
-            if self._failure is None:
-                self._failure = connection_closed(self.request)
             return
         self._enough = enough
         connection.expect(self.request.timeout.read)
@@ -243,12 +241,9 @@ class Exchange:
 
     async def aclose(self) -> None:
         """See `TransportResponse`. A connection whose answer has come to its end is back in the pool already."""
-        connection, self._connection = self._connection, None
+        connection = self._connection
         if connection is not None:
+            # Another task may be reading.
+            self.fail(Broke(self.request.progress.reached, "closed", "the answer was closed on this side"))
             connection.abandon()
         await self.request.close_body()
-
-
-def connection_closed(request: Outgoing) -> Broke:
-    """Somebody on our side has closed the connection."""
-    return Broke(request.progress.reached, "closed", "it was closed on this side")

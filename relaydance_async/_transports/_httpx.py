@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 import anyio
 import httpx
 
 from .._engine import Engine
 from .._engine._coding import ACCEPTED, decoded
-from .._sansio.breakage import Reached
 from .._sansio.request import BodyStream
 from .._sansio.timeout import finite
 from ..errors import ConfigurationError, ResponseTooLargeError
 from ._base import TransportStats, WireRequest
 from ._engine_face import REQUEST_MARK, PlainClient
 from ._failures import build_failure, without_frames
+from ._trace import Course
 
 _NOTHING = httpx.ByteStream(b"")
 
 CLOSE_SECONDS = 2.0
 """How long a cancelled call may take to say goodbye to its connection (TLS close)."""
-
-Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
-"""Awaited by httpcore, also below httpx and httpx2, with the name of each event and what it is about."""
 
 
 class HttpxResponse:
@@ -125,7 +122,7 @@ class HttpxTransport:
         if self._engine is None and getattr(self._client, "is_closed", False):
             raise ConfigurationError("the http_client has been closed; keep it open for as long as its client is used")
         failure: Exception
-        course = _Course()
+        course = Course(request)
         try:
             if self._engine is not None:
                 outgoing = self._build(request)
@@ -134,10 +131,10 @@ class HttpxTransport:
                 await _begin(request)
             response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
-            course.correct(request)
+            course.correct()
             failure = build_failure(error, request)
         except BaseException as error:
-            course.correct(request)
+            course.correct()
             await request.close_body()
             raise without_frames(error)  # noqa: B904  (it is the same one)
         else:
@@ -154,7 +151,7 @@ class HttpxTransport:
             outgoing.url = _UnloggedURL(outgoing.url)
         return outgoing
 
-    def _build_for_caller(self, request: WireRequest, course: _Course) -> Any:
+    def _build_for_caller(self, request: WireRequest, course: Course) -> Any:
         limits = request.timeout
         timeout = {
             "connect": finite(limits.connect),
@@ -196,27 +193,3 @@ async def _begin(request: WireRequest) -> None:
     if waiting is not None:
         await waiting
     request.sent_at_once()
-
-
-class _Course:
-    """How far a request has come in a caller's client, if that tells."""
-
-    __slots__ = ("_is_connecting", "_is_sending")
-
-    def __init__(self) -> None:
-        self._is_connecting = False
-        self._is_sending = False
-
-    async def note(self, event: str, info: Mapping[str, Any]) -> None:
-        """See `Trace`."""
-        if event.endswith(".send_request_headers.started"):
-            # To a proxy a CONNECT goes first, which is not the request.
-            if getattr(info.get("request"), "method", None) != b"CONNECT":
-                self._is_sending = True
-        elif event.endswith((".connect_tcp.started", ".start_tls.started")):
-            self._is_connecting = True
-
-    def correct(self, request: WireRequest) -> None:
-        """It is over: what it was doing when it was cancelled or broke may show that nothing was sent."""
-        if self._is_connecting and not self._is_sending:
-            request.progress.reached = Reached.NOT_SENT

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from relaydance_async import AsyncRelayDance
-from relaydance_async._call import Controller
+from relaydance_async._call import Api
 from relaydance_async._call.signing import _SEEN
 from relaydance_async._config import Options
 from relaydance_async._engine import _pool, _tls
@@ -22,7 +22,7 @@ from relaydance_async._sansio.pace import Open
 
 def settings_of(client: AsyncRelayDance) -> Options:
     """What the client, or a view, was told."""
-    return client._options
+    return client._api.options
 
 
 def runtimes_of(client: AsyncRelayDance) -> Runtimes:
@@ -30,9 +30,9 @@ def runtimes_of(client: AsyncRelayDance) -> Runtimes:
     return client._runtimes
 
 
-def controller_of(client: AsyncRelayDance) -> Controller:
+def api_of(client: AsyncRelayDance) -> Api:
     """What starts calls."""
-    return client._controller
+    return client._api
 
 
 def pace_of(client: AsyncRelayDance) -> KeyPace:
@@ -52,12 +52,12 @@ def open_pace(client: AsyncRelayDance) -> None:
 
 def close_pace(client: AsyncRelayDance, seconds: float) -> None:
     """As after a 429 that asks for so long a pause."""
-    pace_of(client).refused(controller_of(client).clock.monotonic(), seconds, 0.0)
+    pace_of(client).refused(api_of(client).clock.monotonic(), seconds, 0.0)
 
 
 def pause_of(client: AsyncRelayDance) -> float:
     """Seconds that no call passes for."""
-    return pace_of(client).pause(controller_of(client).clock.monotonic())
+    return pace_of(client).pause(api_of(client).clock.monotonic())
 
 
 def limit_of(client: AsyncRelayDance) -> int:

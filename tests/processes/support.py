@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.kit.loops import ON_UVLOOP, without_loop
 
 ROOT = Path(__file__).parents[2]
