@@ -163,6 +163,13 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "-m", "tests.fuzz", *session.posargs)
 
 
+@nox.session(python=OLDEST)
+def vectors(session: nox.Session) -> None:
+    """Compares us with llhttp on its own response vectors, in the directory that follows `--`: its `test/response`."""
+    install(session, "test")
+    session.run("python", "-m", "tests.transports.answers.llhttp", *session.posargs)
+
+
 @nox.session
 def soak(session: nox.Session) -> None:
     """Makes 200,000 requests and 10,000 waits in one process, and prints what it holds before and after."""
