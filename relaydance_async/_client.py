@@ -85,7 +85,8 @@ class AsyncRelayDance:
             that wait in turn. Of 10 or more, some are kept free for each kind (billed calls, polls, streams), so that
             no kind can take all. Downloads from other hosts don't count; as many of them may be under way besides.
         retry: when and how often a call is repeated.
-        transport: "aiohttp" (the extra, asyncio only), "httpx", or "auto": aiohttp where it can be used.
+        transport: "direct", "httpx" (the same engine below an `httpx.AsyncClient`), or "auto": direct where the extra
+            `fast` is installed. All are asyncio's; under trio give an `http_client`.
         http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to
             one loop. If a server writes two answers to one request, its pool takes the second for that of your next
             call, which is then an error in most cases, and has somebody else's task id in a few; see docs/retries.md.

@@ -195,7 +195,7 @@ class Runtimes:
         self._lock = threading.Lock()
         self._by_loop: dict[Loop, Runtime] = {}
         # The callback keeps the runtimes reachable until it has run, also when this is part of a cycle: garbage is
-        # finalized in any order, and aiohttp's objects complain when they are before they were closed.
+        # finalized in any order, and asyncio's transports complain when they are before they were closed.
         weakref.finalize(self, _abort_all, self._by_loop)
         _all.add(self)
 

@@ -78,6 +78,10 @@ _WITHOUT_BODY, _BY_LENGTH, _IN_CHUNKS, _BY_CLOSE = Framing
 class Owner(Protocol):
     """Where a connection belongs."""
 
+    def inbox(self) -> memoryview:
+        """What all connections receive into. asyncio alone would make 256 KiB for each arrival, and throw them away."""
+        ...
+
     def put_back(self, connection: Connection, keep_alive: bytes | None) -> None:
         """It is idle; the answer had this `Keep-Alive` field."""
         ...
@@ -87,7 +91,7 @@ class Owner(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """See above.
 
     Attributes:
@@ -105,6 +109,7 @@ class Connection(asyncio.Protocol):
         "_deadline",
         "_drained",
         "_exchange",
+        "_inbox",
         "_interim",
         "_is_blocked",
         "_is_paused",
@@ -140,6 +145,7 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._new_parser = new_parser
         self._loop = loop
+        self._inbox = owner.inbox()
         self._context = context  # for timers, each of which would hold a copy of that of its call
         self._transport: asyncio.Transport | None = None
         self._state = _IDLE
@@ -328,7 +334,14 @@ class Connection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._inbox[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
+        """These bytes have come; also called by whoever held the connection before."""
         exchange = self._exchange
         if exchange is None:
             self.close()  # it speaks unasked

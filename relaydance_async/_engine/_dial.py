@@ -31,7 +31,7 @@ from ._resolver import Addresses, Resolver
 from ._tunnel import open_tunnel
 from ._wire import Wire
 
-P = TypeVar("P", bound=asyncio.Protocol)
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class Origin(NamedTuple):

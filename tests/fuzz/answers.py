@@ -101,6 +101,9 @@ class _Owner:
     def __init__(self) -> None:
         self.kept = False
 
+    def inbox(self) -> memoryview:
+        return memoryview(bytearray(1))
+
     def put_back(self, connection: Connection, keep_alive: bytes | None) -> None:
         self.kept = True
 

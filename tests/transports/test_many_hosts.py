@@ -74,7 +74,7 @@ async def test_the_pool_keeps_nothing_of_a_host_whose_last_idle_connection_is_go
         connection = IdleConnection(pool, origin_of(number), is_open=is_open)
         pool.add(connection)
         pool.put_back(connection, None)
-        assert (pool.take(connection.origin, carefully=True) is connection) is is_open
+        assert (pool.take(connection.origin) is connection) is is_open
         connection.close()
         assert pool._idle == {}
     assert pool.count() == (0, 0)
