@@ -118,7 +118,7 @@ class Wire(asyncio.Protocol):
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         if self._held:
-            protocol.data_received(bytes(self._held))
+            cast(asyncio.Protocol, protocol).data_received(bytes(self._held))
         return protocol
 
     def abort(self) -> None:
