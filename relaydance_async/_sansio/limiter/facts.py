@@ -1,0 +1,140 @@
+"""What all states of the limiter know, and the attempts in the order in which they were admitted."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from typing import TYPE_CHECKING
+
+from .numbers import NUMBERS, Numbers
+
+
+if TYPE_CHECKING:
+    from .state import Moves
+
+
+class Verdict(Enum):
+    """What an answer says about a limit."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    OVERLOADED = "overloaded"
+    NOTHING = "nothing"
+
+
+class Sent:
+    """An attempt that was admitted.
+
+    Attributes:
+        at: when.
+        level: attempts under way then, with it.
+        state: of the limiter then.
+        verdict: None until it is known.
+    """
+
+    __slots__ = ("at", "completed", "level", "mark", "state", "verdict")
+
+    def __init__(self, at: float, level: int, state: object, completed: int) -> None:
+        self.at: float = at
+        self.level: int = level
+        self.state: object = state
+        self.completed: int = completed
+        self.mark: float = 0.0
+        self.verdict: Verdict | None = None
+
+
+class Facts:
+    """What is known whatever the state.
+
+    Attributes:
+        in_flight: attempts under way.
+        completed: calls that were accepted and have their answers.
+        trip: round trip of a refusal, rather its upper end; None before the first.
+        latency: of an accepted call, about.
+        noise: share of refusals by chance.
+        peak: most attempts under way when one was accepted, since `opened`.
+        retry_after: of the last refusal, and when that came.
+        trusts: whether a Retry-After holds: None while that is not known.
+    """
+
+    __slots__ = (
+        "_queue",
+        "completed",
+        "in_flight",
+        "judged",
+        "latency",
+        "moves",
+        "noise",
+        "numbers",
+        "peak",
+        "refused_at",
+        "retry_after",
+        "trip",
+        "trusts",
+    )
+
+    def __init__(self, moves: Moves, numbers: Numbers = NUMBERS) -> None:
+        self.moves = moves
+        self.numbers = numbers
+        self.in_flight: int = 0
+        self.completed: int = 0
+        self.trip: float | None = None
+        self.latency: float = 0.0
+        self.noise: float = 0.0
+        self.judged: float = 10.0  # as if so many had been accepted: a first refusal says little
+        self.peak: int = 0
+        self.retry_after: float | None = None
+        self.refused_at: float = float("-inf")
+        self.trusts: bool | None = None
+        self._queue: deque[Sent] = deque()
+
+    @property
+    def rtt(self) -> float:
+        """The round trip of a refusal, or a guess."""
+        return self.numbers.trip_guess if self.trip is None else self.trip
+
+    @property
+    def counts_under_way(self) -> bool:
+        """Whether it makes a difference if calls under way are limited: a pace does as well for short ones."""
+        return self.peak > 1 and self.latency > 5 * self.rtt
+
+    def passed(self, sent: Sent) -> None:
+        """An attempt was admitted."""
+        self.in_flight += 1
+        self._queue.append(sent)
+
+    def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None) -> None:
+        """It has its answer."""
+        self.in_flight -= 1
+        sent.verdict = verdict
+        took = now - sent.at
+        if verdict is Verdict.REFUSED:
+            self._refused(now, took, retry_after)
+        elif verdict is Verdict.ACCEPTED:
+            self.completed += 1
+            self.latency += (took - self.latency) * (0.1 if self.latency else 1.0)
+
+    def _refused(self, now: float, took: float, retry_after: float | None) -> None:
+        if self.trip is None:
+            self.trip = max(took, self.numbers.trip_at_least)
+        else:  # rather its upper end: what is judged too early is judged wrong
+            self.trip += (took - self.trip) * (0.5 if took > self.trip else 0.05)
+        self.retry_after, self.refused_at = retry_after, now
+
+    def learn_noise(self, refused: int, total: int) -> None:
+        """So many were refused by chance, of so many."""
+        self.judged = min(self.judged + total, self.numbers.noise_memory)
+        self.noise += (refused / total - self.noise) * min(1.0, total / self.judged)
+
+    def next_judged(self, now: float) -> Sent | None:
+        """The next attempt, in the order of admission, of which it is known whether it was refused."""
+        queue = self._queue
+        if not queue:
+            return None
+        first = queue[0]
+        if first.verdict is None and (
+            self.trip is None or now - first.at < self.numbers.patience * self.trip
+        ):
+            return None
+        return queue.popleft()
