@@ -68,7 +68,7 @@ def rows() -> list[Row]:
     """All of them."""
     out: list[Row] = []
     for rate, burst in ((2, 2), (10, 10), (20, 20), (100, 20), (1000, 100)):
-        seconds = 300 if rate <= 10 else 60 if rate <= 100 else 20
+        seconds = 300 if rate <= 10 else 60
         for ra in ("absent", "exact", "rounded", "date", "zero", "long") if rate == 20 else ("absent", "rounded"):
             out.append(
                 Row("bucket", f"{rate}/s, {ra}", lambda c, r=rate, b=burst, ra=ra: Server(TokenBucket(r, b), retry_after=ra),

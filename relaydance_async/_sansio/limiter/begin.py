@@ -29,6 +29,7 @@ class Begin(State):
         self._is_open = False
         self._is_tried = is_tried
         self._chance = Chance(facts)
+        facts.expected = 0
 
     def delay(self, now: float) -> float:
         if self._is_open:
@@ -63,6 +64,7 @@ class Begin(State):
         chance = self._chance
         if not is_refused:
             chance.accepted()
+            self.facts.expected += 1
             return self
         chance.refused(sent.at)
         if chance.height >= chance.bound(self.facts.numbers.believed):

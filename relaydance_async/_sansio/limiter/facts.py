@@ -54,6 +54,7 @@ class Facts:
         latency: of an accepted call, about.
         noise: share of refusals by chance.
         peak: most attempts under way when one was accepted, since `opened`.
+        expected: calls that passed before the limit was reached the first time.
         retry_after: of the last refusal, and when that came.
         trusts: whether a Retry-After holds: None while that is not known.
     """
@@ -61,6 +62,7 @@ class Facts:
     __slots__ = (
         "_queue",
         "completed",
+        "expected",
         "in_flight",
         "judged",
         "latency",
@@ -84,6 +86,7 @@ class Facts:
         self.noise: float = 0.0
         self.judged: float = 10.0  # as if so many had been accepted: a first refusal says little
         self.peak: int = 0
+        self.expected: int = 0
         self.retry_after: float | None = None
         self.refused_at: float = float("-inf")
         self.trusts: bool | None = None

@@ -122,7 +122,8 @@ class Hold(State):
         rate = cycle.accepted / period
         if gap * rate <= numbers.bucket_gap or gap <= numbers.bucket_trips * facts.rtt:
             return self.moves.pace(facts, now, rate)
-        return self.moves.window(facts, now, cycle.accepted, period, probe)
+        low = 0.7 * period if refused is None else refused.at - cycle.opened_at
+        return self.moves.window(facts, now, cycle.accepted, low, period, probe)
 
 
 __all__ = ["FOREVER", "Hold"]

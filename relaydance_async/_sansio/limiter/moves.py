@@ -27,8 +27,8 @@ class _Moves:
     def pace(self, facts: Facts, now: float, rate: float) -> State:
         return Pace(facts, now, rate)
 
-    def window(self, facts: Facts, now: float, calls: int, period: float, probe: Sent) -> State:
-        return Window(facts, now, calls, period, probe)
+    def window(self, facts: Facts, now: float, calls: int, low: float, high: float, probe: Sent) -> State:
+        return Window(facts, now, calls, low, high, probe)
 
     def under_way(self, facts: Facts, now: float, calls: int) -> State:
         return UnderWay(facts, now, calls)

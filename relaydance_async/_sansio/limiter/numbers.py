@@ -60,6 +60,8 @@ class Numbers:
     """As `believed`: a limit is expected here."""
     round_doubted: float = 7.0
     """The same in a round of which less than half was refused."""
+    round_excess: float = 3.0
+    """Times as many refusals as the rounds before it had make a round one that met the limit."""
     largest_round: int = 2000
     empty_rounds: int = 5
     """Rounds that were not used by half: the demand is met, there is no limit that matters."""
@@ -100,6 +102,8 @@ class Numbers:
     late: float = 1.003
     early: float = 0.985
     early_every: int = 4
+    tries: int = 40
+    """Probes of one opening. Then what was known is wrong."""
     cut_short: int = 3
     """Windows in a row that ended before their calls were spent: others use the key, and a pace shares better."""
 

@@ -109,8 +109,8 @@ class Pace(State):
         return self
 
     def _cut(self, sent: Sent, now: float) -> None:
-        if sent.at <= self._last:
-            return  # it was admitted before the last cut was known: the same cause
+        if sent.at <= self._last + self.facts.rtt:
+            return  # it was admitted before the last cut was known, or just after it: the same cause
         numbers = self.facts.numbers
         self._excess = 0.0
         # A bucket was empty at the last cut and is now: what passed between is its rate.

@@ -16,7 +16,7 @@ class Rounds(State):
     """
 
     __slots__ = (
-        "_accepted", "_chance", "_closed", "_done", "_judged", "_empty", "_ends_at", "_first_refused", "_half", "_left", "_number", "_opened_at", "_refused", "_size",
+        "_accepted", "_before", "_chance", "_closed", "_done", "_judged", "_empty", "_ends_at", "_first_refused", "_half", "_left", "_number", "_opened_at", "_refused", "_sent", "_size",
     )  # fmt: skip
     name = "searching"
 
@@ -29,6 +29,8 @@ class Rounds(State):
         self._size, self._left, self._refused, self._empty, self._number = 1, 1, 0, 0, 0
         self._ends_at = now
         self._judged = self._half = 0
+        self._sent = 1
+        self._before = (0, 0)
         self._first_refused = now
         self._done: list[tuple[int, int, int]] = []
         if probe is None:  # those that left before it was known are still to be refused
@@ -55,17 +57,20 @@ class Rounds(State):
                 facts.learn_noise(refused, judged)
                 self._done.remove((size, refused, judged))
             self._done.append((self._size, self._refused, self._judged))
-        self._judged = 0
+        if self._is_much(numbers.round_excess):
+            return self._shut(self._first_refused, now)
         if self._refused * 2 >= max(used, 1) and self._refused > 1:
             self._size = 1
             self._half += 1
             if self._half >= 2 and facts.noise < numbers.noisy_from:
                 return self._shut(self._first_refused, now)
         elif used * 2 >= self._size:
-            self._size *= 2
+            self._size = self._next_size()
             self._empty = 0
         else:
             self._empty += 1
+        self._before = (self._before[0] + self._refused, self._before[1] + self._judged)
+        self._judged = 0
         if self._size > numbers.largest_round or self._empty >= numbers.empty_rounds:
             return self.moves.begin(facts, now, 2 * self._size / (numbers.round_trips * facts.rtt))
         self._left, self._refused = self._size, 0
@@ -73,14 +78,30 @@ class Rounds(State):
         self._ends_at = now + numbers.round_trips * facts.rtt
         return self
 
+    def _is_much(self, factor: float) -> bool:
+        """Whether this round was refused far more than those before it: a burst comes to the server in any order."""
+        refused, judged = self._before
+        expected = self._judged * (refused + 0.05 * judged + 0.5) / (judged + 1.0)
+        return self._refused >= 4 and self._refused > factor * expected
+
+    def _next_size(self) -> int:
+        expected = self.facts.expected
+        if self._opened_at is None or not expected or self._sent > 1.15 * expected:
+            return self._size * 2
+        step = max(2, int(0.06 * expected))
+        return min(self._size * 2, max(step, expected - self._sent))
+
     def delay(self, now: float) -> float:
         return 0.0 if self._left > 0 else max(1e-4, self._ends_at - now)
 
     def passed(self, sent: Sent) -> None:
         self._left -= 1
+        self._sent += 1
         sent.mark = self._number
 
     def judged(self, sent: Sent, now: float, is_refused: bool) -> State:
+        if self._opened_at is None and not is_refused:
+            self.facts.expected += 1
         if sent.state is not self:
             return self
         chance, numbers = self._chance, self.facts.numbers

@@ -99,7 +99,7 @@ class Moves(Protocol):
         """It is a rate."""
         ...
 
-    def window(self, facts: Facts, now: float, calls: int, period: float, probe: Sent) -> State:
+    def window(self, facts: Facts, now: float, calls: int, low: float, high: float, probe: Sent) -> State:
         """It is a window, that opened with that probe."""
         ...
 

@@ -1,4 +1,8 @@
-"""Window: so many calls in so many seconds. They are spread over most of it; the rest is to ask whether there is more."""
+"""Window: so many calls in so many seconds. They are spread over most of it; the rest is to ask whether there is more.
+
+When it opens is known within bounds, which each opening narrows: a probe that is accepted is the upper one, a probe that
+is refused the lower one.
+"""
 
 from __future__ import annotations
 
@@ -11,97 +15,84 @@ class Window(State):
 
     Args:
         calls: of a window, as far as is known.
-        period: seconds from one opening to the next, at most.
+        low, high: seconds from one opening to the next.
         probe: the first call of this window.
     """
 
     __slots__ = (
-        "_calls", "_got", "_high", "_low", "_net", "_number", "_opened_at", "_period", "_probe", "_ra_at", "_refused",
-        "_sent", "_short", "_shut_at", "_shuts", "_tail", "_tail_left", "_try_at", "_tails", "_waits_for", "_tail_at",
+        "_before", "_calls", "_got", "_high", "_is_shut", "_low", "_number", "_opened_at", "_opens_at", "_probe",
+        "_refused", "_sent", "_short", "_tail", "_tail_at", "_tails", "_tries", "_waits_for",
     )  # fmt: skip
     name = "window"
 
-    def __init__(self, facts: Facts, now: float, calls: int, period: float, probe: Sent) -> None:
+    def __init__(self, facts: Facts, now: float, calls: int, low: float, high: float, probe: Sent) -> None:
         super().__init__(facts, now, "calls were refused until a window was over")
-        self._calls = float(max(1, calls))
-        self._period = self._high = period
-        self._low = 0.5 * period
-        self._number = 0
-        self._short = 0
+        self._calls = max(1, calls)
+        self._high, self._low = high, min(low, 0.985 * high)
+        self._number = self._short = 0
+        self._before: tuple[float, int] | None = None
         self._probe: Sent | None = None
+        self._sent = 0
+        self._opened_at = probe.at
         self._open(probe)
 
     @property
     def rate(self) -> float | None:
-        return self._calls / self._period
+        return self._calls / self._high
 
-    def _open(self, probe: Sent) -> None:
-        self._opened_at = probe.at
-        self._sent, self._got, self._refused, self._net = 1, 1, 0, 0
-        self._number += 1
-        self._tail = 0  # calls allowed beyond those known
-        self._tails = 0
-        self._tail_at = probe.at + self._period * self.facts.numbers.tail
-        self._shut_at: float | None = None
-        self._shuts = 0
-        self._waits_for: Sent | None = None
-        self._ra_at: float | None = None
-        self._probe = None
-        self._try_at = self._next_opening()
-
-    def _next_opening(self) -> float:
-        numbers = self.facts.numbers
-        width = self._high - self._low
-        if width > 0.012 * self._high:
-            return self._opened_at + self._high - width / 2
-        share = numbers.early if self._number % numbers.early_every == 0 else numbers.late
-        return self._opened_at + self._high * share
+    @property
+    def _is_sure(self) -> bool:
+        return self._high - self._low < 0.03 * self._high
 
     def resumed(self, now: float, probe: Sent) -> State:
         return self.moves.rounds(self.facts, now, probe, (0.0, 0.0))
 
-    # --- time ---
+    def _open(self, probe: Sent) -> None:
+        numbers = self.facts.numbers
+        self._opened_at = probe.at
+        self._number += 1
+        self._sent = self._got = 1
+        self._refused = self._tail = self._tails = self._tries = 0
+        self._is_shut = False
+        self._waits_for: Sent | None = None
+        self._probe = None
+        self._tail_at = probe.at + self._high * numbers.tail
+        width = self._high - self._low
+        if width > 0.012 * self._high:
+            self._opens_at = probe.at + self._high - width / 2
+        else:
+            self._opens_at = probe.at + self._high * (
+                numbers.early if self._number % numbers.early_every == 0 else numbers.late
+            )
 
     def delay(self, now: float) -> float:
         facts, numbers = self.facts, self.facts.numbers
-        since = now - self._opened_at
         if self._probe is not None:
             return max(1e-3, self._probe.at + numbers.patience * facts.rtt - now)
-        opens_at = self._ra_at if self._ra_at is not None else self._try_at
-        if now >= opens_at and (self._ra_at is not None or self._spent(now)):
+        if now >= self._opens_at:
             return 0.0
-        if self._shut_at is None:
-            share = min(1.0, since / (numbers.spread * self._period))
-            allowed = min(self._calls, 1.0 + self._calls * share)
-            if self._sent + 1 <= allowed + 1e-9:
-                return 0.0
-            if self._sent + 1 <= self._calls:
-                return max(1e-4, (self._sent / self._calls) * numbers.spread * self._period - since)
+        if not self._is_shut:
+            if self._sent < self._calls:
+                due = self._opened_at + self._sent / self._calls * numbers.spread * self._high
+                return min(max(0.0, due - now), self._opens_at - now)
             tail = self._tail_delay(now)
             if tail is not None:
-                return tail
-        return max(0.0, opens_at - now)
-
-    def _spent(self, now: float) -> bool:
-        return True
+                return min(tail, self._opens_at - now)
+        return self._opens_at - now
 
     def _tail_delay(self, now: float) -> float | None:
+        """Until it may be asked whether there is more; None: not in this window."""
         numbers = self.facts.numbers
         if self._calls <= numbers.many and self._number % 2 and not self._tails:
             return None
-        if now > self._opened_at + numbers.tail_end * self._period:
+        if now > self._opened_at + numbers.tail_end * self._high:
             return None
-        if self._waits_for is not None:
-            rest = self._waits_for.at + numbers.patience * self.facts.rtt - now
-            return max(1e-3, rest) if rest > 0 or self._waits_for.verdict is None else 1e-3
-        if now < self._tail_at:
-            return self._tail_at - now
-        return 0.0
+        if (asked := self._waits_for) is not None:
+            return max(1e-3, asked.at + numbers.patience * self.facts.rtt - now)
+        return max(0.0, self._tail_at - now)
 
     def passed(self, sent: Sent) -> None:
-        now = sent.at
-        opens_at = self._ra_at if self._ra_at is not None else self._try_at
-        if now >= opens_at:
+        if sent.at >= self._opens_at:
             self._probe = sent
             return
         sent.mark = self._number
@@ -111,79 +102,97 @@ class Window(State):
             if self._tail <= 0:
                 self._waits_for = sent
 
-    # --- answers ---
-
     def ended(self, sent: Sent, now: float, is_refused: bool) -> State:
         if sent is self._probe:
-            return self._opening_refused(now) if is_refused else self._opened(sent)
+            return self._stays_shut(sent, now) if is_refused else self._opens(sent, now)
         if is_refused and sent is self._waits_for:
-            self._waits_for = None
             self._shut(now)
         return self
 
-    def _shut(self, now: float) -> None:
-        self._shut_at = now
-        facts = self.facts
-        if facts.retry_after is not None and facts.trusts is not False and facts.retry_after > 0:
-            at = facts.refused_at + facts.retry_after
-            if at <= self._opened_at + 1.3 * self._high:
-                self._ra_at = at
-
     def judged(self, sent: Sent, now: float, is_refused: bool) -> State:
         if sent is self._probe and not is_refused:
-            return self._opened(sent)
+            return self._opens(sent, now)
         if sent.state is not self or sent.mark != self._number:
             return self
         if not is_refused:
             self._got += 1
-            self._net = max(0, self._net - 1)
-            if sent is self._waits_for:  # there is more: ask for twice as much
-                self._tails += 1
-                self._tail = 2**self._tails
-                self._waits_for = None
-                self._calls = max(self._calls, float(self._got))
-            return self
+            self._refused = max(0, self._refused - 1)
+            return self._is_more(sent, now) if sent is self._waits_for else self
         self._refused += 1
-        self._net += 1
-        if self._shut_at is None and (self._net >= 3 or self._sent > self._calls):
+        if not self._is_shut and (self._refused >= 3 or self._sent > self._calls):
+            if self._refused >= 3:
+                return self._is_less(now)
             self._shut(now)
-            if self._net >= 3:
-                self._short += 1
-                self._calls = max(1.0, float(self._got))
-                if self._short >= self.facts.numbers.cut_short:
-                    return self.moves.pace(self.facts, now, self._calls / self._period)
         return self
 
-    def _opening_refused(self, now: float) -> State:
-        probe, self._probe = self._probe, None
-        assert probe is not None
-        self._shuts += 1
-        facts = self.facts
-        asked = facts.retry_after if facts.trusts is not False else None
-        if self._shuts > 40:
-            return self.moves.hold(facts, now, probe.at, None, None, False)
-        self._low = max(self._low, min(probe.at - self._opened_at, self._high * 1.5))
-        if asked:
-            self._ra_at = now + asked
+    def _is_more(self, sent: Sent, now: float) -> State:
+        """A call beyond those known was accepted: the next window has begun, or there are more."""
+        if not self._is_sure:
+            return self._opens(sent, now)
+        self._tails += 1
+        self._tail = 2**self._tails
+        self._waits_for = None
+        self._calls = max(self._calls, self._got)
+        return self
+
+    def _is_less(self, now: float) -> State:
+        """It ended before its calls were spent."""
+        if self._before is not None and self._got <= max(3, 0.15 * self._calls):
+            # It had not opened: a call of the last one was left.
+            at, calls = self._before
+            self._before = None
+            self._low = min(self._opened_at - at, 0.985 * self._high)
+            self._opened_at, self._calls = at, calls
+            self._is_shut, self._number = True, self._number + 1
+            self._opens_at = max(now + 2 * self.facts.rtt, at + (self._low + self._high) / 2)
             return self
-        self._ra_at = None
-        if self._low < self._high:
-            self._try_at = self._opened_at + min(self._high * 1.003, self._low + max(2 * facts.rtt, 0.5 * (self._high - self._low)))
-            if self._try_at <= now:
-                self._try_at = now + 2 * facts.rtt
-        else:
-            self._try_at = now + max(2 * facts.rtt, 0.02 * self._period * 1.4**self._shuts)
+        self._short += 1
+        self._calls = max(1, self._got)
+        self._shut(now)
+        if self._short >= self.facts.numbers.cut_short:
+            return self.moves.pace(self.facts, now, self._calls / self._high)
         return self
 
-    def _opened(self, probe: Sent) -> State:
+    def _shut(self, now: float) -> None:
+        self._is_shut = True
+        self._waits_for = None
+        asked = self._asked()
+        if asked and now + asked <= self._opened_at + 1.3 * self._high:
+            self._opens_at = min(self._opens_at, now + asked) if self._is_sure else now + asked
+
+    def _asked(self) -> float:
+        facts = self.facts
+        return 0.0 if facts.trusts is False else facts.retry_after or 0.0
+
+    def _stays_shut(self, probe: Sent, now: float) -> State:
+        self._probe = None
+        self._tries += 1
+        facts, numbers = self.facts, self.facts.numbers
+        if self._tries > numbers.tries:
+            return self.moves.hold(facts, now, probe.at, None, None, False)
+        since = probe.at - self._opened_at
+        asked = self._asked()
+        if since < self._high:
+            self._low = max(self._low, since)
+            self._opens_at = max(now + 2 * facts.rtt, self._opened_at + (self._low + self._high) / 2)
+            if self._is_sure or self._tries > 2:
+                self._opens_at = max(now + 2 * facts.rtt, self._opened_at + numbers.late * self._high)
+        else:
+            self._opens_at = now + max(2 * facts.rtt, 0.02 * self._high * 1.4**self._tries)
+        if asked:
+            self._opens_at = min(self._opens_at, now + asked) if since < self._high else now + asked
+        return self
+
+    def _opens(self, probe: Sent, now: float) -> State:
         took = probe.at - self._opened_at
-        self._high = took
-        self._low = max(min(self._low, took * 0.99), 0.5 * took) if self._shuts else self._low
-        if self._low >= self._high:
-            self._low = 0.985 * self._high
-        self._period = self._high
-        if self._shut_at is None or self._net < 3:
+        was_awaited = probe is not self._probe or probe.at - self._opens_at < 0.05 * self._high + self.facts.rtt
+        if was_awaited and self._sent >= self._calls:
+            low = self._low
+            self._high = took
+            if low >= took or self._tries and took > low:
+                self._low = min(max(low, 0.9 * took), 0.985 * took) if low < took else 0.985 * took
+        if not self._is_shut or self._sent >= self._calls:
             self._short = 0
-            self._calls = max(self._calls, float(self._got)) if self._got > self._calls else self._calls
+        self._before = (self._opened_at, self._calls) if self._sent >= self._calls else None
         self._open(probe)
         return self
