@@ -104,6 +104,10 @@ class Numbers:
     early_every: int = 4
     tries: int = 40
     """Probes of one opening. Then what was known is wrong."""
+    short_by: int = 5
+    """Refusals in a row that end a window before its calls are spent."""
+    short_for: float = 0.12
+    """Of the window, that they last at least: a sliding one opens call by call, with the gaps of the last one."""
     cut_short: int = 3
     """Windows in a row that ended before their calls were spent: others use the key, and a pace shares better."""
 

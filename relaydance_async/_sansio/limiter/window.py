@@ -20,8 +20,8 @@ class Window(State):
     """
 
     __slots__ = (
-        "_before", "_calls", "_got", "_high", "_is_shut", "_low", "_number", "_opened_at", "_opens_at", "_probe",
-        "_refused", "_sent", "_short", "_tail", "_tail_at", "_tails", "_tries", "_waits_for",
+        "_before", "_calls", "_got", "_high", "_is_shut", "_last", "_low", "_not_before", "_number", "_opened_at", "_opens_at", "_probe",
+        "_refused", "_row_at", "_sent", "_short", "_slides", "_tail", "_tail_at", "_tails", "_times", "_tries", "_waits_for",
     )  # fmt: skip
     name = "window"
 
@@ -33,6 +33,8 @@ class Window(State):
         self._before: tuple[float, int] | None = None
         self._probe: Sent | None = None
         self._sent = 0
+        self._slides = False
+        self._times: list[float] = []
         self._opened_at = probe.at
         self._open(probe)
 
@@ -54,16 +56,13 @@ class Window(State):
         self._sent = self._got = 1
         self._refused = self._tail = self._tails = self._tries = 0
         self._is_shut = False
+        self._not_before = self._row_at = 0.0
         self._waits_for: Sent | None = None
         self._probe = None
+        self._last, self._times = self._times, [probe.at]
         self._tail_at = probe.at + self._high * numbers.tail
-        width = self._high - self._low
-        if width > 0.012 * self._high:
-            self._opens_at = probe.at + self._high - width / 2
-        else:
-            self._opens_at = probe.at + self._high * (
-                numbers.early if self._number % numbers.early_every == 0 else numbers.late
-            )
+        # Unless a refusal has shown that its calls are spent, an accepted call says nothing of an opening.
+        self._opens_at = probe.at + self._high * numbers.late
 
     def delay(self, now: float) -> float:
         facts, numbers = self.facts, self.facts.numbers
@@ -74,6 +73,9 @@ class Window(State):
         if not self._is_shut:
             if self._sent < self._calls:
                 due = self._opened_at + self._sent / self._calls * numbers.spread * self._high
+                due = max(due, self._not_before)
+                if self._slides and self._sent < len(self._last):
+                    due = max(due, self._last[self._sent] + self._high)
                 return min(max(0.0, due - now), self._opens_at - now)
             tail = self._tail_delay(now)
             if tail is not None:
@@ -83,7 +85,7 @@ class Window(State):
     def _tail_delay(self, now: float) -> float | None:
         """Until it may be asked whether there is more; None: not in this window."""
         numbers = self.facts.numbers
-        if self._calls <= numbers.many and self._number % 2 and not self._tails:
+        if self._is_sure and self._calls <= numbers.many and self._number % 2 and not self._tails:
             return None
         if now > self._opened_at + numbers.tail_end * self._high:
             return None
@@ -96,6 +98,8 @@ class Window(State):
             self._probe = sent
             return
         sent.mark = self._number
+        del self._times[self._sent :]
+        self._times.append(sent.at)
         self._sent += 1
         if self._sent > self._calls:
             self._tail -= 1
@@ -106,7 +110,7 @@ class Window(State):
         if sent is self._probe:
             return self._stays_shut(sent, now) if is_refused else self._opens(sent, now)
         if is_refused and sent is self._waits_for:
-            self._shut(now)
+            self._shut(sent, now)
         return self
 
     def judged(self, sent: Sent, now: float, is_refused: bool) -> State:
@@ -116,13 +120,22 @@ class Window(State):
             return self
         if not is_refused:
             self._got += 1
-            self._refused = max(0, self._refused - 1)
+            self._refused = 0
             return self._is_more(sent, now) if sent is self._waits_for else self
+        if self._is_shut:
+            return self
+        if not self._refused:
+            self._row_at = sent.at
         self._refused += 1
-        if not self._is_shut and (self._refused >= 3 or self._sent > self._calls):
-            if self._refused >= 3:
-                return self._is_less(now)
-            self._shut(now)
+        in_row, lasting = self.facts.numbers.short_by, self.facts.numbers.short_for * self._high
+        if self._sent > self._calls:
+            self._shut(sent, now)
+        elif self._refused >= in_row and sent.at - self._row_at >= lasting:
+            return self._is_less(sent, now)
+        else:  # it came before its time: a sliding window opens call by call
+            self._sent -= 1
+            self._slides = True
+            self._not_before = now + self._high / self._calls * 1.7**self._refused
         return self
 
     def _is_more(self, sent: Sent, now: float) -> State:
@@ -135,7 +148,7 @@ class Window(State):
         self._calls = max(self._calls, self._got)
         return self
 
-    def _is_less(self, now: float) -> State:
+    def _is_less(self, sent: Sent, now: float) -> State:
         """It ended before its calls were spent."""
         if self._before is not None and self._got <= max(3, 0.15 * self._calls):
             # It had not opened: a call of the last one was left.
@@ -148,17 +161,27 @@ class Window(State):
             return self
         self._short += 1
         self._calls = max(1, self._got)
-        self._shut(now)
+        self._shut(sent, now)
         if self._short >= self.facts.numbers.cut_short:
             return self.moves.pace(self.facts, now, self._calls / self._high)
         return self
 
-    def _shut(self, now: float) -> None:
+    def _shut(self, refused: Sent, now: float) -> None:
+        """Its calls are spent."""
+        numbers, facts = self.facts.numbers, self.facts
         self._is_shut = True
         self._waits_for = None
+        at, high = self._opened_at, self._high
+        self._low = max(self._low, min(refused.at - at, 0.985 * high))
+        if high - self._low > 0.012 * high:
+            self._opens_at = at + (self._low + high) / 2
+        else:
+            share = numbers.early if self._number % numbers.early_every == 0 else numbers.late
+            self._opens_at = at + high * share
         asked = self._asked()
-        if asked and now + asked <= self._opened_at + 1.3 * self._high:
-            self._opens_at = min(self._opens_at, now + asked) if self._is_sure else now + asked
+        if asked and now + asked < self._opens_at:
+            self._opens_at = now + asked
+        self._opens_at = max(self._opens_at, now + 2 * facts.rtt)
 
     def _asked(self) -> float:
         facts = self.facts
@@ -185,12 +208,11 @@ class Window(State):
 
     def _opens(self, probe: Sent, now: float) -> State:
         took = probe.at - self._opened_at
-        was_awaited = probe is not self._probe or probe.at - self._opens_at < 0.05 * self._high + self.facts.rtt
-        if was_awaited and self._sent >= self._calls:
-            low = self._low
+        is_late = probe.at - self._opens_at > 0.05 * self._high + self.facts.rtt  # nobody wanted it before
+        if (self._is_shut or probe is not self._probe) and not is_late:
             self._high = took
-            if low >= took or self._tries and took > low:
-                self._low = min(max(low, 0.9 * took), 0.985 * took) if low < took else 0.985 * took
+            if self._low >= took or self._is_sure:
+                self._low = min(self._low, 0.985 * took)
         if not self._is_shut or self._sent >= self._calls:
             self._short = 0
         self._before = (self._opened_at, self._calls) if self._sent >= self._calls else None
