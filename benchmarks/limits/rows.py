@@ -78,14 +78,14 @@ def rows() -> list[Row]:
     out.append(Row("bucket, Retry-After 15 s", "20/s", lambda c: Server(TokenBucket(20, 20), retry_after="15 s"), 120, 0.88, 0.05, 25))
     for kind, build in (("fixed", fixed), ("sliding", log)):
         for n, window in ((20, 4), (100, 5), (60, 60), (500, 60)):
-            seconds = max(60, 10 * window)
+            seconds = max(75, 15 * window)
             for ra in ("rounded", "absent"):
                 group = "window, right Retry-After" if ra == "rounded" else "window, no Retry-After"
                 out.append(
                     Row(group, f"{kind} {n} per {window} s", lambda c, b=build(n, window), ra=ra: Server(b(c), retry_after=ra),
-                        seconds, 0.92 if ra == "rounded" else 0.88, 0.0, 25, 1.5 * seconds / window)
+                        seconds, 0.92 if ra == "rounded" else 0.88, 0.0, 25 + n // 3, 1.5 * seconds / window)
                 )
-    out.append(Row("window, no Retry-After", "counter 100 per 10 s", lambda c: Server(SlidingCounter(100, 10)), 100, 0.88, 0.0, 25, 15))
+    out.append(Row("window, no Retry-After", "counter 100 per 10 s", lambda c: Server(SlidingCounter(100, 10)), 150, 0.88, 0.05, 60, 22))
     for n, seconds in ((10, 0.1), (10, 1.0), (100, 1.0), (20, 5.0), (20, 30.0)):
         out.append(
             Row("under way", f"{n} of {seconds:g} s", lambda c, n=n, s=seconds: Server(UnderWay(n, s), latency=around(s)),

@@ -79,7 +79,7 @@ def main(seeds: int, only: str) -> None:
             f"  over {max(r.over for r in results):4.0%} of {row.refused:4.0%} refused {statistics.median(r.refused for r in results):4.0%} max {max(r.refused for r in results):4.0%}"
             f" late {max(r.late for r in results):4.0%}  most {max(r.most for r in results)}"
             f" f/s {max(r.fair for r in results):4.1f}  p50 {max(r.p50 for r in results):.2f} p99 {max(r.p99 for r in results):.2f}"
-            f"  {'|'.join(r.states for r in results)}",
+            f"  {'|'.join(r.states[:14] for r in results)}",
             flush=True,
         )
     print(met, "of", len(chosen))

@@ -20,8 +20,8 @@ class Window(State):
     """
 
     __slots__ = (
-        "_before", "_calls", "_got", "_high", "_is_shut", "_last", "_low", "_not_before", "_number", "_opened_at", "_opens_at", "_probe",
-        "_refused", "_row_at", "_sent", "_short", "_slides", "_tail", "_tail_at", "_tails", "_times", "_tries", "_waits_for",
+        "_before", "_calls", "_got", "_high", "_is_shut", "_last", "_lost", "_low", "_not_before", "_number", "_opened_at", "_opens_at", "_probe",
+        "_refused", "_rough", "_row_at", "_sent", "_short", "_slides", "_tail", "_tail_at", "_tails", "_times", "_tries", "_waits_for",
     )  # fmt: skip
     name = "window"
 
@@ -34,6 +34,7 @@ class Window(State):
         self._probe: Sent | None = None
         self._sent = 0
         self._slides = False
+        self._rough = 0
         self._times: list[float] = []
         self._opened_at = probe.at
         self._open(probe)
@@ -57,6 +58,7 @@ class Window(State):
         self._refused = self._tail = self._tails = self._tries = 0
         self._is_shut = False
         self._not_before = self._row_at = 0.0
+        self._lost = 0
         self._waits_for: Sent | None = None
         self._probe = None
         self._last, self._times = self._times, [probe.at]
@@ -124,6 +126,7 @@ class Window(State):
             return self._is_more(sent, now) if sent is self._waits_for else self
         if self._is_shut:
             return self
+        self._lost += 1
         if not self._refused:
             self._row_at = sent.at
         self._refused += 1
@@ -213,6 +216,10 @@ class Window(State):
             self._high = took
             if self._low >= took or self._is_sure:
                 self._low = min(self._low, 0.985 * took)
+        # Many refusals within windows: others use it, or it is none. A pace does better.
+        self._rough = self._rough + 1 if self._lost > max(4, 0.15 * self._got) else 0
+        if self._rough >= 2:
+            return self.moves.pace(self.facts, now, self._got / max(took, self._high))
         if not self._is_shut or self._sent >= self._calls:
             self._short = 0
         self._before = (self._opened_at, self._calls) if self._sent >= self._calls else None
