@@ -89,6 +89,8 @@ class Numbers:
     """Calls that a pace lets pass together after a rest."""
     rest_memory: float = 0.93
     """Refusals below this share of the known limit measure the noise; only an excess over it counts."""
+    noise_most: float = 0.12
+    """Of that noise. To one of many processes the others are noise, too: with more, nobody would give way."""
     in_a_row: int = 6
     """Refusals in a row, with nothing accepted: the limit has gone to nothing, or an outage began."""
 

@@ -23,7 +23,8 @@ class Pace(State):
     def __init__(self, facts: Facts, now: float, rate: float) -> None:
         super().__init__(facts, now, "calls were refused, and passed again after a time")
         self.noise = facts.noise
-        self._rate = self._max = self._limit = self._good = max(rate, 1e-3)
+        self._rate = self._max = self._good = max(rate, 1e-3)
+        self._limit = 0.0  # what surely passes; 0: not known yet
         self._tokens, self._at = 0.0, now
         self._excess, self._row, self._calm = 0.0, 0, 0
         self._level, self._levels, self._below = 0, 0, 0
@@ -84,7 +85,7 @@ class Pace(State):
         is_low = sent.mark < numbers.rest_memory * self._limit
         self._calm = self._calm + 1 if is_low else 0
         if self._calm > 3:  # by then a bucket holds something again
-            self.noise += (is_refused - self.noise) / 60
+            self.noise = min(numbers.noise_most, self.noise + (is_refused - self.noise) / 60)
         noise = self.noise if self.noise > 0.02 else 0.0
         self._excess = max(0.0, self._excess - 1.5 * noise)
         if not is_refused:
@@ -118,7 +119,11 @@ class Pace(State):
         measured = self._accepted / took if took > 0 else self._rate
         factor = min(numbers.overrate, 1.02 + 0.5 / max(1, self._accepted))
         self._max = max(min(sent.mark, factor * measured), numbers.steepest * sent.mark, 1e-3)
-        self._limit += 0.5 * (self._max - self._limit)
+        if self._accepted >= 5:
+            self._limit = max(measured, 0.93 * self._limit)
+        if self.noise > 0 and self._limit:
+            # So that the noise is measured again below the limit, and forgotten if it was none.
+            self._max = min(self._max, 1.05 * self._limit)
         self._good = self._max
         self._accepted, self._since = 0, sent.at
         self._last = self._at
