@@ -76,10 +76,12 @@ class Numbers:
     """Of the pace, at a refusal. RFC 9438 has 0.7, for a queue to drain; a limiter has none."""
     steepness: float = 0.4
     """C of CUBIC."""
-    recovery: float = 5.6
-    """Seconds at 1/s until the old pace is reached again, less with the root of the pace: 4 s at 2/s."""
+    recovery: float = 6.2
+    recovery_slope: float = 0.6
+    """Seconds until the old pace is reached again: 6.2 / pace^0.6, 4 s at 2/s. A refusal is a larger share of a slow
+    pace; but with a slope of 1 the faster of two processes would take all, with 0 slow paces are refused 12 %."""
     longest_recovery: float = 15.0
-    shortest_recovery: float = 1.2
+    shortest_recovery: float = 1.0
     """So that a limit that has doubled is found within 5 s."""
     steepest: float = 0.7
     """Of the pace, that one refusal leaves at least."""
