@@ -94,7 +94,7 @@ def rows() -> list[Row]:
     out.append(Row("bucket and noise", "20/s, 3 %", lambda c: Server(TokenBucket(20, 20), noise=lambda now: 0.03), 120, 0.95))
     out.append(Row("bucket and noise", "20/s, 10 %", lambda c: Server(TokenBucket(20, 20), noise=lambda now: 0.10), 120, 0.85))
     out.append(Row("under way and noise", "20 of 1 s, 3 %", lambda c: Server(UnderWay(20, 1), latency=around(1), noise=lambda now: 0.03), 120, 0.85))
-    out.append(Row("slow refusals", "100 per 5 s, 0.4 s", lambda c: Server(fixed(100, 5)(c), refusal=0.4), 300, 0.80, 0.20))
+    out.append(Row("slow refusals", "100 per 5 s, 0.4 s", lambda c: Server(fixed(100, 5)(c), refusal=0.4, permits=100), 300, 0.80, 0.20))
     for name, share in (("0.2", 0.002), ("1", 0.01), ("3", 0.03), ("20", 0.2)):
         out.append(
             Row("chance, 800/s", f"{name} %", lambda c, p=share: Server(Free(), noise=lambda now: p), 90, 0.99,

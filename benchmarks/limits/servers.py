@@ -236,6 +236,7 @@ class Server:
         refusal: seconds that a 429 takes.
         noise: share of the calls that get a 429 whatever they do, over time.
         overload: from and to when it answers `system_cpu_overloaded`.
+        permits: attempts that a client has under way at most.
         others: calls a second that somebody else makes with this key.
     """
 
@@ -247,3 +248,4 @@ class Server:
     noise: Callable[[float], float] = lambda now: 0.0
     overload: tuple[float, float] = (FOREVER, FOREVER)
     others: float = 0.0
+    permits: int = 1_000_000

@@ -94,7 +94,7 @@ class Process:
     def pump(self) -> None:
         """Send all that may be sent now."""
         now, client = self.world.now, self.client
-        while self.queue:
+        while self.queue and self.flying < self.world.server.permits:
             wait = client.delay(now)
             if wait > 0:
                 if now + wait < self._wakes_at - 1e-9 or self._wakes_at <= now:

@@ -55,6 +55,7 @@ class Facts:
         noise: share of refusals by chance.
         peak: most attempts under way when one was accepted, since `opened`.
         expected: calls that passed before the limit was reached the first time.
+        is_shared: whether windows were found to be used by others, too: then a pace does better.
         retry_after: of the last refusal, and when that came.
         trusts: whether a Retry-After holds: None while that is not known.
     """
@@ -64,6 +65,7 @@ class Facts:
         "completed",
         "expected",
         "in_flight",
+        "is_shared",
         "judged",
         "latency",
         "moves",
@@ -85,6 +87,7 @@ class Facts:
         self.latency: float = 0.0
         self.noise: float = 0.0
         self.judged: float = 10.0  # as if so many had been accepted: a first refusal says little
+        self.is_shared: bool = False
         self.peak: int = 0
         self.expected: int = 0
         self.retry_after: float | None = None

@@ -56,7 +56,8 @@ class Hold(State):
         self._is_early = False
         if asked > least:
             early = numbers.early_share * asked
-            if self.facts.trusts is None and self._cycle is not None and self._early < 2 and early > least:
+            tests = 2 if self._cycle is not None else 1 if asked > numbers.long_asked else 0
+            if self.facts.trusts is None and self._early < tests and early > least:
                 self._early += 1
                 self._is_early = True
                 return early

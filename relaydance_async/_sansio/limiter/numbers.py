@@ -53,6 +53,9 @@ class Numbers:
     early_share: float = 0.2
     """Of a Retry-After, after which two probes ask whether it is too long."""
 
+    long_asked: float = 2.0
+    """A Retry-After above this is asked about already the first time; two early probes settle it the second time."""
+
     # --- rounds: how much passes until the limit is reached again ---
     round_trips: float = 2.5
     """A round lasts so long: all its refusals are known before the next."""

@@ -14,15 +14,19 @@ class Pace(State):
     """So many calls a second."""
 
     __slots__ = (
-        "_accepted", "_at", "_below", "_calm", "_cut_at", "_excess", "_good", "_idle", "_k", "_last", "_level", "_levels", "_limit",
+        "_accepted", "_alike", "_at", "_below", "_calm", "_cut_at", "_excess", "_good", "_held_from", "_idle", "_k", "_last", "_level", "_levels", "_limit", "_opened_at", "_total", "_total_before",
         "_max", "_row", "_rate", "_since", "_tokens",
         "noise",
     )  # fmt: skip
     name = "rate"
 
-    def __init__(self, facts: Facts, now: float, rate: float) -> None:
+    def __init__(self, facts: Facts, now: float, rate: float, opened_at: float | None = None) -> None:
         super().__init__(facts, now, "calls were refused, and passed again after a time")
         self.noise = facts.noise
+        self._opened_at = opened_at
+        self._total = 1
+        self._total_before = self._alike = 0
+        self._held_from = now
         self._rate = self._max = self._good = max(rate, 1e-3)
         self._limit = 0.0  # what surely passes; 0: not known yet
         self._tokens, self._at = 0.0, now
@@ -47,8 +51,16 @@ class Pace(State):
             self._cut_at = self._at - self._k  # it begins where it lingers
 
     def resumed(self, now: float, probe: Sent) -> State:
-        """After a pause: at most of what was good before it."""
-        return Pace(self.facts, now, 0.8 * self._good)
+        """After a pause: at most of what was good before it. The second one in a row like this is a window's end."""
+        numbers, facts = self.facts.numbers, self.facts
+        gap = probe.at - self._held_from
+        alike = self._alike + 1 if abs(self._total - self._total_before) <= 0.1 * self._total else 0
+        if self._opened_at is not None and (not facts.is_shared or alike >= 3):
+            period = probe.at - self._opened_at
+            long = gap * self._total / period > numbers.bucket_gap and gap > numbers.bucket_trips * facts.rtt
+            if long and period >= 1.0:
+                return self.moves.window(facts, now, self._total, period - 0.5 * gap, period, probe)
+        return Pace(facts, now, 0.8 * self._good, probe.at)
 
     def tick(self, now: float) -> State:
         passed = now - self._at
@@ -91,19 +103,22 @@ class Pace(State):
         if not is_refused:
             self._row = 0
             self._accepted += 1
+            self._total += 1
             if sent.level >= self._level:
                 self._levels = self._below = 0
             else:
                 self._below += 1
             return self
         self._row += 1
+        if self._row == 1:
+            self._held_from = sent.at
         if self._levels == 0 or sent.level < self._level:
             self._level = sent.level
         self._levels += 1
         if self._levels >= numbers.in_a_row and self._below >= numbers.in_a_row and self._level > 3 and self.facts.counts_under_way:
             return self.moves.under_way(self.facts, now, self._level - 1)
         if self._row >= numbers.in_a_row:
-            return self.moves.hold(self.facts, now, sent.at, None, self, True)
+            return self.moves.hold(self.facts, now, self._held_from, None, self, True)
         self._excess += 1.0
         if self._excess >= (1.0 if noise == 0 else 2.0 if noise < 0.05 else 3.0):
             self._cut(sent, now)

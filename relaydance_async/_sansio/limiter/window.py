@@ -166,6 +166,7 @@ class Window(State):
         self._calls = max(1, self._got)
         self._shut(sent, now)
         if self._short >= self.facts.numbers.cut_short:
+            self.facts.is_shared = True
             return self.moves.pace(self.facts, now, self._calls / self._high)
         return self
 
@@ -219,6 +220,7 @@ class Window(State):
         # Many refusals within windows: others use it, or it is none. A pace does better.
         self._rough = self._rough + 1 if self._lost > max(4, 0.15 * self._got) else 0
         if self._rough >= 2:
+            self.facts.is_shared = True
             return self.moves.pace(self.facts, now, self._got / max(took, self._high))
         if not self._is_shut or self._sent >= self._calls:
             self._short = 0
