@@ -14,7 +14,7 @@ class Pace(State):
     """So many calls a second."""
 
     __slots__ = (
-        "_accepted", "_alike", "_at", "_below", "_calm", "_cut_at", "_excess", "_good", "_held_from", "_idle", "_k", "_last", "_level", "_levels", "_limit", "_opened_at", "_total", "_total_before",
+        "_accepted", "_alike", "_at", "_below", "_calm", "_cut_at", "_cuts", "_excess", "_good", "_held_from", "_idle", "_k", "_last", "_level", "_levels", "_limit", "_opened_at", "_total", "_total_before",
         "_max", "_row", "_rate", "_since", "_tokens",
         "noise",
     )  # fmt: skip
@@ -27,6 +27,7 @@ class Pace(State):
         self._total = 1
         self._total_before = self._alike = 0
         self._held_from = now
+        self._cuts = 0
         self._rate = self._max = self._good = max(rate, 1e-3)
         self._limit = 0.0  # what surely passes; 0: not known yet
         self._tokens, self._at = 0.0, now
@@ -76,6 +77,8 @@ class Pace(State):
             self._idle += idle
             self._since += idle
             self._tokens = most
+        if self._excess > 0.3 and now - self._cut_at - self._idle > 1.7 * self._k:
+            self._idle += passed  # not while a refusal may still prove to be the limit's
         t = (now - self._cut_at - self._idle) / self._k - 1.0
         share = 1.0 - numbers.cut
         self._rate = max(self._max * (1.0 + share * t * t * t if t < 1.0 else (1.0 + share) * 4.0 ** min(t - 1.0, 32.0)), 1e-3)
@@ -134,7 +137,8 @@ class Pace(State):
         measured = self._accepted / took if took > 0 else self._rate
         factor = min(numbers.overrate, 1.02 + 0.5 / max(1, self._accepted))
         self._max = max(min(sent.mark, factor * measured), numbers.steepest * sent.mark, 1e-3)
-        if self._accepted >= 5:
+        self._cuts += 1
+        if self._accepted >= (5 if self._limit or self._cuts > 3 else 12):
             self._limit = max(measured, 0.93 * self._limit)
         if self.noise > 0 and self._limit:
             # So that the noise is measured again below the limit, and forgotten if it was none.
