@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import random
 
-from relaydance_async._sansio.limiter import Limiter, Verdict
+from relaydance_async._sansio.limiter import Limiter, Sent, Verdict
+from relaydance_async._sansio.overload import Overload
 from relaydance_async._sansio.retry import RetryPolicy, backoff
 
 _POLICY = RetryPolicy()
 
 
 class Ours(Limiter):
-    """The limiter itself, and the wait of a refused call."""
+    """The limiter itself, the reaction to an overload, and the wait of a refused call."""
+
+    __slots__ = ("_overload",)
+
+    def __init__(self, permits: int = 1_000_000) -> None:
+        super().__init__()
+        self._overload = Overload(permits)
+
+    def delay(self, now: float) -> float:
+        if self.facts.in_flight >= self._overload.limit(now):
+            return 0.05
+        return super().delay(now)
+
+    def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None = None) -> None:
+        if verdict is Verdict.OVERLOADED:
+            self._overload.overloaded(now, sent.at, self.facts.in_flight)
+            verdict = Verdict.NOTHING
+        super().ended(sent, now, verdict, retry_after)
 
     def backoff(self, refusals: int, retry_after: float | None, chance: random.Random) -> float | None:
         return max(backoff(refusals, _POLICY, chance.random()), min(retry_after or 0.0, 60.0))

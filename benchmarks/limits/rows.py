@@ -125,6 +125,8 @@ def rows() -> list[Row]:
                    load=lambda: Steady(5), offered=5, after=19, check="after"))
     out.append(Row("outage", "the same, well before", lambda c: Server(Changing((0, Free()), (20, Refusing()), (35, Free()))), 60, 0.95,
                    load=lambda: Steady(50), offered=50, after=39, check="after"))
+    out.append(Row("overload", "0.35 s amid 100 under way", lambda c: Server(Free(), latency=around(1), permits=100, overload=(10, 10.35)), 20,
+                   check="under way"))
     for k in (2, 4, 8):
         sides: list[tuple[str, Callable[[random.Random], Any], float]] = [
             ("bucket 100/s", lambda c: TokenBucket(100, 20), 0.05),

@@ -57,6 +57,11 @@ def run(row: Row, seed: int, make: Callable[[], Client] = Ours) -> tuple[Result,
     if row.check == "leave":
         p50, p99 = waits[99], waits[1999]
         met = p50 <= 0.2 and p99 <= 0.55
+    elif row.check == "under way":
+        levels = [(at, n) for at, n in world.processes[0].count.under_way if at > 10]
+        least, back = min(n for _, n in levels), max((n for at, n in levels if at <= 15.35), default=0)
+        share, p50 = back / 100, least
+        met = back >= 80 and least >= 25
     elif row.check == "waits":
         met = p50 < 1e-3 and p99 <= 1.2
     else:

@@ -31,6 +31,10 @@ class Begin(State):
         self._chance = Chance(facts)
         facts.expected = 0
 
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
     def delay(self, now: float) -> float:
         if self._is_open:
             return 0.0

@@ -33,7 +33,7 @@ class Sent:
         verdict: None until it is known.
     """
 
-    __slots__ = ("at", "completed", "level", "mark", "state", "verdict")
+    __slots__ = ("at", "completed", "is_ordered", "level", "mark", "state", "verdict")
 
     def __init__(self, at: float, level: int, state: object, completed: int) -> None:
         self.at: float = at
@@ -42,13 +42,14 @@ class Sent:
         self.completed: int = completed
         self.mark: float = 0.0
         self.verdict: Verdict | None = None
+        self.is_ordered: bool = False
 
 
 class Facts:
     """What is known whatever the state.
 
     Attributes:
-        in_flight: attempts under way.
+        flying: the attempts under way. A set, for its steps are whole whatever threads do.
         completed: calls that were accepted and have their answers.
         trip: round trip of a refusal, rather its upper end; None before the first.
         latency: of an accepted call, about.
@@ -62,9 +63,9 @@ class Facts:
 
     __slots__ = (
         "_queue",
+        "flying",
         "completed",
         "expected",
-        "in_flight",
         "is_shared",
         "judged",
         "latency",
@@ -81,7 +82,7 @@ class Facts:
     def __init__(self, moves: Moves, numbers: Numbers = NUMBERS) -> None:
         self.moves = moves
         self.numbers = numbers
-        self.in_flight: int = 0
+        self.flying: set[Sent] = set()
         self.completed: int = 0
         self.trip: float | None = None
         self.latency: float = 0.0
@@ -105,14 +106,19 @@ class Facts:
         """Whether it makes a difference if calls under way are limited: a pace does as well for short ones."""
         return self.peak > 1 and self.latency > 5 * self.rtt
 
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return len(self.flying)
+
     def passed(self, sent: Sent) -> None:
-        """An attempt was admitted."""
-        self.in_flight += 1
+        """An attempt was admitted, after others of which some are not yet judged."""
+        self.flying.add(sent)
+        sent.is_ordered = True
         self._queue.append(sent)
 
     def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None) -> None:
         """It has its answer."""
-        self.in_flight -= 1
         sent.verdict = verdict
         took = now - sent.at
         if verdict is Verdict.REFUSED:
@@ -139,8 +145,10 @@ class Facts:
         if not queue:
             return None
         first = queue[0]
-        if first.verdict is None and (
-            self.trip is None or now - first.at < self.numbers.patience * self.trip
-        ):
+        trip = self.numbers.trip_unknown if self.trip is None else self.trip
+        if first.verdict is None and now - first.at < self.numbers.patience * trip:
             return None
-        return queue.popleft()
+        try:
+            return queue.popleft()
+        except IndexError:  # another thread was faster
+            return None

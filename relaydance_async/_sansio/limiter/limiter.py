@@ -16,11 +16,13 @@ class Limiter:
         numbers: of it.
     """
 
-    __slots__ = ("facts", "state")
+    __slots__ = ("facts", "is_free", "state")
 
     def __init__(self, numbers: Numbers = NUMBERS) -> None:
         self.facts = Facts(MOVES, numbers)
         self.state: State = Begin(self.facts, 0.0)
+        self.is_free: bool = False
+        """Whether nothing was ever refused, and a crowd has passed: then there is nothing to do."""
 
     @property
     def rate(self) -> float | None:
@@ -34,6 +36,8 @@ class Limiter:
 
     def delay(self, now: float) -> float:
         """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
+        if self.is_free:
+            return 0.0
         self._judge(now)
         self.state = self.state.tick(now)
         return self.state.delay(now)
@@ -41,23 +45,45 @@ class Limiter:
     def passed(self, now: float) -> Sent:
         """A call passes."""
         facts = self.facts
-        sent = Sent(now, facts.in_flight + 1, self.state, facts.completed)
+        state = self.state
+        if self.is_free:
+            sent = Sent(now, 0, state, 0)
+            facts.flying.add(sent)
+            return sent
+        sent = Sent(now, len(facts.flying) + 1, state, facts.completed)
         facts.passed(sent)
-        self.state.passed(sent)
+        state.passed(sent)
         return sent
 
     def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None = None) -> None:
         """It has its answer."""
-        self.facts.ended(sent, now, verdict, retry_after)
+        facts = self.facts
+        facts.flying.discard(sent)
+        if self.is_free:
+            if verdict is not _REFUSED:
+                return
+            self.is_free = False
+        facts.ended(sent, now, verdict, retry_after)
         if verdict is not Verdict.NOTHING:
-            self.state = self.state.ended(sent, now, verdict is not Verdict.ACCEPTED)
+            self.state = self.state.ended(sent, now, verdict is _REFUSED)
+            if not sent.is_ordered:  # it left while there was nothing to be learned
+                self.state = self.state.judged(sent, now, verdict is _REFUSED)
         self._judge(now)
+        if facts.trip is None and self.state.is_open:
+            self.is_free = True
+
+    def forget_in_flight(self) -> None:
+        """Nothing is under way: after a fork, or when a loop was broken off."""
+        self.facts.flying.clear()
 
     def _judge(self, now: float) -> None:
         facts = self.facts
         while (sent := facts.next_judged(now)) is not None:
             if sent.verdict is not Verdict.NOTHING:
-                is_refused = sent.verdict is not Verdict.ACCEPTED and sent.verdict is not None
+                is_refused = sent.verdict is _REFUSED
                 if not is_refused and sent.level > facts.peak:
                     facts.peak = sent.level
                 self.state = self.state.judged(sent, now, is_refused)
+
+
+_REFUSED = Verdict.REFUSED

@@ -38,6 +38,8 @@ class Numbers:
     trip_at_least: float = 0.005
     trip_guess: float = 0.1
     """Before the first refusal."""
+    trip_unknown: float = 1.0
+    """Before it, for judging: so the attempts that are not yet judged stay few."""
 
     # --- holding: a limit is reached ---
     first_probe: float = 1.2

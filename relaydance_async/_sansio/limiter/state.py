@@ -45,6 +45,16 @@ class State:
         self.why = why
 
     @property
+    def is_open(self) -> bool:
+        """Whether it holds nobody back whatever comes."""
+        return False
+
+    @property
+    def is_search(self) -> bool:
+        """Whether a refusal is of a call that was sent to find the limit, and no fault of that call."""
+        return False
+
+    @property
     def rate(self) -> float | None:
         """Calls a second, if that is limited."""
         return None
