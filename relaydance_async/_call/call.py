@@ -15,7 +15,7 @@ import anyio
 from tenacity import DoSleep, RetryCallState, Retrying, retry_if_result
 
 from .._config import Clock, Endpoint, Options
-from .._limits import Admission, Ended, How, KeyPace, Kind, Lease, Ticket
+from .._limits import Admission, Book, Ended, How, Kind, Lease, Order, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.breakage import Progress, Reached
 from .._sansio.envelope import decode_status_error
@@ -69,7 +69,7 @@ class Shared:
     clock: Clock
     signing: Signing
     redactor: Redactor
-    pace: KeyPace
+    book: Book
 
 
 class Call(Generic[T]):
@@ -84,6 +84,8 @@ class Call(Generic[T]):
         "_queued_since",
         "_receive",
         "_request",
+        "_search",
+        "_searched",
         "_shared",
         "_unsent",
         "_watchers",
@@ -100,6 +102,8 @@ class Call(Generic[T]):
         self._history: History = NO_HISTORY
         self._queued_since: float | None = None
         self._unsent: Unsent = ALL_SENT
+        self._search: bool = False
+        self._searched: int = 0
         self._watchers: Watchers | None = None
 
     async def run(self) -> T:
@@ -189,6 +193,7 @@ class Call(Generic[T]):
                     lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
                 elif not lease.is_probe or await self._gateway_is_back(lease, runtime):
                     break
+            self._search = lease.is_search
             response = await self._send(attempt, lease, runtime)
         except RelayDanceError as error:
             cause = error.with_traceback(None)  # which leads to this frame, and so to itself
@@ -233,10 +238,18 @@ class Call(Generic[T]):
         request, deadline = self._request, self._options.deadline
         target = request.target
         until = None if deadline is None else self._began + deadline
+        options = self._options
+        kind = self._kind()
+        order = options.order
+        if order is None:
+            order = _BY_POLL if kind is _POLL else _BY_ASKED
         if isinstance(target, ApiTarget):
-            ticket = Ticket(self._kind(), target.route, request.model, deadline=until, began_at=self._began)
-            return runtime.api, ticket
-        return runtime.foreign, Ticket(self._kind(), "", request.model, deadline=until, began_at=self._began)
+            admission, route = runtime.api, target.route
+        else:
+            admission, route = runtime.foreign, ""
+        return admission, Ticket(
+            kind, route, request.model, options.priority, until, self._began, order, options.view
+        )
 
     def _kind(self) -> Kind:
         if self._receive.holds:
@@ -314,6 +327,9 @@ class Call(Generic[T]):
         cause = settled(cause, meta, self._shared.redactor)
         request, options, clock = self._request, self._options, self._shared.clock
         now = clock.monotonic()
+        if self._search and isinstance(cause, RateLimitError):
+            self._searched += 1  # it was sent to find the limit
+        self._search = False
         self._unsent = self._unsent.after(now, is_sent=not _had_no_connection(cause, attempt))
         decision = decide(
             cause,
@@ -326,6 +342,7 @@ class Call(Generic[T]):
             policy=options.retry,
             jitter=clock.random(),
             unsent=self._unsent,
+            searched=self._searched,
             is_admitted=attempt.began_at is not None,
         )
         record = attempt.record(cause, meta.status_code)
@@ -370,6 +387,7 @@ _PROBED = ApiTarget("/models", "/models")
 # Looking up a member of an enum takes as long as a call of a function.
 _BILLED, _POLL, _STREAM = Kind
 _ANY = Network.ANY
+_BY_ASKED, _BY_POLL = Order.ASKED, Order.POLL
 _ACCEPTED: tuple[How, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[How, float | None] = (Ended.OTHER, None)
 

@@ -32,8 +32,8 @@ class Controller:
 
     @property
     def learned_limit(self) -> float | None:
-        """Calls a second that the key takes, as learned from its 429s; None while that is not known."""
-        return self._shared.pace.learned
+        """Calls a second that the key takes, as learned from its 429s or set, for polls; None while that is not known."""
+        return self._shared.book.poll_rate
 
     def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> Coroutine[Any, Any, T]:
         """Make the call; the result is to be awaited, once.

@@ -1,20 +1,24 @@
 """Admission: when an attempt may begin."""
 
-from ._admission import Admission, Ended, How, Kind, Lease, Ticket
+from ._admission import Admission, Ended, How, Kind, Lease, Order, Ticket
+from ._book import Book
 from ._foreign import ForeignAdmission
 from ._key_outage import KeyOutage
-from ._key_pace import KeyPace
 from ._local import LocalAdmission
+from ._settings import Limit, Limits
 
 __all__ = [
     "Admission",
+    "Book",
     "Ended",
     "ForeignAdmission",
     "How",
     "KeyOutage",
-    "KeyPace",
     "Kind",
     "Lease",
+    "Limit",
+    "Limits",
     "LocalAdmission",
+    "Order",
     "Ticket",
 ]

@@ -45,3 +45,7 @@ class Overload:
             return
         self._limit = max(1.0, _CUT * min(self._limit, max(in_flight, 1)))
         self._at = now
+
+    def forget(self) -> None:
+        """All is well."""
+        self._limit, self._at = float(self.most), float("-inf")

@@ -14,6 +14,7 @@ import anyio.lowlevel
 
 from .._call import Api, as_model
 from .._config import Options
+from .._limits import Order
 from .._polling import ACTIVE_WAITS
 from .._sansio.extras import CallExtras
 from .._sansio.polling import AT_ONCE, Place
@@ -320,7 +321,7 @@ class Video(Resource):
         limits = DownloadLimits(max_bytes, Progress(on_progress))
         part = PartFile(as_path(path), _id_of(task), overwrite=overwrite)
         # The headers of one call are for the API, and its transfer has a deadline of its own.
-        api = Api(self._controller, apply(CallExtras(timeout=extras.timeout), self._options).changed(deadline=None))
+        api = Api(self._controller, apply(CallExtras(timeout=extras.timeout), self._options).changed(deadline=None, order=Order.METADATA))
         with anyio.move_on_after(deadline):
             await check_place(part, _id_of(task))
             return await download(api, await self._find(task, allow_private_hosts, extras), part, limits)
@@ -380,11 +381,11 @@ class Video(Resource):
             yield pieces
 
     def _api(self) -> Api:
-        return Api(self._controller, self._options)
+        return Api(self._controller, self._options.changed(order=Order.METADATA))
 
     async def _find(self, task: TaskOrId, allow_private: bool, extras: CallExtras) -> Result:
         """The clip of a task; one that had not ended when it was last seen is asked for."""
-        options = apply(extras, self._options)
+        options = apply(extras, self._options).changed(order=Order.METADATA)
         if isinstance(task, str) or not task.is_terminal:
             task = await self._poll(_build_poll(_id_of(task), extras), options)
         policy = HostPolicy.beside(self._controller.base_url, allow_private=allow_private)

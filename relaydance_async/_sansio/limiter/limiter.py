@@ -72,6 +72,22 @@ class Limiter:
         if facts.trip is None and self.state.is_open:
             self.is_free = True
 
+    def hold(self, now: float) -> None:
+        """A limit is known to be reached."""
+        self.is_free = False
+        self.state = MOVES.hold(self.facts, now, now, None, None, False)
+
+    def relax(self, now: float) -> None:
+        """What was refused was somebody else's affair: no limit is known, and one refusal begins no search."""
+        self.state = MOVES.begin(self.facts, now, 0.0)
+
+    def forget(self) -> None:
+        """Start anew. What is under way stays."""
+        flying, self.facts = self.facts.flying, Facts(MOVES, self.facts.numbers)
+        self.facts.flying = flying
+        self.state = Begin(self.facts, 0.0)
+        self.is_free = False
+
     def forget_in_flight(self) -> None:
         """Nothing is under way: after a fork, or when a loop was broken off."""
         self.facts.flying.clear()

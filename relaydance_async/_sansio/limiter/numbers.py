@@ -9,6 +9,9 @@ from dataclasses import dataclass
 class Numbers:
     """Times are seconds; a *trip* is the round trip of a refusal."""
 
+    processes: int = 1
+    """That share the key. With more than one, what is learned is learned so that they come to equal parts."""
+
     # --- the begin: nothing is known (slow start, RFC 5681: the pace doubles) ---
     start_rate: float = 200.0
     """Calls a second. The 100th of calls made at once leaves after 0.19 s, the 2,000th after 0.52 s."""
