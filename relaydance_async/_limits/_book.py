@@ -86,6 +86,11 @@ class Book:
             gate.limiter.forget()
             gate.refusals, gate.refused_at = 0, None
 
+    def restart(self, now: float) -> None:
+        """The gateway was down: not all calls should reach it at once. What is known of a limit stays."""
+        for gate in self.gates:
+            gate.limiter.restart(now)
+
     def entered(self) -> None:
         """An event loop begins to use it. After a fork, what was under way is the parent's."""
         if self._pid != os.getpid():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import anyio
 
@@ -45,6 +45,13 @@ class Barrier(Protocol):
     def passed(self, now: float) -> object:
         """A call passes; what comes back belongs to it."""
         ...
+
+
+class Wants(NamedTuple):
+    """What the places of a lane wait for."""
+
+    share: Share
+    barrier: Barrier
 
 
 class Phase(Enum):
@@ -81,7 +88,7 @@ class Place:
         self.barrier: Barrier = barrier
         self.ticket: Ticket = ticket
         self.phase: Phase = phase
-        self.lane: Lane[Place, Barrier] | None = None
+        self.lane: Lane[Place, Wants] | None = None
         self.turn: Turn | None = None
         self.passed: object = None
         self.is_probe: bool = False
@@ -133,7 +140,7 @@ class Entrance:
         self._barrier = barrier
         self._monotonic = monotonic
         self._sleep = sleep
-        self._turns: Turns[Place, Barrier] = Turns()
+        self._turns: Turns[Place, Wants] = Turns()
         self._leader: Place | None = None
         self._wakes_at: float = FOREVER
         self._nap: anyio.CancelScope | None = None
@@ -161,11 +168,12 @@ class Entrance:
         """See `Admission`."""
         shares = self._shares
         share = shares.of[ticket.kind]
-        # This overtakes nobody: those who wait are held back by something else, or it waits as well.
-        if self.waiting and self._would_overtake(share, ticket) or not shares.has_room_for(share):
+        if not shares.has_room_for(share):
             return None
         now = self._monotonic()
         barrier = self._barrier(ticket)
+        if self.waiting and self._would_overtake(share, barrier, ticket, now):
+            return None
         if self._closed_for(now) or barrier.delay(now) > 0:
             return None
         place = Place(self, share, barrier, ticket, now, _ADMITTED)
@@ -173,9 +181,15 @@ class Entrance:
         self._let_in(place, now)
         return place
 
-    def _would_overtake(self, share: Share, ticket: Ticket) -> bool:
-        """Whether somebody waits who is held back by no permit of another kind."""
-        return any(lane.on.delay(self._monotonic()) < FOREVER for lane in self._turns.lanes)
+    def _would_overtake(self, share: Share, barrier: Barrier, ticket: Ticket, now: float) -> bool:
+        """Whether somebody waits for the same, or has only not woken yet."""
+        rank = (ticket.priority, ticket.order)
+        for lane in self._turns.lanes:
+            wants = lane.on
+            same = wants.share is share and wants.barrier is barrier and lane.rank >= rank
+            if same or self._shares.has_room_for(wants.share) and wants.barrier.delay(now) <= 0:
+                return True
+        return False
 
     async def enter(self, ticket: Ticket) -> Lease:
         """See `Admission`."""
@@ -247,7 +261,8 @@ class Entrance:
             raise _too_late(delay, self._why(place))
         place = Place(self, share, barrier, ticket, now, _WAITING)
         rank = (ticket.priority, ticket.order)
-        place.lane = self._turns.join(place, (rank, share, barrier), rank, ticket.view, barrier)
+        wants = Wants(share, barrier)
+        place.lane = self._turns.join(place, (rank, share, barrier), rank, ticket.view, wants)
         self.waiting += 1
         self._admit()
         return place
@@ -278,16 +293,15 @@ class Entrance:
             self._let_in(place, now)
             self._wake(place)
 
-    def _next(self, now: float) -> tuple[Lane[Place, Barrier] | None, float]:
+    def _next(self, now: float) -> tuple[Lane[Place, Wants] | None, float]:
         """The lane whose turn it is, or when one may come."""
         closed = self._closed_for(now)
         if closed > 0:
             return None, closed
         soonest = FOREVER
         for lane in self._turns.order():
-            share = lane.first().share
-            if self._shares.has_room_for(share):
-                delay = lane.on.delay(now)
+            if self._shares.has_room_for(lane.on.share):
+                delay = lane.on.barrier.delay(now)
                 if delay <= 0:
                     return lane, 0.0
                 soonest = min(soonest, delay)
@@ -341,9 +355,8 @@ class Entrance:
 
     def _turn_away(self, now: float) -> None:
         """Those whose deadline is before their turn can come need not wait for it."""
-        closed = self._closed_for(now)
         for lane in list(self._turns.lanes):
-            delay = max(closed, lane.on.delay(now))
+            delay = lane.on.barrier.delay(now)
             if not 0 < delay < FOREVER:
                 continue
             for place in lane.all() if delay > _LONG else [lane.first()]:

@@ -58,6 +58,7 @@ class LocalAdmission(Entrance):
     def probed(self, place: Place) -> None:
         """See `Entrance`."""
         if self._outage.succeeded(self._monotonic(), is_probe=place.is_probe):
+            self._book.restart(self._monotonic())
             self._stir()
         place.is_probe = False
 

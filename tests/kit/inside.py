@@ -67,7 +67,8 @@ def close_limits(client: AsyncRelayDance, seconds: float) -> None:
     now = controller_of(client).clock.monotonic()
     wide = book_of(client).wide
     wide.limiter = Limiter()
-    wide.limiter.facts.retry_after, wide.limiter.facts.refused_at = seconds, now
+    facts = wide.limiter.facts
+    facts.retry_after, facts.refused_at, facts.trusts = seconds, now, True
     wide.limiter.hold(now)
 
 

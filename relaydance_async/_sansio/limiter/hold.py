@@ -6,8 +6,8 @@ completions.
 
 from __future__ import annotations
 
-from .facts import Facts, Sent
-from .state import FOREVER, Cycle, State
+from .facts import Facts, Sent, Verdict
+from .state import Cycle, State
 
 
 class Hold(State):
@@ -69,7 +69,10 @@ class Hold(State):
         return least
 
     def delay(self, now: float) -> float:
-        if (probe := self._probe) is not None:
+        probe = self._probe
+        if probe is not None and probe.verdict is Verdict.NOTHING:
+            self._probe = None  # it was cancelled: the next one may go
+        elif probe is not None:
             return max(1e-3, probe.at + self.facts.numbers.patience * self.facts.rtt - now)
         return max(0.0, self._next_at - now)
 
@@ -130,5 +133,3 @@ class Hold(State):
         low = 0.7 * period if refused is None else refused.at - cycle.opened_at
         return self.moves.window(facts, now, cycle.accepted, low, period, probe)
 
-
-__all__ = ["FOREVER", "Hold"]

@@ -81,6 +81,12 @@ class Limiter:
         """What was refused was somebody else's affair: no limit is known, and one refusal begins no search."""
         self.state = MOVES.begin(self.facts, now, 0.0)
 
+    def restart(self, now: float) -> None:
+        """The server was down: if no limit is known, a crowd begins slowly again."""
+        if self.is_free or self.state.is_open:
+            self.is_free = False
+            self.state = Begin(self.facts, now)
+
     def forget(self) -> None:
         """Start anew. What is under way stays."""
         flying, self.facts = self.facts.flying, Facts(MOVES, self.facts.numbers)

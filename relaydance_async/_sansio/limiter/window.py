@@ -6,7 +6,7 @@ is refused the lower one.
 
 from __future__ import annotations
 
-from .facts import Facts, Sent
+from .facts import Facts, Sent, Verdict
 from .state import State
 
 
@@ -68,6 +68,10 @@ class Window(State):
 
     def delay(self, now: float) -> float:
         facts, numbers = self.facts, self.facts.numbers
+        if self._probe is not None and self._probe.verdict is Verdict.NOTHING:
+            self._probe = None  # it was cancelled: the next one may go
+        if self._waits_for is not None and self._waits_for.verdict is Verdict.NOTHING:
+            self._waits_for = None
         if self._probe is not None:
             return max(1e-3, self._probe.at + numbers.patience * facts.rtt - now)
         if now >= self._opens_at:
