@@ -25,7 +25,7 @@ from ._config import (
     check_max_concurrency,
 )
 from ._hooks import RetryHook, as_observer
-from ._limits import Book, ForeignAdmission, KeyOutage, Limits, LocalAdmission
+from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission
 from ._runtime import Held, Runtime, Runtimes
 from ._sansio.observer import Observer
 from ._sansio.redact import Redactor
@@ -201,6 +201,15 @@ class AsyncRelayDance:
     files: _Endpoint[Files] = _Endpoint(Files)
     video: _Endpoint[Video] = _Endpoint(Video)
     account: _Endpoint[Account] = _Endpoint(Account)
+
+    @property
+    def limits(self) -> KnownLimits:
+        """What is known of the key's limits: `snapshot()` to look at it, `forget()` to start anew."""
+        return KnownLimits(self._book, self._controller.clock.monotonic, self._queued)
+
+    def _queued(self) -> Mapping[int, int]:
+        runtime = self._runtimes.find()
+        return {} if runtime is None else runtime.api.queued()
 
     @property
     def base_url(self) -> str:

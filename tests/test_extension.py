@@ -157,6 +157,13 @@ class Turnstile:
 
     in_use: int = 0
     waiting: int = 0
+
+    def abandon(self) -> None:
+        self.in_use = 0
+
+    def queued(self) -> dict[int, int]:
+        return {}
+
     tickets: list[Ticket] = field(default_factory=list[Ticket])
     lessons: list[tuple[How, float | None]] = field(default_factory=list[tuple[How, float | None]])
 

@@ -134,7 +134,9 @@ class UnderWay(Free):
     `changed`: from when on there are how many.
     """
 
-    def __init__(self, limit: int, latency: float, changed: tuple[float, int] | None = None, apart: float = 0.03) -> None:
+    def __init__(
+        self, limit: int, latency: float, changed: tuple[float, int] | None = None, apart: float = 0.03
+    ) -> None:
         self._limit, self._round, self._changed = limit, latency + apart, changed
         self._count = 0
 

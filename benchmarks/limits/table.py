@@ -68,7 +68,9 @@ def run(row: Row, seed: int, make: Callable[[], Client] = Ours) -> tuple[Result,
         met = share >= row.share and over <= row.refused
     states = " ".join(getattr(getattr(p.client, "state", None), "name", "") for p in world.processes[:2])
     most = max(p.count.most_refused for p in world.processes)
-    return Result(share, refused / max(1, total), late, most, each[-1] / max(1, each[0]), p50, p99, met, over, states), world
+    return Result(
+        share, refused / max(1, total), late, most, each[-1] / max(1, each[0]), p50, p99, met, over, states
+    ), world
 
 
 def main(seeds: int, only: str) -> None:

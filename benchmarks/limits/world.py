@@ -209,9 +209,7 @@ class World:
         def leave() -> None:
             for meter in meters:
                 meter.give(self.now)
-            self.after(
-                chance.uniform(*NETWORK), lambda: process.answered(call, sent, verdict, asked)
-            )
+            self.after(chance.uniform(*NETWORK), lambda: process.answered(call, sent, verdict, asked))
 
         self.after(takes, leave)
 

@@ -247,9 +247,7 @@ class Call(Generic[T]):
             admission, route = runtime.api, target.route
         else:
             admission, route = runtime.foreign, ""
-        return admission, Ticket(
-            kind, route, request.model, options.priority, until, self._began, order, options.view
-        )
+        return admission, Ticket(kind, route, request.model, options.priority, until, self._began, order, options.view)
 
     def _kind(self) -> Kind:
         if self._receive.holds:

@@ -6,6 +6,7 @@ from ._foreign import ForeignAdmission
 from ._key_outage import KeyOutage
 from ._local import LocalAdmission
 from ._settings import Limit, Limits
+from ._snapshot import KnownLimits, LimiterSnapshot, LimitsSnapshot
 
 __all__ = [
     "Admission",
@@ -15,9 +16,12 @@ __all__ = [
     "How",
     "KeyOutage",
     "Kind",
+    "KnownLimits",
     "Lease",
     "Limit",
+    "LimiterSnapshot",
     "Limits",
+    "LimitsSnapshot",
     "LocalAdmission",
     "Order",
     "Ticket",

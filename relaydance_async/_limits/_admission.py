@@ -123,6 +123,14 @@ class Admission(Protocol):
         """How many wait for one."""
         ...
 
+    def abandon(self) -> None:
+        """The loop has ended without a word: what was under way in it is not any more."""
+        ...
+
+    def queued(self) -> dict[int, int]:
+        """How many wait, by their priority."""
+        ...
+
     def enter_now(self, ticket: Ticket) -> Lease | None:
         """Admit it at once, or not: then `enter` waits. An admission that is shared over a network never can."""
         ...

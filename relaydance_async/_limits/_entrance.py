@@ -76,7 +76,7 @@ class Place:
     """A place in a lane; once admitted, the lease."""
 
     __slots__ = (
-        "_entrance", "admitted_at", "asked_at", "barrier", "estimate", "is_probe", "is_search", "lane", "passed",
+        "_entrance", "admitted_at", "asked_at", "barrier", "estimate", "is_probe", "is_search", "lane", "nap", "passed",
         "phase", "share", "ticket", "turn",
     )  # fmt: skip
 
@@ -90,6 +90,8 @@ class Place:
         self.phase: Phase = phase
         self.lane: Lane[Place, Wants] | None = None
         self.turn: Turn | None = None
+        self.nap: anyio.CancelScope | None = None
+        """While it sleeps as the leader."""
         self.passed: object = None
         self.is_probe: bool = False
         self.is_search: bool = False
@@ -119,6 +121,8 @@ class Place:
 
     def wake(self) -> None:
         """Have its task look again."""
+        if self.nap is not None:
+            self.nap.cancel()
         turn = self.turn
         if isinstance(turn, anyio.Event):
             turn.set()
@@ -143,7 +147,7 @@ class Entrance:
         self._turns: Turns[Place, Wants] = Turns()
         self._leader: Place | None = None
         self._wakes_at: float = FOREVER
-        self._nap: anyio.CancelScope | None = None
+        self._inside: set[Place] = set()
         self.waiting: int = 0
         """How many wait to be admitted."""
 
@@ -187,7 +191,7 @@ class Entrance:
         for lane in self._turns.lanes:
             wants = lane.on
             same = wants.share is share and wants.barrier is barrier and lane.rank >= rank
-            if same or self._shares.has_room_for(wants.share) and wants.barrier.delay(now) <= 0:
+            if same or (self._shares.has_room_for(wants.share) and wants.barrier.delay(now) <= 0):
                 return True
         return False
 
@@ -221,13 +225,20 @@ class Entrance:
 
     def give_back(self, place: Place, how: How, retry_after: float | None) -> None:
         """A lease has ended."""
+        self._inside.discard(place)
         self._learn(place, how, retry_after)
         self._shares.give(place.share)
         if self.waiting:
             self._admit()
 
+    def abandon(self) -> None:
+        """The loop has ended: what was under way in it is not any more."""
+        for place in list(self._inside):
+            place.ended(Ended.OTHER)
+
     def _let_in(self, place: Place, now: float) -> None:
         """It has a permit, and begins."""
+        self._inside.add(place)
         place.is_search = place.barrier.is_search
         place.passed = place.barrier.passed(now)
 
@@ -291,7 +302,7 @@ class Entrance:
             self._shares.take(place.share)
             place.phase, place.admitted_at, place.lane = _ADMITTED, now, None
             self._let_in(place, now)
-            self._wake(place)
+            place.wake()
 
     def _next(self, now: float) -> tuple[Lane[Place, Wants] | None, float]:
         """The lane whose turn it is, or when one may come."""
@@ -319,13 +330,8 @@ class Entrance:
             self._leader.wake()
         elif at < self._wakes_at - 1e-4:
             self._wakes_at = at
-            if self._nap is not None:
-                self._nap.cancel()
-
-    def _wake(self, place: Place) -> None:
-        if place is self._leader and self._nap is not None:
-            self._nap.cancel()
-        place.wake()
+            if leader.nap is not None:
+                leader.nap.cancel()
 
     async def _lead(self, place: Place) -> None:
         """Sleep until somebody may pass, then let in all who may."""
@@ -334,22 +340,22 @@ class Entrance:
             self._turn_away(now)
             self._look_around(now)
             if place.phase is _WAITING:
-                await self._nap_for(min(delay, _MOST_NAP))
+                await self._nap(place, min(delay, _MOST_NAP))
         if self._leader is place:
             self._leader = None
         self._admit()
 
-    async def _nap_for(self, seconds: float) -> None:
-        with anyio.CancelScope() as self._nap:
+    async def _nap(self, place: Place, seconds: float) -> None:
+        with anyio.CancelScope() as place.nap:
             try:
                 await self._sleep(seconds)
             finally:
-                self._nap = None
+                place.nap = None
 
     def _stir(self) -> None:
         """It may be somebody's turn earlier than the leader knows."""
-        if self._nap is not None:
-            self._nap.cancel()
+        if self._leader is not None and self._leader.nap is not None:
+            self._leader.nap.cancel()
         elif self.waiting:
             self._admit()
 
@@ -363,7 +369,7 @@ class Entrance:
                 if _is_late(place.ticket, now + delay):
                     place.estimate = delay
                     self._take_out(place, Phase.LATE)
-                    self._wake(place)
+                    place.wake()
 
     def _take_out(self, place: Place, phase: Phase) -> None:
         place.phase = phase

@@ -29,7 +29,7 @@ class Gate:
         ceilings: what the caller has set.
     """
 
-    __slots__ = ("_quiet_until", "ceilings", "limiter", "name", "refused_at", "refusals", "wide")
+    __slots__ = ("_quiet_until", "ceilings", "limiter", "name", "refusals", "refused_at", "wide")
 
     def __init__(self, name: str, limiter: Limiter, wide: KeyWide, ceilings: tuple[Ceiling, ...]) -> None:
         self.name: str = name

@@ -6,10 +6,10 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from .._sansio.outage import Failure
-from ..errors import ServerError
 from .._sansio.limiter import Verdict
+from .._sansio.outage import Failure
 from .._sansio.retry import PATIENCE
+from ..errors import ServerError
 from ._admission import Ended, How, Kind
 from ._book import Book
 from ._entrance import Entrance, Phase, Place
@@ -84,7 +84,7 @@ class LocalAdmission(Entrance):
             for place in lane.all():
                 if place.ticket.deadline is None and now - max(place.ticket.began_at, since) >= PATIENCE:
                     self._take_out(place, Phase.HELD)
-                    self._wake(place)
+                    place.wake()
 
     def _held(self) -> Exception:
         why = self._outage.why or "it is back now"

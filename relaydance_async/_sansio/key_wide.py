@@ -83,4 +83,3 @@ class KeyWide:
         self._height, self._others = 0.0, 0
         self._by.clear()
         self._recent.clear()
-

@@ -41,7 +41,7 @@ class Overload:
 
     def overloaded(self, now: float, sent_at: float, in_flight: int) -> None:
         """A call that was sent then was answered so, while so many were under way."""
-        if sent_at <= self._at or now - self._at < _APART and self._limit < self.most:
+        if sent_at <= self._at or (now - self._at < _APART and self._limit < self.most):
             return
         self._limit = max(1.0, _CUT * min(self._limit, max(in_flight, 1)))
         self._at = now

@@ -321,7 +321,10 @@ class Video(Resource):
         limits = DownloadLimits(max_bytes, Progress(on_progress))
         part = PartFile(as_path(path), _id_of(task), overwrite=overwrite)
         # The headers of one call are for the API, and its transfer has a deadline of its own.
-        api = Api(self._controller, apply(CallExtras(timeout=extras.timeout), self._options).changed(deadline=None, order=Order.METADATA))
+        api = Api(
+            self._controller,
+            apply(CallExtras(timeout=extras.timeout), self._options).changed(deadline=None, order=Order.METADATA),
+        )
         with anyio.move_on_after(deadline):
             await check_place(part, _id_of(task))
             return await download(api, await self._find(task, allow_private_hosts, extras), part, limits)

@@ -11,7 +11,7 @@ import pytest
 
 from relaydance_async import AsyncRelayDance, RetryPolicy
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.call.support import Start, failure_of
+from tests.call.support import Start
 from tests.kit.calls import BILLED, ask_chat, list_models, make_image, submit_clip
 from tests.kit.clocks import HandClock
 from tests.kit.inside import close_limits

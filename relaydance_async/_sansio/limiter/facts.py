@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-
 from typing import TYPE_CHECKING
 
 from .numbers import NUMBERS, Numbers
-
 
 if TYPE_CHECKING:
     from .state import Moves
@@ -63,9 +61,9 @@ class Facts:
 
     __slots__ = (
         "_queue",
-        "flying",
         "completed",
         "expected",
+        "flying",
         "is_shared",
         "judged",
         "latency",

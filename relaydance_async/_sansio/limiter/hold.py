@@ -20,7 +20,18 @@ class Hold(State):
         was_well: whether nothing had been refused for long: then it may be an outage.
     """
 
-    __slots__ = ("_back", "_began", "_cycle", "_early", "_is_early", "_next_at", "_probe", "_refused", "_step", "_tells")
+    __slots__ = (
+        "_back",
+        "_began",
+        "_cycle",
+        "_early",
+        "_is_early",
+        "_next_at",
+        "_probe",
+        "_refused",
+        "_step",
+        "_tells",
+    )
     name = "held"
 
     def __init__(
@@ -132,4 +143,3 @@ class Hold(State):
             return self.moves.pace(facts, now, rate)
         low = 0.7 * period if refused is None else refused.at - cycle.opened_at
         return self.moves.window(facts, now, cycle.accepted, low, period, probe)
-

@@ -14,8 +14,30 @@ class Pace(State):
     """So many calls a second."""
 
     __slots__ = (
-        "_accepted", "_alike", "_at", "_below", "_calm", "_cut_at", "_cuts", "_excess", "_good", "_held_from", "_idle", "_k", "_last", "_level", "_levels", "_limit", "_opened_at", "_total", "_total_before",
-        "_max", "_row", "_rate", "_since", "_tokens",
+        "_accepted",
+        "_alike",
+        "_at",
+        "_below",
+        "_calm",
+        "_cut_at",
+        "_cuts",
+        "_excess",
+        "_good",
+        "_held_from",
+        "_idle",
+        "_k",
+        "_last",
+        "_level",
+        "_levels",
+        "_limit",
+        "_max",
+        "_opened_at",
+        "_rate",
+        "_row",
+        "_since",
+        "_tokens",
+        "_total",
+        "_total_before",
         "noise",
     )  # fmt: skip
     name = "rate"
@@ -81,7 +103,9 @@ class Pace(State):
             self._idle += passed  # not while a refusal may still prove to be the limit's
         t = (now - self._cut_at - self._idle) / self._k - 1.0
         share = 1.0 - numbers.cut
-        self._rate = max(self._max * (1.0 + share * t * t * t if t < 1.0 else (1.0 + share) * 4.0 ** min(t - 1.0, 32.0)), 1e-3)
+        self._rate = max(
+            self._max * (1.0 + share * t * t * t if t < 1.0 else (1.0 + share) * 4.0 ** min(t - 1.0, 32.0)), 1e-3
+        )
         if self._rate > numbers.open_above:
             return self.moves.begin(self.facts, now, self._rate)
         return self
@@ -118,7 +142,12 @@ class Pace(State):
         if self._levels == 0 or sent.level < self._level:
             self._level = sent.level
         self._levels += 1
-        if self._levels >= numbers.in_a_row and self._below >= numbers.in_a_row and self._level > 3 and self.facts.counts_under_way:
+        if (
+            self._levels >= numbers.in_a_row
+            and self._below >= numbers.in_a_row
+            and self._level > 3
+            and self.facts.counts_under_way
+        ):
             return self.moves.under_way(self.facts, now, self._level - 1)
         if self._row >= numbers.in_a_row:
             return self.moves.hold(self.facts, now, self._held_from, None, self, True)

@@ -16,7 +16,22 @@ class Rounds(State):
     """
 
     __slots__ = (
-        "_accepted", "_before", "_chance", "_closed", "_done", "_judged", "_empty", "_ends_at", "_first_refused", "_half", "_left", "_number", "_opened_at", "_refused", "_sent", "_size",
+        "_accepted",
+        "_before",
+        "_chance",
+        "_closed",
+        "_done",
+        "_empty",
+        "_ends_at",
+        "_first_refused",
+        "_half",
+        "_judged",
+        "_left",
+        "_number",
+        "_opened_at",
+        "_refused",
+        "_sent",
+        "_size",
     )  # fmt: skip
     name = "searching"
 
