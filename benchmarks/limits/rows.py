@@ -49,6 +49,8 @@ class Row:
     latency: float = 0.05
     after: float = 0.0
     check: str = "share"
+    slack: float = 0.0
+    is_slow: bool = False
 
 
 def fixed(n: int, window: float) -> Callable[[random.Random], Any]:

@@ -8,24 +8,22 @@ that is refused is again one's own affair, while calls of others pass.
 
 from __future__ import annotations
 
-from collections import deque
-
 from .limiter import Limiter, Numbers
 
 _BELIEVED = 6.0
 """Refusals, net of accepted calls of all kinds."""
 _EACH = 2
 """Of them at least, from each of two."""
-_MEMORY = 12
-"""Refusals that are looked at to give up."""
-_PASSED = 24
-"""Calls of others that were accepted meanwhile."""
+_ONE = 6
+"""Refusals of one, and not more accepted, while as many of others were accepted and none refused: then it is its own."""
+_MEMORY = 60
+"""Answers over which that is counted."""
 
 
 class KeyWide:
     """The limiter of the key, when it has one."""
 
-    __slots__ = ("_by", "_height", "_numbers", "_others", "_recent", "limiter")
+    __slots__ = ("_by", "_counts", "_height", "_numbers", "_seen", "limiter")
 
     def __init__(self, numbers: Numbers) -> None:
         self._numbers = numbers
@@ -33,8 +31,9 @@ class KeyWide:
         """In charge; None while limits are each one's own."""
         self._height: float = 0.0
         self._by: dict[object, int] = {}
-        self._recent: deque[object] = deque(maxlen=_MEMORY)
-        self._others = 0
+        self._counts: dict[object, list[int]] = {}
+        """Accepted and refused calls of each, while it is in charge."""
+        self._seen = 0
 
     @property
     def is_calm(self) -> bool:
@@ -47,14 +46,15 @@ class KeyWide:
             self._height -= 1.0
             if self._height == 0:
                 self._by.clear()
-        if self._recent and who != self._recent[-1]:
-            self._others += 1
+        if self.limiter is not None:
+            self._count(who, 0)
 
     def refused(self, who: object, now: float) -> bool:
         """A call of `who` was: whether the key-wide limiter takes over now."""
-        self._recent.append(who)
         if self.limiter is not None:
-            self._give_up(now)
+            self._count(who, 1)
+            if self._is_ones_own(who):
+                self.forget()
             return False
         self._height += 1.0
         self._by[who] = self._by.get(who, 0) + 1
@@ -63,23 +63,28 @@ class KeyWide:
             return False
         self.limiter = Limiter(self._numbers)
         self.limiter.hold(now)
-        self._height, self._others = 0.0, 0
-        self._by.clear()
-        self._recent.clear()
+        self._start_over()
         return True
 
-    def _give_up(self, now: float) -> None:
-        recent = self._recent
-        if len(set(recent)) > 1:
-            if recent[0] != recent[-1]:
-                self._others = 0
-            return
-        if len(recent) == _MEMORY and self._others >= _PASSED:
-            self.forget()
+    def _count(self, who: object, index: int) -> None:
+        self._seen += 1
+        if self._seen > _MEMORY:
+            self._counts.clear()
+            self._seen = 1
+        self._counts.setdefault(who, [0, 0])[index] += 1
+
+    def _is_ones_own(self, who: object) -> bool:
+        accepted, refused = self._counts[who]
+        others = [counts for other, counts in self._counts.items() if other is not who]
+        passed, held = sum(counts[0] for counts in others), sum(counts[1] for counts in others)
+        return refused >= _ONE and accepted <= refused and passed >= _ONE and held == 0
+
+    def _start_over(self) -> None:
+        self._height, self._seen = 0.0, 0
+        self._by.clear()
+        self._counts.clear()
 
     def forget(self) -> None:
         """Start anew."""
         self.limiter = None
-        self._height, self._others = 0.0, 0
-        self._by.clear()
-        self._recent.clear()
+        self._start_over()

@@ -10,7 +10,7 @@ from relaydance_async.sandbox import Fault, FaultyProxy, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import ask_chat, list_models
 from tests.kit.clocks import HandClock, QuickClock
-from tests.kit.inside import limit_of
+from tests.kit.inside import limit_of, open_limits
 from tests.kit.probe import NOTHING, held, look_at
 from tests.kit.routes import CHAT, MODELS
 from tests.kit.waiting import wait_until
@@ -32,6 +32,7 @@ async def test_an_overloaded_gateway_lowers_the_limit_which_comes_back_in_a_mome
     sandbox.faults.add(Fault(CHAT, delay=0.05))
     clock = HandClock()
     async with start(sandbox, clock, max_concurrency=20, retry=RetryPolicy(max_attempts=1)) as client:
+        open_limits(client)
         async with anyio.create_task_group() as group:
             for _ in range(16):
                 group.start_soon(ask_chat, client)
@@ -41,7 +42,7 @@ async def test_an_overloaded_gateway_lowers_the_limit_which_comes_back_in_a_mome
         clock.advance(0.4)
         await client.models.list()
         assert limit_of(client) == 11
-        for seconds, limit in ((0.1, 15), (0.5, 20)):
+        for seconds, limit in ((0.1, 16), (0.5, 20)):
             clock.advance(seconds)
             await client.models.list()
             assert limit_of(client) == limit

@@ -340,7 +340,7 @@ async def test_asleep_it_holds_no_permit(bench: Bench) -> None:
 async def test_on_a_key_whose_limit_is_learned_it_asks_less_often(bench: Bench) -> None:
     counts: list[int] = []
     for rate in (1000.0, 0.05):
-        sandbox, client, pace = bench.filming(tasks=slow(200))
+        sandbox, client, _ = bench.filming(tasks=slow(200))
         task = await client.video.submit(**CLIP)
         learn_rate(client, rate)
         await client.video.wait(task)

@@ -1,4 +1,4 @@
-"""Rounds: growing rounds of calls show how much passes until the limit is reached again (slow start, round by round)."""
+"""Rounds: growing rounds of calls show how much passes until the limit is reached again (slow start in rounds)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Window: so many calls in so many seconds. They are spread over most of it; the rest is to ask whether there is more.
 
-When it opens is known within bounds, which each opening narrows: a probe that is accepted is the upper one, a probe that
-is refused the lower one.
+When it opens is known within bounds, which each opening narrows: a probe that is accepted is the upper one, a probe
+that is refused the lower one.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ class Window(State):
     """
 
     __slots__ = (
-        "_before", "_calls", "_got", "_high", "_is_shut", "_last", "_lost", "_low", "_not_before", "_number", "_opened_at", "_opens_at", "_probe",
-        "_refused", "_rough", "_row_at", "_sent", "_short", "_slides", "_tail", "_tail_at", "_tails", "_times", "_tries", "_waits_for",
+        "_before", "_calls", "_got", "_high", "_is_shut", "_last", "_lost", "_low", "_not_before", "_number",
+        "_opened_at", "_opens_at", "_probe", "_refused", "_rough", "_row_at", "_sent", "_short", "_slides", "_tail",
+        "_tail_at", "_tails", "_times", "_tries", "_waits_for",
     )  # fmt: skip
     name = "window"
 
