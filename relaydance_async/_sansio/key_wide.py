@@ -52,6 +52,8 @@ class KeyWide:
     def refused(self, who: object, now: float) -> bool:
         """A call of `who` was: whether the key-wide limiter takes over now."""
         if self.limiter is not None:
+            if any(counts[1] for other, counts in self._counts.items() if other is not who):
+                self._counts.clear()  # others are refused, too
             self._count(who, 1)
             if self._is_ones_own(who):
                 self.forget()
@@ -76,8 +78,7 @@ class KeyWide:
     def _is_ones_own(self, who: object) -> bool:
         accepted, refused = self._counts[who]
         others = [counts for other, counts in self._counts.items() if other is not who]
-        passed, held = sum(counts[0] for counts in others), sum(counts[1] for counts in others)
-        return refused >= _ONE and accepted <= refused and passed >= _ONE and held == 0
+        return refused >= _ONE and accepted <= refused and sum(counts[0] for counts in others) >= _ONE
 
     def _start_over(self) -> None:
         self._height, self._seen = 0.0, 0
