@@ -87,6 +87,13 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--verifytypes", "relaydance_async", "--ignoreexternal")
 
 
+@nox.session
+def limits(session: nox.Session) -> None:
+    """Runs the limiter against every kind of limit in virtual time; writes docs/limits.md. `-- --rows TEXT` prints rows."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks.limits", *session.posargs)
+
+
 @nox.session(python=OLDEST)
 def mindeps(session: nox.Session) -> None:
     """Runs the tests with the lowest versions that pyproject.toml allows."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
-from relaydance_async._sansio.limiter import Limiter, Sent, Verdict
+from relaydance_async._sansio.limiter import NUMBERS, Limiter, Sent, Verdict
 from relaydance_async._sansio.overload import Overload
 from relaydance_async._sansio.retry import RetryPolicy, backoff
 
@@ -16,8 +17,8 @@ class Ours(Limiter):
 
     __slots__ = ("_overload",)
 
-    def __init__(self, permits: int = 1_000_000) -> None:
-        super().__init__()
+    def __init__(self, permits: int = 1_000_000, processes: int = 1) -> None:
+        super().__init__(replace(NUMBERS, processes=processes))
         self._overload = Overload(permits)
 
     def delay(self, now: float) -> float:

@@ -51,6 +51,8 @@ class Row:
     check: str = "share"
     slack: float = 0.0
     is_slow: bool = False
+    told: int = 1
+    fair: float = float("inf")
 
 
 def fixed(n: int, window: float) -> Callable[[random.Random], Any]:
@@ -292,6 +294,20 @@ def rows() -> list[Row]:
                     0.30,
                     processes=k,
                     latency=latency,
+                )
+            )
+            out.append(
+                Row(
+                    "processes, told",
+                    f"{k} on {name}",
+                    lambda c, m=meter, s=latency: Server(m(c), latency=around(s)),
+                    120,
+                    0.85,
+                    0.30,
+                    processes=k,
+                    latency=latency,
+                    told=k,
+                    fair=1.5,
                 )
             )
     out.append(Row("no limit", "2,000 at once", lambda c: Server(Free()), 5, check="leave"))

@@ -28,10 +28,12 @@ class Result:
     states: str = ""
 
 
-def run(row: Row, seed: int, make: Callable[[], Client] = Ours) -> tuple[Result, World]:
+def run(row: Row, seed: int, make: Callable[[], Client] | None = None) -> tuple[Result, World]:
     chance = random.Random(seed * 7919)
     server = row.server(chance)
-    world = World(seed, server, [make() for _ in range(row.processes)], row.load()).run(row.seconds)
+    world = World(
+        seed, server, [make() if make else Ours(processes=row.told) for _ in range(row.processes)], row.load()
+    ).run(row.seconds)
     begin = row.after
     accepted = sum(at >= begin for p in world.processes for at in p.count.accepted)
     refused = sum(len(p.count.refused) for p in world.processes)
@@ -65,7 +67,7 @@ def run(row: Row, seed: int, make: Callable[[], Client] = Ours) -> tuple[Result,
     elif row.check == "waits":
         met = p50 < 1e-3 and p99 <= 1.2
     else:
-        met = share >= row.share and over <= row.refused
+        met = share >= row.share and over <= row.refused and each[-1] <= row.fair * max(1, each[0])
     states = " ".join(getattr(getattr(p.client, "state", None), "name", "") for p in world.processes[:2])
     most = max(p.count.most_refused for p in world.processes)
     return Result(

@@ -25,7 +25,9 @@ def served(turns: Turns[Caller, str], count: int, closed: frozenset[str] = froze
     return names
 
 
-def join(turns: Turns[Caller, str], name: str, priority: int = 0, order: int = 2, view: int = 0, on: str = "a") -> Caller:
+def join(
+    turns: Turns[Caller, str], name: str, priority: int = 0, order: int = 2, view: int = 0, on: str = "a"
+) -> Caller:
     caller = Caller(name)
     rank = (priority, order)
     turns.join(caller, (rank, on), rank, view, on)

@@ -86,7 +86,7 @@ class Facts:
         self.latency: float = 0.0
         self.noise: float = 0.0
         self.judged: float = 10.0  # as if so many had been accepted: a first refusal says little
-        self.is_shared: bool = False
+        self.is_shared: bool = numbers.processes > 1
         self.peak: int = 0
         self.expected: int = 0
         self.retry_after: float | None = None

@@ -139,7 +139,12 @@ class Hold(State):
             return self.moves.rounds(facts, now, probe, (surely, gap))
         period = probe.at - cycle.opened_at
         rate = cycle.accepted / period
-        if period < 1.0 or gap * rate <= numbers.bucket_gap or gap <= numbers.bucket_trips * facts.rtt:
+        if (
+            numbers.processes > 1
+            or period < 1.0
+            or gap * rate <= numbers.bucket_gap
+            or gap <= numbers.bucket_trips * facts.rtt
+        ):
             return self.moves.pace(facts, now, rate)
         low = 0.7 * period if refused is None else refused.at - cycle.opened_at
         return self.moves.window(facts, now, cycle.accepted, low, period, probe)

@@ -88,6 +88,8 @@ class Numbers:
     recovery_slope: float = 0.6
     """Seconds until the old pace is reached again: 6.2 / pace^0.6, 4 s at 2/s. A refusal is a larger share of a slow
     pace; but with a slope of 1 the faster of two processes would take all, with 0 slow paces are refused 12 %."""
+    shared_recovery: float = 2.5
+    """The same with known other processes, whatever the pace."""
     longest_recovery: float = 15.0
     shortest_recovery: float = 1.0
     """So that a limit that has doubled is found within 5 s."""

@@ -70,6 +70,8 @@ class Pace(State):
         # processes would grow faster still.
         k = numbers.recovery / self._max**numbers.recovery_slope
         self._k = min(numbers.longest_recovery, max(k, numbers.shortest_recovery))
+        if numbers.processes > 1:  # the same time for all: then they come to equal parts
+            self._k = numbers.shared_recovery
         if share == 1.0:
             self._cut_at = self._at - self._k  # it begins where it lingers
 
@@ -123,9 +125,9 @@ class Pace(State):
         numbers = self.facts.numbers
         is_low = sent.mark < numbers.rest_memory * self._limit
         self._calm = self._calm + 1 if is_low else 0
-        if self._calm > 3:  # by then a bucket holds something again
+        if self._calm > 3 and numbers.processes == 1:  # by then a bucket holds something again
             self.noise = min(numbers.noise_most, self.noise + (is_refused - self.noise) / 80)
-        noise = self.noise if self.noise > 0.012 else 0.0
+        noise = self.noise if self.noise > 0.012 and numbers.processes == 1 else 0.0
         self._excess = max(0.0, self._excess - 1.5 * noise)
         if not is_refused:
             self._row = 0
