@@ -49,8 +49,6 @@ class Row:
     latency: float = 0.05
     after: float = 0.0
     check: str = "share"
-    slack: float = 0.0
-    is_slow: bool = False
     told: int = 1
     fair: float = float("inf")
 
