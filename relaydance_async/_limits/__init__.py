@@ -6,6 +6,7 @@ from ._foreign import ForeignAdmission
 from ._key_outage import KeyOutage
 from ._local import LocalAdmission
 from ._settings import Limit, Limits
+from ._shared import SharedLimits
 from ._snapshot import KnownLimits, LimiterSnapshot, LimitsSnapshot
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "LimitsSnapshot",
     "LocalAdmission",
     "Order",
+    "SharedLimits",
     "Ticket",
 ]

@@ -17,6 +17,7 @@ from .._sansio.overload import Overload
 from ._admission import Kind, Ticket
 from ._gate import Gate
 from ._settings import Limit, Limits
+from ._shared import SharedLimits
 
 _MOST = 1000
 """Gates that are remembered: the names of models come from the caller."""
@@ -31,9 +32,11 @@ class Book:
     Args:
         limits: that the caller has set.
         permits: attempts under way in one event loop, at most.
+        shared: with other processes, if anything is.
     """
 
-    def __init__(self, limits: Limits | None = None, permits: int = 100) -> None:
+    def __init__(self, limits: Limits | None = None, permits: int = 100, shared: SharedLimits | None = None) -> None:
+        self._shared_limits = shared
         self.limits: Limits = limits if limits is not None else Limits()
         self._numbers = NUMBERS if self.limits.processes == 1 else replace(NUMBERS, processes=self.limits.processes)
         self.overload: Overload = Overload(permits)
@@ -62,7 +65,10 @@ class Book:
         ceilings = self._of_key + self._part("model", model, self.limits.per_model)
         ceilings += self._part("kind", kind, self.limits.per_kind)
         name = f"{'GET' if is_poll else 'POST'} {route}" + (f" {model}" if model else "")
-        return self._gates.setdefault(key, Gate(name, Limiter(self._numbers), self.wide, ceilings))
+        limiter = Limiter(self._numbers)
+        if self._shared_limits is not None:
+            ceilings += (self._shared_limits.allowance(name, limiter),)
+        return self._gates.setdefault(key, Gate(name, limiter, self.wide, ceilings))
 
     def _part(self, what: str, name: str | None, of: object) -> tuple[Ceiling, ...]:
         limit = of.get(name) if isinstance(of, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]

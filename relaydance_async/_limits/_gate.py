@@ -15,6 +15,8 @@ _STEADY = ("open", "rate", "window", "under way")
 _QUIET = 60.0
 """Seconds without a refusal after which the next one is told of again."""
 
+_ACCEPTED = Verdict.ACCEPTED  # looking up a member of an enum takes as long as all else here
+
 Passed = tuple[Sent, Sent | None]
 """What the own and the key's limiter know of an attempt."""
 
@@ -52,6 +54,8 @@ class Gate:
 
     def delay(self, now: float) -> float:
         """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
+        if self.is_plain:
+            return 0.0
         delay = self.limiter.delay(now)
         if self.wide.limiter is not None:
             delay = max(delay, self.wide.limiter.delay(now))
@@ -61,6 +65,8 @@ class Gate:
 
     def passed(self, now: float) -> Passed:
         """A call passes."""
+        if not self.ceilings and self.wide.limiter is None:
+            return self.limiter.passed(now), None
         sent = self.limiter.passed(now)
         for ceiling in self.ceilings:
             ceiling.passed(sent, now)
@@ -70,11 +76,18 @@ class Gate:
     @property
     def is_search(self) -> bool:
         """Whether a call that passes now is sent to find a limit, so that its refusal is no fault of its own."""
+        if self.limiter.is_free and self.wide.limiter is None:
+            return False
         return self.limiter.state.is_search or (self.wide.limiter is not None and self.wide.limiter.state.is_search)
 
     def ended(self, passed: Passed, now: float, verdict: Verdict, retry_after: float | None) -> None:
         """It has its answer."""
         sent, wide_sent = passed
+        if verdict is _ACCEPTED and self.is_plain:
+            self.limiter.facts.flying.discard(sent)
+            if not self.wide.is_calm:
+                self.wide.accepted(self)
+            return
         for ceiling in self.ceilings:
             ceiling.ended(sent)
         wide = self.wide.limiter

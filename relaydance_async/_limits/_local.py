@@ -57,8 +57,11 @@ class LocalAdmission(Entrance):
 
     def probed(self, place: Place) -> None:
         """See `Entrance`."""
-        if self._outage.succeeded(self._monotonic(), is_probe=place.is_probe):
-            self._book.restart(self._monotonic())
+        self._is_back(place, self._monotonic())
+
+    def _is_back(self, place: Place, now: float) -> None:
+        if self._outage.succeeded(now, is_probe=place.is_probe):
+            self._book.restart(now)
             self._stir()
         place.is_probe = False
 
@@ -94,12 +97,12 @@ class LocalAdmission(Entrance):
         )
 
     def _learn(self, place: Place, how: How, retry_after: float | None) -> None:
-        self._learn_limits(place, how, retry_after)
-        self._learn_outage(place, how)
-
-    def _learn_outage(self, place: Place, how: How) -> None:
-        failure = how if isinstance(how, Failure) else _FAILURES.get(how)
         now = self._monotonic()
+        self._learn_limits(place, how, retry_after, now)
+        self._learn_outage(place, how, now)
+
+    def _learn_outage(self, place: Place, how: How, now: float) -> None:
+        failure = how if isinstance(how, Failure) else _FAILURES.get(how)
         if failure is not None:
             if how is not Ended.UNREACHED or place.is_probe:
                 self._outage.failed(failure, now, place.admitted_at, is_probe=place.is_probe)
@@ -107,14 +110,14 @@ class LocalAdmission(Entrance):
             if place.is_probe:
                 self._outage.given_up(now)
         else:
-            self.probed(place)
+            self._is_back(place, now)
             return
         if place.is_probe:
             place.is_probe = False
             self._stir()
 
-    def _learn_limits(self, place: Place, how: How, retry_after: float | None) -> None:
-        now, shares, overload = self._monotonic(), self._shares, self._book.overload
+    def _learn_limits(self, place: Place, how: How, retry_after: float | None, now: float) -> None:
+        shares, overload = self._shares, self._book.overload
         if how is _OVERLOADED:
             overload.overloaded(now, place.admitted_at, shares.in_use)
         if shares.limit < shares.maximum or how is _OVERLOADED:

@@ -13,6 +13,8 @@ import pytest
 from relaydance_async import ConfigurationError, Limit, Limits
 from relaydance_async._limits import Book, Ended, Kind, LocalAdmission, Ticket
 from relaydance_async._limits._snapshot import KnownLimits
+from relaydance_async._sansio.ceiling import InFlight
+from relaydance_async._sansio.limiter import Learned, Limiter
 from tests.limits.support import Crowd, Time, settle, ticket
 
 pytestmark = pytest.mark.anyio
@@ -143,6 +145,40 @@ async def test_the_processes_share_what_is_set() -> None:
     server = Server(time, lambda model, now: False, Book(Limits(requests_per_minute=60, processes=4)))
     await serve(server, 59.0, ("A", 0.1))
     assert server.accepted["A"] == 15
+
+
+class Leases:
+    """Shares in memory: every process may hold so many calls more."""
+
+    def __init__(self) -> None:
+        self.allowed: dict[str, InFlight] = {}
+        self.limiters: dict[str, Limiter] = {}
+
+    def allowance(self, name: str, limiter: Limiter) -> InFlight:
+        self.limiters[name] = limiter
+        return self.allowed.setdefault(name, InFlight(2))
+
+    async def aclose(self) -> None:
+        self.allowed.clear()
+
+
+async def test_what_is_shared_holds_back_and_is_told_what_was_learned() -> None:
+    time, leases = Time(), Leases()
+    book = Book(Limits(), 100, leases)
+    admission = LocalAdmission(100, book, time.monotonic, time.sleep)
+    held = [admission.enter_now(ticket(model="A")) for _ in range(3)]
+    assert [lease is not None for lease in held] == [True, True, False]
+    (limiter,) = leases.limiters.values()
+    for learned in (
+        Learned("rate", rate=5.0),
+        Learned("under way", calls=3.0),
+        Learned("window", 20.0, 100.0, 5.0, opened_ago=1.0),
+    ):
+        limiter.tell(learned, time.at)
+        seen = limiter.learned(time.at)
+        assert (seen.kind, seen.calls, seen.period) == (learned.kind, learned.calls, learned.period)
+        assert seen.rate == pytest.approx(learned.rate)
+        assert seen.opened_ago == pytest.approx(learned.opened_ago)
 
 
 @pytest.mark.parametrize(

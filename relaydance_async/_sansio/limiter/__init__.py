@@ -11,7 +11,8 @@
 """
 
 from .facts import Sent, Verdict
+from .learned import Learned
 from .limiter import Limiter
 from .numbers import NUMBERS, Numbers
 
-__all__ = ["NUMBERS", "Limiter", "Numbers", "Sent", "Verdict"]
+__all__ = ["NUMBERS", "Learned", "Limiter", "Numbers", "Sent", "Verdict"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .begin import Begin
 from .facts import Facts, Sent, Verdict
+from .learned import Learned
 from .moves import MOVES
 from .numbers import NUMBERS, Numbers
 from .state import State
@@ -71,6 +72,24 @@ class Limiter:
         self._judge(now)
         if facts.trip is None and self.state.is_open:
             self.is_free = True
+
+    def learned(self, now: float) -> Learned:
+        """What it knows, for other processes."""
+        return self.state.learned(now)
+
+    def tell(self, learned: Learned, now: float) -> None:
+        """What another process knows. It is used until this one's own calls say otherwise."""
+        if learned.kind == self.state.learned(now).kind:
+            return
+        self.is_free = False
+        if learned.kind == "rate":
+            self.state = MOVES.pace(self.facts, now, learned.rate)
+        elif learned.kind == "under way":
+            self.state = MOVES.under_way(self.facts, now, int(learned.calls))
+        elif learned.kind == "window":
+            probe = Sent(now - learned.opened_ago, 1, None, 0)
+            low = 0.985 * learned.period
+            self.state = MOVES.window(self.facts, now, int(learned.calls), low, learned.period, probe)
 
     def hold(self, now: float) -> None:
         """A limit is known to be reached."""

@@ -7,6 +7,7 @@ below what the limit is known to let pass are noise; only an excess over the noi
 from __future__ import annotations
 
 from .facts import Facts, Sent
+from .learned import Learned
 from .state import State
 
 
@@ -74,6 +75,9 @@ class Pace(State):
             self._k = numbers.shared_recovery
         if share == 1.0:
             self._cut_at = self._at - self._k  # it begins where it lingers
+
+    def learned(self, now: float) -> Learned:
+        return Learned("rate", rate=self._max)
 
     def resumed(self, now: float, probe: Sent) -> State:
         """After a pause: at most of what was good before it. The second one in a row like this is a window's end."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .facts import Facts, Sent
+from .learned import Learned
 
 FOREVER = float("inf")
 
@@ -63,6 +64,10 @@ class State:
     def concurrency(self) -> float | None:
         """Calls under way, if that is limited."""
         return None
+
+    def learned(self, now: float) -> Learned:
+        """What other processes can use of it."""
+        return Learned("open")
 
     def resumed(self, now: float, probe: Sent) -> State:
         """A pause is over; see `Moves.hold`."""

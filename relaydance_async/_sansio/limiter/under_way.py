@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .facts import Facts, Sent
+from .learned import Learned
 from .state import FOREVER, State
 
 
@@ -25,6 +26,9 @@ class UnderWay(State):
     @property
     def concurrency(self) -> float | None:
         return self._limit
+
+    def learned(self, now: float) -> Learned:
+        return Learned("under way", calls=self._limit)
 
     def resumed(self, now: float, probe: Sent) -> State:
         return UnderWay(self.facts, now, max(1.0, 0.8 * self._limit))

@@ -7,6 +7,7 @@ that is refused the lower one.
 from __future__ import annotations
 
 from .facts import Facts, Sent, Verdict
+from .learned import Learned
 from .state import State
 
 
@@ -47,6 +48,9 @@ class Window(State):
     @property
     def _is_sure(self) -> bool:
         return self._high - self._low < 0.03 * self._high
+
+    def learned(self, now: float) -> Learned:
+        return Learned("window", self.rate or 0.0, self._calls, self._high, now - self._opened_at)
 
     def resumed(self, now: float, probe: Sent) -> State:
         return self.moves.rounds(self.facts, now, probe, (0.0, 0.0))
