@@ -89,7 +89,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def limits(session: nox.Session) -> None:
-    """Runs the limiter against every kind of limit in virtual time; writes docs/limits.md. `-- --rows TEXT` prints rows."""
+    """Runs the limiter against all kinds of limits in virtual time; writes docs/limits.md (`-- --rows TEXT` prints)."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks.limits", *session.posargs)
 

@@ -108,7 +108,7 @@ async def _measure(repeats: int) -> dict[str, float]:
 
 def _ways() -> dict[str, Callable[[], Awaitable[Any]]]:
     from relaydance_async import AsyncRelayDance
-    from relaydance_async._limits import ForeignAdmission, KeyPace, LocalAdmission
+    from relaydance_async._limits import Book, ForeignAdmission, LocalAdmission
     from relaydance_async._runtime import Runtime
     from relaydance_async._sansio.decode import decode_result
     from relaydance_async._sansio.request import build_post
@@ -122,7 +122,7 @@ def _ways() -> dict[str, Callable[[], Awaitable[Any]]]:
     client = AsyncRelayDance(payloads.API_KEY, base_url="http://127.0.0.1/v1")
     controller, options = client._controller, client._options
     transports: Any = dict.fromkeys(Network, transport)
-    api = LocalAdmission(100, KeyPace(), time.monotonic, anyio.sleep)
+    api = LocalAdmission(100, Book(), time.monotonic, anyio.sleep)
     foreign = ForeignAdmission(100, time.monotonic, anyio.sleep)
     client._runtimes._build = _ready(Runtime(transports, api, foreign))
     with_deadline = client.with_options(deadline=60)._options

@@ -171,8 +171,8 @@ class AsyncRelayDance:
         `priority` is "interactive", "batch" or a small whole number (0 without it): waiting calls of a higher one go
         first. Equal ones share fairly between views, so that a view of a thousand calls doesn't hold up another's one.
 
-        It shares connections, permits and what is known of the limits. `default_headers` are added to those there are. Closing a view
-        closes nothing.
+        It shares connections, permits and what is known of the limits. `default_headers` are added to those there are.
+        Closing a view closes nothing.
 
         Raises:
             ConfigurationError: a number out of range, or an unknown priority.

@@ -46,7 +46,7 @@ def others(row: Row, seed: int) -> str:
 def table(seeds: int) -> tuple[str, int, int]:
     """The table, how many rows are met in all seeds, and how many there are."""
     lines = [
-        "| server | share of the ideal, worst … median seed | goal | refused, median … worst | fastest / slowest | met |",
+        "| server | share of the ideal, worst … median | goal | refused, median … worst | fastest / slowest | met |",
         "|---|---|---|---|---|---|",
     ]
     met = 0

@@ -35,7 +35,7 @@ def run(row: Row, seed: int, make: Callable[[], Client] | None = None) -> tuple[
         seed, server, [make() if make else Ours(processes=row.told) for _ in range(row.processes)], row.load()
     ).run(row.seconds)
     begin = row.after
-    accepted = sum(at >= begin for p in world.processes for at in p.count.accepted)
+    accepted: float = sum(at >= begin for p in world.processes for at in p.count.accepted)
     refused = sum(len(p.count.refused) for p in world.processes)
     all_accepted = sum(len(p.count.accepted) for p in world.processes)
     ideal = server.meter.ideal(begin, row.seconds)
@@ -83,12 +83,14 @@ def main(seeds: int, only: str) -> None:
         shares = [r.share for r in results]
         good = all(r.is_met for r in results)
         met += good
-        print(
-            f"{'ok ' if good else '-- '} {row.group + ': ' + row.name:48} {min(shares):5.0%} {statistics.median(shares):5.0%} of {row.share:4.0%}"
-            f"  over {max(r.over for r in results):4.0%} of {row.refused:4.0%} refused {statistics.median(r.refused for r in results):4.0%} max {max(r.refused for r in results):4.0%}"
-            f" late {max(r.late for r in results):4.0%}  most {max(r.most for r in results)}"
-            f" f/s {max(r.fair for r in results):4.1f}  p50 {max(r.p50 for r in results):.2f} p99 {max(r.p99 for r in results):.2f}"
-            f"  {'|'.join(r.states[:14] for r in results)}",
-            flush=True,
-        )
+        share = f"{min(shares):5.0%} {statistics.median(shares):5.0%} of {row.share:4.0%}"
+        over = f"{max(r.over for r in results):4.0%} of {row.refused:4.0%}"
+        refused = f"{statistics.median(r.refused for r in results):4.0%} max {max(r.refused for r in results):4.0%}"
+        waits = f"p50 {max(r.p50 for r in results):.2f} p99 {max(r.p99 for r in results):.2f}"
+        rest = f"late {max(r.late for r in results):4.0%} most {max(r.most for r in results)}"
+        fair = f"fastest/slowest {max(r.fair for r in results):4.1f}"
+        states = "|".join(r.states[:14] for r in results)
+        name = f"{row.group}: {row.name}"
+        mark = "ok" if good else "--"
+        print(f"{mark} {name:48} {share}  over {over} refused {refused} {rest} {fair} {waits} {states}", flush=True)
     print(met, "of", len(chosen))

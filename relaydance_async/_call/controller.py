@@ -32,7 +32,7 @@ class Controller:
 
     @property
     def learned_limit(self) -> float | None:
-        """Calls a second that the key takes, as learned from its 429s or set, for polls; None while that is not known."""
+        """Calls a second that polls may share with all else, as learned from 429s or set; None while not known."""
         return self._shared.book.poll_rate
 
     def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> Coroutine[Any, Any, T]:

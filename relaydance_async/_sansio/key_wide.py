@@ -15,7 +15,7 @@ _BELIEVED = 6.0
 _EACH = 2
 """Of them at least, from each of two."""
 _ONE = 6
-"""Refusals of one, and not more accepted, while as many of others were accepted and none refused: then it is its own."""
+"""Refusals of one, and not more accepted, while as many of others passed and none was refused: it is its own."""
 _MEMORY = 60
 """Answers over which that is counted."""
 
