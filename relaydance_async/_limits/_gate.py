@@ -119,7 +119,9 @@ class Gate:
                 self.name,
                 asked,
             )
-        self._quiet_until = now + _QUIET
+        else:
+            log.info("%s: a call got a 429", self.name)
+        self._quiet_until = now + (retry_after or 0.0) + _QUIET
 
     def forget_in_flight(self) -> None:
         """Nothing is under way: after a fork."""

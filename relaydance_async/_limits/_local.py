@@ -121,7 +121,10 @@ class LocalAdmission(Entrance):
         if how is _OVERLOADED:
             overload.overloaded(now, place.admitted_at, shares.in_use)
         if shares.limit < shares.maximum or how is _OVERLOADED:
+            before = shares.limit
             shares.set_limit(overload.limit(now))
+            if shares.limit < before:
+                log.info("the gateway is overloaded: at most %d calls at once from now on", shares.limit)
         gate = place.barrier
         if isinstance(gate, Gate):
             gate.ended(place.passed, now, _VERDICTS.get(how, Verdict.NOTHING), retry_after)  # type: ignore[arg-type]

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
 
 from relaydance_async import AsyncRelayDance
-from relaydance_async._call import Controller
+from relaydance_async._call import Api
 from relaydance_async._call.signing import _SEEN
 from relaydance_async._config import Options
+from relaydance_async._engine import _pool, _tls
 from relaydance_async._limits import Book, Ticket
 from relaydance_async._limits._gate import Gate
 from relaydance_async._runtime import Runtimes
 from relaydance_async._sansio.limiter import Limiter
 from relaydance_async._sansio.limiter.moves import MOVES
-from relaydance_async._transports import _tls
 
 
 def settings_of(client: AsyncRelayDance) -> Options:
     """What the client, or a view, was told."""
-    return client._options
+    return client._api.options
 
 
 def runtimes_of(client: AsyncRelayDance) -> Runtimes:
@@ -34,9 +32,9 @@ def runtimes_of(client: AsyncRelayDance) -> Runtimes:
     return client._runtimes
 
 
-def controller_of(client: AsyncRelayDance) -> Controller:
+def api_of(client: AsyncRelayDance) -> Api:
     """What starts calls."""
-    return client._controller
+    return client._api
 
 
 def book_of(client: AsyncRelayDance) -> Book:
@@ -64,7 +62,7 @@ def open_limits(client: AsyncRelayDance) -> None:
 
 def close_limits(client: AsyncRelayDance, seconds: float) -> None:
     """As after many 429s of all kinds of calls that ask for so long a pause."""
-    now = controller_of(client).clock.monotonic()
+    now = api_of(client).clock.monotonic()
     wide = book_of(client).wide
     wide.limiter = Limiter()
     facts = wide.limiter.facts
@@ -75,12 +73,12 @@ def close_limits(client: AsyncRelayDance, seconds: float) -> None:
 def learn_rate(client: AsyncRelayDance, rate: float) -> None:
     """As after it was learned that the key takes so many calls a second."""
     limiter = book_of(client).wide.limiter = Limiter()
-    limiter.state = MOVES.pace(limiter.facts, controller_of(client).clock.monotonic(), rate)
+    limiter.state = MOVES.pace(limiter.facts, api_of(client).clock.monotonic(), rate)
 
 
 def pause_of(client: AsyncRelayDance) -> float:
     """Seconds that no call passes for."""
-    now = controller_of(client).clock.monotonic()
+    now = api_of(client).clock.monotonic()
     limiter = book_of(client).wide.limiter
     waits = [gate.delay(now) for gate in book_of(client).gates] or [limiter.delay(now) if limiter else 0.0]
     return max(waits)
@@ -111,8 +109,6 @@ async def make_tls_context() -> None:
     await _tls.tls_context()
 
 
-def keep_idle_connections(transport: str, seconds: float) -> None:
-    """Have the connections of that transport kept for so long."""
-    module = {"httpx": "_pool", "aiohttp": "_aiohttp"}[transport]
-    transports: Any = import_module(f"relaydance_async._transports.{module}")
-    transports.KEEPALIVE_SECONDS = seconds
+def keep_idle_connections(seconds: float) -> None:
+    """Have the engine's connections kept for so long."""
+    _pool.KEEPALIVE_SECONDS = seconds

@@ -1,9 +1,8 @@
-"""Starts calls."""
+"""The API, as a client or a view of it sees it: what starts calls."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .._config import Clock, Options
@@ -14,11 +13,23 @@ from .receive import Receiver
 T = TypeVar("T")
 
 
-class Controller:
-    """Executes calls: admission, transport, decoding, and the retries of all three."""
+class Api:
+    """Makes calls: admission, transport, decoding, and the retries of all three.
 
-    def __init__(self, shared: Shared) -> None:
+    Args:
+        shared: what all calls of a client share.
+        options: of those that are made here.
+    """
+
+    __slots__ = ("_shared", "options")
+
+    def __init__(self, shared: Shared, options: Options) -> None:
         self._shared = shared
+        self.options: Options = options
+
+    def changed(self, **options: Any) -> Api:
+        """The same with these options changed; see `Options.changed`."""
+        return Api(self._shared, self.options.changed(**options))
 
     @property
     def clock(self) -> Clock:
@@ -27,7 +38,7 @@ class Controller:
 
     @property
     def base_url(self) -> str:
-        """Where the API is, without a final slash."""
+        """Where it is, without a final slash."""
         return self._shared.endpoint.base_url
 
     @property
@@ -35,7 +46,7 @@ class Controller:
         """Calls a second that polls may share with all else, as learned from 429s or set; None while not known."""
         return self._shared.book.poll_rate
 
-    def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> Coroutine[Any, Any, T]:
+    def call(self, request: PreparedRequest, receive: Receiver[T]) -> Coroutine[Any, Any, T]:
         """Make the call; the result is to be awaited, once.
 
         Raises:
@@ -46,24 +57,8 @@ class Controller:
         wire may have been accepted.
         """
         self._shared.endpoint.require_key()
+        options = self.options
         call = Call(self._shared, request, receive, options)
         if options.observers or options.on_retry is not None:
             return call.run_watched()
         return call.run() if options.deadline is None else call.run_within(options.deadline)
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """The API, as a view with its own options sees it."""
-
-    controller: Controller
-    options: Options
-
-    @property
-    def base_url(self) -> str:
-        """Where it is, without a final slash."""
-        return self.controller.base_url
-
-    def call(self, request: PreparedRequest, receive: Receiver[T]) -> Coroutine[Any, Any, T]:
-        """See `Controller.execute`."""
-        return self.controller.execute(request, receive, self.options)
