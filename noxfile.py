@@ -98,6 +98,13 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--verifytypes", "relaydance_async", "--ignoreexternal")
 
 
+@nox.session
+def limits(session: nox.Session) -> None:
+    """Runs the limiter against all kinds of limits in virtual time; writes docs/limits.md (`-- --rows TEXT` prints)."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks.limits", *session.posargs)
+
+
 @nox.session(python=OLDEST)
 def mindeps(session: nox.Session) -> None:
     """Runs the tests with the lowest versions that pyproject.toml allows."""

@@ -132,6 +132,8 @@ class Runtime:
         if not isinstance(self._loop, asyncio.AbstractEventLoop):
             return
         self.streams.clear()
+        self.api.abandon()
+        self.foreign.abandon()
         for transport in self._distinct():
             transport.abort(self._loop)
         if self._closer is not None:

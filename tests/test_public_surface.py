@@ -33,7 +33,8 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
-    "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model", "ModelList",
+    "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
+    "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model", "ModelList",
     "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout", "UploadedFile",
     "VideoReference", "VideoTask", "__version__", "maybe_accepted",
     # errors
@@ -82,16 +83,17 @@ def test_the_arguments_of_the_client() -> None:
         "max_response_bytes": 128 * 1024 * 1024,
         "allow_http": False,
         "signed_answers": None,
+        "limits": None,
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(
-        ["timeout", "deadline", "retry", "default_headers", "on_retry", "max_response_bytes"], UNSET
+        ["timeout", "deadline", "retry", "default_headers", "on_retry", "max_response_bytes", "priority"], UNSET
     )
 
 
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "base_url", "chat", "files", "images", "models", "video", "with_options",
+        "account", "aclose", "base_url", "chat", "files", "images", "limits", "models", "video", "with_options",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 
