@@ -14,9 +14,12 @@ from .errors import (
     ConfigurationError,
     ContentRefusedError,
     DownloadError,
+    IdempotencyError,
+    IdempotencyKeyReusedError,
     IncompleteStreamError,
     InsufficientBalanceError,
     InvalidInputError,
+    JournalError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -26,6 +29,7 @@ from .errors import (
     ResponseTooLargeError,
     ServerError,
     StreamError,
+    SubmissionInDoubtError,
     TaskError,
     TaskFailedError,
     TaskTimeoutError,
@@ -34,11 +38,13 @@ from .errors import (
     WebhookVerificationError,
     maybe_accepted,
 )
+from .journal import SqliteJournal
 from .models.account import Balance
 from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk
 from .models.files import UploadedFile
 from .models.images import Image, ImagesResponse
+from .models.journal import JournalEntry
 from .models.meta import AttemptRecord, ResponseMeta
 from .models.video import (
     AudioReference,
@@ -69,12 +75,16 @@ __all__ = [
     "ContentRefusedError",
     "DownloadError",
     "FirstFrame",
+    "IdempotencyError",
+    "IdempotencyKeyReusedError",
     "Image",
     "ImageReference",
     "ImagesResponse",
     "IncompleteStreamError",
     "InsufficientBalanceError",
     "InvalidInputError",
+    "JournalEntry",
+    "JournalError",
     "LastFrame",
     "Model",
     "ModelList",
@@ -89,7 +99,9 @@ __all__ = [
     "RetryEvent",
     "RetryPolicy",
     "ServerError",
+    "SqliteJournal",
     "StreamError",
+    "SubmissionInDoubtError",
     "TaskError",
     "TaskFailedError",
     "TaskFailure",

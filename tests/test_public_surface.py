@@ -33,12 +33,14 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
-    "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model", "ModelList",
+    "JournalEntry", "SqliteJournal", "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse",
+    "LastFrame", "Model", "ModelList",
     "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout", "UploadedFile",
     "VideoReference", "VideoTask", "__version__", "maybe_accepted",
     # errors
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
     "ConfigurationError", "ContentRefusedError", "DownloadError", "IncompleteStreamError", "InsufficientBalanceError",
+    "IdempotencyError", "IdempotencyKeyReusedError", "JournalError", "SubmissionInDoubtError",
     "InvalidInputError", "NotFoundError", "PermissionDeniedError", "RateLimitError", "RelayDanceError",
     "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError", "StreamError", "TaskError",
     "TaskFailedError", "TaskTimeoutError", "WebhookError", "WebhookPayloadError", "WebhookVerificationError",
@@ -82,6 +84,7 @@ def test_the_arguments_of_the_client() -> None:
         "max_response_bytes": 128 * 1024 * 1024,
         "allow_http": False,
         "signed_answers": None,
+        "journal": None,
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(
         ["timeout", "deadline", "retry", "default_headers", "on_retry", "max_response_bytes"], UNSET
@@ -139,7 +142,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
     Account: {"balance": {"/options": ...}},
-    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}},
+    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "meta": {}},
 }
 
 
@@ -158,7 +161,7 @@ def test_the_methods_and_their_arguments(kind: type) -> None:
 
 
 def test_the_further_arguments() -> None:
-    call_options = {"extra_body", "extra_headers", "extra_query", "timeout"}
+    call_options = {"extra_body", "extra_headers", "extra_query", "timeout", "idempotency_key"}
     assert set(SubmitParams.__annotations__) == {*VideoParams.__annotations__, "deadline"}
     assert set(VideoParams.__annotations__) == {
         "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", *call_options,
@@ -179,7 +182,7 @@ def test_the_fields_of_the_values() -> None:
     assert names(Timeout) == ["connect", "read", "write"]
     assert names(AttemptRecord) == ["number", "started_at", "elapsed", "error", "status_code", "code", "wait", "queued"]
     assert names(ResponseMeta) == [
-        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at",
+        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at", "replayed",
     ]  # fmt: skip
     assert list(VideoTask.model_fields) == [
         "task_id", "status", "raw_status", "progress", "url", "format", "model", "error", "metadata", "created_at",
