@@ -14,6 +14,7 @@ from .errors import (
     ConfigurationError,
     ContentRefusedError,
     DownloadError,
+    FanOutStoppedError,
     IncompleteStreamError,
     InsufficientBalanceError,
     InvalidInputError,
@@ -34,12 +35,14 @@ from .errors import (
     WebhookVerificationError,
     maybe_accepted,
 )
+from .fanout import FanOut, fan_out, fan_out_list
 from .models.account import Balance
 from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk
 from .models.files import UploadedFile
 from .models.images import Image, ImagesResponse
 from .models.meta import AttemptRecord, ResponseMeta
+from .models.outcome import Outcome
 from .models.video import (
     AudioReference,
     FirstFrame,
@@ -68,6 +71,8 @@ __all__ = [
     "ConfigurationError",
     "ContentRefusedError",
     "DownloadError",
+    "FanOut",
+    "FanOutStoppedError",
     "FirstFrame",
     "Image",
     "ImageReference",
@@ -79,6 +84,7 @@ __all__ = [
     "Model",
     "ModelList",
     "NotFoundError",
+    "Outcome",
     "PermissionDeniedError",
     "RateLimitError",
     "RelayDanceError",
@@ -103,5 +109,7 @@ __all__ = [
     "WebhookPayloadError",
     "WebhookVerificationError",
     "__version__",
+    "fan_out",
+    "fan_out_list",
     "maybe_accepted",
 ]
