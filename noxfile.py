@@ -134,7 +134,11 @@ def torture(session: nox.Session) -> None:
     install(session, "test")
     session.run("pytest", "-m", "torture", *session.posargs)
     # The fault matrix puts its loop's time forward, which uvloop's can't be.
-    on_uvloop = ("tests/torture/test_cancel_sweep.py", "tests/torture/test_storm.py")
+    on_uvloop = (
+        "tests/torture/test_cancel_sweep.py",
+        "tests/torture/test_storm.py",
+        "tests/torture/test_fan_out_ends.py",
+    )
     session.run("pytest", "-m", "torture", "--loop", "uvloop", *on_uvloop)
 
 

@@ -14,6 +14,7 @@ from .errors import (
     ConfigurationError,
     ContentRefusedError,
     DownloadError,
+    FanOutStoppedError,
     IdempotencyError,
     IdempotencyKeyReusedError,
     IncompleteStreamError,
@@ -38,6 +39,7 @@ from .errors import (
     WebhookVerificationError,
     maybe_accepted,
 )
+from .fanout import FanOut, fan_out, fan_out_list
 from .journal import SqliteJournal
 from .models.account import Balance
 from .models.catalog import Model, ModelList
@@ -46,6 +48,7 @@ from .models.files import UploadedFile
 from .models.images import Image, ImagesResponse
 from .models.journal import JournalEntry
 from .models.meta import AttemptRecord, ResponseMeta
+from .models.outcome import Outcome
 from .models.video import (
     AudioReference,
     FirstFrame,
@@ -74,6 +77,8 @@ __all__ = [
     "ConfigurationError",
     "ContentRefusedError",
     "DownloadError",
+    "FanOut",
+    "FanOutStoppedError",
     "FirstFrame",
     "IdempotencyError",
     "IdempotencyKeyReusedError",
@@ -89,6 +94,7 @@ __all__ = [
     "Model",
     "ModelList",
     "NotFoundError",
+    "Outcome",
     "PermissionDeniedError",
     "RateLimitError",
     "RelayDanceError",
@@ -115,5 +121,7 @@ __all__ = [
     "WebhookPayloadError",
     "WebhookVerificationError",
     "__version__",
+    "fan_out",
+    "fan_out_list",
     "maybe_accepted",
 ]

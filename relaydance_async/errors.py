@@ -23,6 +23,7 @@ RelayDanceError
     x TaskFailedError                    the video task failed (it is not billed)
     x TaskTimeoutError (TimeoutError)    the video task did not end in time; it goes on
   x DownloadError                        a clip or an image could not be saved whole
+  x FanOutStoppedError                   a fan-out that stopped before the last item
   · WebhookError
     x WebhookVerificationError           a delivery without a valid token
     x WebhookPayloadError                a delivery that can't be read
@@ -42,6 +43,7 @@ from .models._failure_kinds import FailureKind, failure_kind
 from .models.chat import ChatCompletion
 from .models.journal import JournalEntry
 from .models.meta import AttemptRecord, ResponseMeta
+from .models.outcome import Outcome
 from .models.video import VideoTask
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "ConfigurationError",
     "ContentRefusedError",
     "DownloadError",
+    "FanOutStoppedError",
     "IdempotencyError",
     "IdempotencyKeyReusedError",
     "IncompleteStreamError",
@@ -545,6 +548,27 @@ class DownloadError(RelayDanceError):
     def advice(self) -> str:
         """What to do about it, by its kind."""
         return _DOWNLOAD_HINTS.get(self.kind, self.hint)
+
+
+class FanOutStoppedError(RelayDanceError):
+    """A fan-out began no more items: one of them failed with a class of `stop_on`, or the iterable did.
+
+    The error that stopped it is the `__cause__`. The items that had begun went on to their ends, and you were given the
+    outcome of each.
+
+    Attributes:
+        index: of the first item that was not begun. With a list, `items[index:]` are those that are left.
+        outcomes: of `fan_out_list`, how each item before it ended. Of `fan_out`, which has given them out, empty.
+    """
+
+    hint = "Mend what stopped it, and go on with the items from that index"
+
+    def __init__(
+        self, message: str = "", *, index: int = 0, outcomes: tuple[Outcome[Any, Any], ...] = (), **details: Any
+    ) -> None:
+        super().__init__(message, **details)
+        self.index = index
+        self.outcomes = outcomes
 
 
 class WebhookError(RelayDanceError):

@@ -14,14 +14,18 @@ from relaydance_async import (
     AsyncRelayDance,
     AttemptRecord,
     ChatStream,
+    Outcome,
     ResponseMeta,
     RetryEvent,
     RetryPolicy,
     Timeout,
     VideoTask,
     errors,
+    fan_out,
+    fan_out_list,
 )
 from relaydance_async._config import UNSET
+from relaydance_async.fanout import STOP_ON
 from relaydance_async.models.chat import ChatParams
 from relaydance_async.models.images import ImageParams
 from relaydance_async.resources.account import Account
@@ -33,17 +37,18 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
-    "JournalEntry", "SqliteJournal", "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse",
-    "LastFrame", "Model", "ModelList",
-    "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout", "UploadedFile",
-    "VideoReference", "VideoTask", "__version__", "maybe_accepted",
+    "ChatStream", "FanOut", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model",
+    "JournalEntry", "SqliteJournal",
+    "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
+    "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted",
     # errors
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
-    "ConfigurationError", "ContentRefusedError", "DownloadError", "IncompleteStreamError", "InsufficientBalanceError",
+    "ConfigurationError", "ContentRefusedError", "DownloadError", "FanOutStoppedError", "IncompleteStreamError",
+    "InsufficientBalanceError", "InvalidInputError", "NotFoundError", "PermissionDeniedError", "RateLimitError",
+    "RelayDanceError", "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError",
+    "StreamError", "TaskError", "TaskFailedError", "TaskTimeoutError", "WebhookError", "WebhookPayloadError",
+    "WebhookVerificationError",
     "IdempotencyError", "IdempotencyKeyReusedError", "JournalError", "SubmissionInDoubtError",
-    "InvalidInputError", "NotFoundError", "PermissionDeniedError", "RateLimitError", "RelayDanceError",
-    "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError", "StreamError", "TaskError",
-    "TaskFailedError", "TaskTimeoutError", "WebhookError", "WebhookPayloadError", "WebhookVerificationError",
 }  # fmt: skip
 
 
@@ -158,6 +163,15 @@ def test_the_methods_and_their_arguments(kind: type) -> None:
             is_manager = inspect.isasyncgenfunction(inspect.unwrap(method))
             assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or is_manager
             assert parameters(method) == arguments
+
+
+def test_the_arguments_of_a_fan_out() -> None:
+    arguments = {"/function": ..., "/items": ..., "in_flight": 100, "stop_on": STOP_ON}
+    assert parameters(fan_out_list) == arguments
+    assert parameters(fan_out) == {**arguments, "ordered": False}
+    assert {name for name in dir(Outcome) if not name.startswith("_")} == {
+        "error", "index", "item", "seconds", "value",
+    }  # fmt: skip
 
 
 def test_the_further_arguments() -> None:
