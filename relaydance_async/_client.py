@@ -33,6 +33,8 @@ from ._sansio.timeout import Timeout, as_timeout
 from ._transports import TransportName, build_transport, check_transport
 from .errors import ConfigurationError
 from .journal import Journal
+from .models.journal import Resolution
+from .resources._doubts import Doubts
 from .resources._resource import Resource
 from .resources.account import Account
 from .resources.chat import Chat
@@ -201,6 +203,26 @@ class AsyncRelayDance:
     def base_url(self) -> str:
         """Where the API is, without a final slash."""
         return self._controller.base_url
+
+    async def resolve_doubts(self) -> list[Resolution]:
+        """Decide what became of the requests that the journal has in doubt, where that can be known.
+
+        The key's own books are read (`/api/log/token`, `/api/usage/token/`). They can prove that a request was *not*
+        accepted. Then its key is "refused", and may be used again. For that: 15 minutes have passed, all charges of the
+        key are listed and explain its total, one that is known to be later is among them, and none that nobody has
+        explained is of that model, path and time. A charge never proves whose it is: its request id is a candidate.
+
+        A request whose callback URL came from a `WebhookReceiver` with the same journal is decided by its delivery.
+
+        Returns:
+            What was found out, for each that was in doubt.
+
+        Raises:
+            ConfigurationError: there is no journal.
+            JournalError: it can't be read or written.
+            RelayDanceError: the books could not be read now. (Those that are not offered say nothing.)
+        """
+        return await Doubts(self._controller, self._options).resolve()
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, also when it is cancelled meanwhile.

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from .._config import Clock, Options
 from .._sansio.request import PreparedRequest
 from ..errors import ConfigurationError
+from ..journal import Journal
 from .call import Call, Shared
 from .keyed import KeyedCall
 from .receive import Receiver
@@ -31,6 +32,21 @@ class Controller:
     def base_url(self) -> str:
         """Where the API is, without a final slash."""
         return self._shared.endpoint.base_url
+
+    @property
+    def origin(self) -> str:
+        """Where the API is, without its path: what keys and tasks of a journal belong to."""
+        return self._shared.endpoint.root_url
+
+    @property
+    def sender(self) -> str:
+        """What tells the API key from others in a journal."""
+        return self._shared.endpoint.mark
+
+    @property
+    def journal(self) -> Journal | None:
+        """What remembers the calls with an idempotency key."""
+        return self._shared.journal
 
     @property
     def learned_limit(self) -> float | None:

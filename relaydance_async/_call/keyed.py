@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from .._config import Options
 from .._runtime import FINISH_SECONDS, Runtime
-from .._sansio.fingerprint import build_fingerprint, callback_reference, canonical_json
+from .._sansio.fingerprint import build_fingerprint, callback_in, canonical_json
 from .._sansio.observer import CallInfo, CallObserver, NoObserver
 from .._sansio.redact import one_line
 from .._sansio.request import BodyStream, LargeJson, PreparedRequest
@@ -84,6 +84,7 @@ class KeyedCall(NoObserver, Generic[T]):
         self._call = secrets.token_hex(8)
         self._fingerprint = ""
         self._content = ""
+        self._callback: str | None = None
         self._request_id: str | None = None
         self._is_noted = False
         """Whether the journal has it as `sending`."""
@@ -121,7 +122,7 @@ class KeyedCall(NoObserver, Generic[T]):
     async def _run(self, runtime: Runtime) -> T:
         """One after the other, of those with this key in this loop."""
         began = self._shared.clock.monotonic()
-        self._content = await _content_of(self._request)
+        self._content, self._callback = await _content_of(self._request)
         self._fingerprint = build_fingerprint(self._request, self._content)
         while (other := runtime.flights.get(self._key)) is not None:
             with anyio.move_on_after(self._left(began)):
@@ -222,9 +223,10 @@ class KeyedCall(NoObserver, Generic[T]):
             self._fingerprint,
             target.route if isinstance(target, ApiTarget) else "",
             request.model,
-            callback_reference(self._content),
+            self._callback,
             self._shared.clock.now().timestamp(),
             self._content if self._journal.keep_requests else None,
+            self._shared.endpoint.mark,
         )
         try:
             entry = await self._journal.begin(sending)
@@ -311,17 +313,17 @@ def _is_text(key: str) -> bool:
     return "\0" not in key and not any("\ud800" <= letter <= "\udfff" for letter in key)
 
 
-async def _content_of(request: PreparedRequest) -> str:
-    """The body, canonical."""
+async def _content_of(request: PreparedRequest) -> tuple[str, str | None]:
+    """The body, canonical, and what tells its callback URL from others."""
     body = request.body
     if request.canonical is not None:
-        return await request.canonical()
+        return await request.canonical(), None
     if isinstance(body, BodyStream) or body is None:
         raise InvalidInputError("idempotency_key: this request has no body that can be compared")
     encoded = body.peek() if isinstance(body, LargeJson) else body
     if len(encoded) < _LARGE:
-        return canonical_json(encoded)
-    return await in_thread(lambda: canonical_json(encoded))
+        return canonical_json(encoded), callback_in(encoded)
+    return await in_thread(lambda: (canonical_json(encoded), callback_in(encoded)))
 
 
 def _reused(entry: JournalEntry) -> str:

@@ -150,9 +150,9 @@ class SqliteJournal:
         """See `Journal`."""
         return await self._look(Rows.find_task, origin, task_id)
 
-    async def note_task(self, note: TaskNote) -> None:
+    def note_task_soon(self, note: TaskNote) -> None:
         """See `Journal`."""
-        await self._change(Rows.note_task, note)
+        self._ask_quietly(note)
 
     async def note_callback(self, origin: str, callback: str, note: TaskNote) -> JournalEntry | None:
         """See `Journal`."""

@@ -97,9 +97,9 @@ async def test_a_call_that_was_overtaken_while_it_paused_does_not_send_again(jou
 async def test_a_task_that_failed_is_the_next_attempt_and_one_that_goes_on_is_not(journal: Any) -> None:
     await journal.begin(sending())
     await journal.end(accepted())
-    await journal.note_task(TaskNote(ORIGIN, "task_1", "running", 1002.0, '{"task_id": "task_1"}'))
+    journal.note_task_soon(TaskNote(ORIGIN, "task_1", "running", 1002.0, '{"task_id": "task_1"}'))
     assert (await journal.begin(sending(call="call-2"))).task_status == "running"
-    await journal.note_task(TaskNote(ORIGIN, "task_1", "failed", 1003.0, '{"task_id": "task_1", "status": "failed"}'))
+    journal.note_task_soon(TaskNote(ORIGIN, "task_1", "failed", 1003.0, '{"task_id": "task_1", "status": "failed"}'))
     assert await journal.begin(sending(call="call-2")) is None
     await journal.end(accepted(call="call-2", task_id="task_2"))
     history = await journal.history("row-1")
@@ -313,13 +313,13 @@ async def test_later_states_of_a_task_are_noted(journal: Any) -> None:
     await journal.begin(sending())
     await journal.end(accepted())
     answer = '{"task_id": "task_1", "status": "succeeded"}'
-    await journal.note_task(TaskNote(ORIGIN, "task_1", "succeeded", 1100.0, answer))
-    await journal.note_task(TaskNote(ORIGIN, "task_1", "succeeded", 1200.0, saved_to="/clips/1.mp4"))
+    journal.note_task_soon(TaskNote(ORIGIN, "task_1", "succeeded", 1100.0, answer))
+    journal.note_task_soon(TaskNote(ORIGIN, "task_1", "succeeded", 1200.0, saved_to="/clips/1.mp4"))
     entry = await journal.find_task(ORIGIN, "task_1")
     assert entry == await journal.find(ORIGIN, "row-1")
     assert (entry.task_status, entry.answer, entry.saved_to) == ("succeeded", answer, "/clips/1.mp4")
     assert entry.noted_at == datetime.fromtimestamp(1100, UTC)  # when its URL was fresh
-    await journal.note_task(TaskNote(ORIGIN, "task_9", "succeeded", 1100.0, answer))  # somebody else's
+    journal.note_task_soon(TaskNote(ORIGIN, "task_9", "succeeded", 1100.0, answer))  # somebody else's
     assert await journal.find_task(ORIGIN, "task_9") is None
     assert await journal.find_task("https://b.example", "task_1") is None
 
