@@ -122,14 +122,21 @@ def judge(entry: JournalEntry, books: Books, known: Mapping[str, float], now: fl
 
 
 def _may_be_its_own(row: Row, entry: JournalEntry, books: Books, known: Mapping[str, float]) -> bool:
-    sent = entry.sent_at.timestamp() + books.ahead
+    first, last = _time_of(entry, books)
     return (
         row.type == _CHARGE
         and row.request_id not in known
-        and sent - MARGIN <= row.at <= sent + AGE + MARGIN
+        and first <= row.at <= last
         and (not entry.model or not row.model or row.model == entry.model)
         and (not row.path or row.path.endswith(entry.route))
     )
+
+
+def _time_of(entry: JournalEntry, books: Books) -> tuple[float, float]:
+    """When its charge may have been written, by the gateway's clock."""
+    sent = entry.sent_at.timestamp()
+    # What the clocks differ by now they may not have differed by then: so it widens the time, and doesn't move it.
+    return sent + min(books.ahead, 0.0) - MARGIN, sent + AGE + max(books.ahead, 0.0) + MARGIN
 
 
 def _what_is_missing(entry: JournalEntry, books: Books, known: Mapping[str, float], now: float) -> str | None:
@@ -139,7 +146,7 @@ def _what_is_missing(entry: JournalEntry, books: Books, known: Mapping[str, floa
         return f"it was sent less than {AGE / 60:g} minutes ago"
     if len(books.rows) >= MOST_ROWS:
         reach = min(row.at for row in books.rows)
-        if reach > sent + books.ahead - MARGIN:
+        if reach > _time_of(entry, books)[0]:
             return f"the key's books list {len(books.rows)} rows, and do not reach back to it"
         return f"the key's books list {len(books.rows)} rows, and more were made: they can't explain its total"
     if not books.used:

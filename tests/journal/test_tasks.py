@@ -178,16 +178,13 @@ async def test_a_journal_that_cannot_be_read_costs_no_wait_and_no_download(
     assert {record.levelno for record in caplog.records} >= {logging.WARNING}
 
 
-async def test_a_hook_that_takes_long_keeps_no_end_from_being_noted(
-    sandbox: Sandbox, open_journal: OpenJournal
-) -> None:
-    journal = open_journal()
+async def test_a_hook_that_takes_long_keeps_no_end_from_being_noted(sandbox: Sandbox, journal: SqliteJournal) -> None:
     async with filming(sandbox, journal) as client:
         task = await client.video.submit(**CLIP, idempotency_key="row-1")
 
         async def stuck(seen: VideoTask) -> None:
             if seen.is_terminal:
-                entry = await open_journal().find_task(sandbox.root_url, task.task_id)
+                entry = await journal.find_task(sandbox.root_url, task.task_id)
                 assert entry is not None
                 ends.append(entry.task_status)
                 await anyio.sleep_forever()
