@@ -29,6 +29,7 @@ from ..errors import (
     JournalError,
     RelayDanceError,
     SubmissionInDoubtError,
+    mark_accepted,
     maybe_accepted,
 )
 from ..journal import Ending, Journal, Sending
@@ -47,6 +48,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _LARGE = 256 * 1024
 """Bytes of a body that is hashed in a thread."""
 _LONGEST_KEY = 500
+
+
+_FINISHED = "the request was on its way, and is finished in the background: call again with the key {!r} for its answer"
 
 
 class _TakenError(Exception):
@@ -102,7 +106,8 @@ class KeyedCall(NoObserver, Generic[T]):
         errand = start_errand(lambda: self._run(runtime))
         try:
             return await errand.result()
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class() as cancelled:
+            mark_accepted(cancelled, self.is_on_the_wire, note=_FINISHED.format(self._key))
             if self.is_on_the_wire:
                 self._leave_behind(errand, runtime)
             else:
@@ -114,6 +119,10 @@ class KeyedCall(NoObserver, Generic[T]):
         if self._stream:  # it had begun, and nobody reads it
             (stream,) = self._stream
             errand = start_errand(lambda: self._kept.finish(stream))
+        if (opened := self._request.opened) is not None:
+            files = opened.pop_all()
+            errand.on_end(files.close)
+            errand.on_end(opened.close)  # what was opened since
         if self._options.deadline is None:
             errand.cancel_after(FINISH_SECONDS)
         runtime.errands.add(errand)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,6 +60,20 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """The requests that are known to have been accepted.
+
+    Attributes:
+        sent_at: when they were sent (Unix time), by their request ids.
+        without_id: how many there are besides, of a model and a route: a webhook or a person told of them. Each of them
+            has one charge.
+    """
+
+    sent_at: Mapping[str, float]
+    without_id: Mapping[tuple[str | None, str], int] = field(default_factory=dict[tuple[str | None, str], int])
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What follows for one request.
 
@@ -103,30 +117,32 @@ def _path_in(other: Any) -> str:
     return text(content.get("request_path"), 1000) if is_object(content) else ""
 
 
-def judge(entry: JournalEntry, books: Books, known: Mapping[str, float], now: float) -> Judgement:
+def judge(entry: JournalEntry, books: Books, known: Known, now: float) -> Judgement:
     """What the books tell of an entry that is in doubt.
 
     Args:
-        known: the request ids of requests that are known to have been accepted, and when they were sent (Unix time).
         now: Unix time in seconds.
     """
-    candidates = tuple(_shown(row) for row in books.rows if _may_be_its_own(row, entry, books, known))
-    if candidates:
-        own = entry.request_id is not None and entry.request_id in candidates
-        why = "its own request id is charged" if own else "a charge that nobody has explained may be its own"
-        return Judgement(False, why, candidates)
     missing = _what_is_missing(entry, books, known, now)
+    unexplained = [row for row in books.rows if _is_unexplained(row, entry, known)]
+    first, last = _time_of(entry, books)
+    candidates = tuple(_shown(row) for row in unexplained if first <= row.at <= last)
+    if candidates and entry.request_id in candidates:
+        return Judgement(False, "its own request id is charged", candidates)
+    # Of whole books each charge is one request's: when there are as many as requests without an id, none is left.
+    told = known.without_id.get((entry.model, entry.route), 0)
+    if candidates and (missing is not None or len(unexplained) > told):
+        return Judgement(False, "a charge that nobody has explained may be its own", candidates)
     if missing is not None:
         return Judgement(False, missing)
     return Judgement(True, "the key's books list no charge for it")
 
 
-def _may_be_its_own(row: Row, entry: JournalEntry, books: Books, known: Mapping[str, float]) -> bool:
-    first, last = _time_of(entry, books)
+def _is_unexplained(row: Row, entry: JournalEntry, known: Known) -> bool:
+    """Whether it is a charge of its model and route, and nobody knows for what."""
     return (
         row.type == _CHARGE
-        and row.request_id not in known
-        and first <= row.at <= last
+        and row.request_id not in known.sent_at
         and (not entry.model or not row.model or row.model == entry.model)
         and (not row.path or row.path.endswith(entry.route))
     )
@@ -139,7 +155,7 @@ def _time_of(entry: JournalEntry, books: Books) -> tuple[float, float]:
     return sent + min(books.ahead, 0.0) - MARGIN, sent + AGE + max(books.ahead, 0.0) + MARGIN
 
 
-def _what_is_missing(entry: JournalEntry, books: Books, known: Mapping[str, float], now: float) -> str | None:
+def _what_is_missing(entry: JournalEntry, books: Books, known: Known, now: float) -> str | None:
     """Why a missing charge proves nothing; None when it does."""
     sent = entry.sent_at.timestamp()
     if now - sent < AGE:
@@ -155,7 +171,7 @@ def _what_is_missing(entry: JournalEntry, books: Books, known: Mapping[str, floa
     listed -= sum(row.quota for row in books.rows if row.type == _REFUND)
     if listed not in books.used:
         return f"the key's books explain {listed} of its total of {books.used[-1]}: a charge is not listed yet"
-    later = (known.get(row.request_id, 0.0) for row in books.rows if row.type == _CHARGE and row.request_id)
+    later = (known.sent_at.get(row.request_id, 0.0) for row in books.rows if row.type == _CHARGE and row.request_id)
     if not any(at > sent for at in later):
         return "no charge that is known to be later is listed yet"
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NoReturn, TypeAlias, TypeVar
@@ -114,6 +114,7 @@ class PreparedRequest:
         model: that is asked for, or None.
         task_id: the video task that it is about, for errors.
         canonical: of a stream, what is the same for all that ask for the same.
+        opened: what its body has opened. It is closed with the call; whoever goes on with that takes it over.
     """
 
     method: str
@@ -124,6 +125,7 @@ class PreparedRequest:
     model: str | None = None
     task_id: str | None = None
     canonical: Callable[[], Awaitable[str]] | None = None
+    opened: ExitStack | None = None
 
     @property
     def repeatable(self) -> bool:

@@ -71,6 +71,20 @@ class TaskNote(NamedTuple):
     saved_bytes: int | None = None
 
 
+class AcceptedRequest(NamedTuple):
+    """A request that is known to have been accepted.
+
+    Attributes:
+        request_id: the gateway's; None when no answer of its own told that, but a webhook or a person.
+        sent_at: Unix time in seconds.
+    """
+
+    request_id: str | None
+    sent_at: float
+    model: str | None
+    route: str
+
+
 class Journal(Protocol):
     """Remembers what became of billed requests, durably. `tests/journal/contract.py` tells what each has to do.
 
@@ -141,8 +155,8 @@ class Journal(Protocol):
         """All attempts of a key, the last one at the end; none when there is no entry."""
         ...
 
-    async def known_requests(self, origin: str, since: float) -> dict[str, float]:
-        """The gateway's ids of the requests that were accepted, and when they were sent, from then on (Unix time)."""
+    async def accepted_requests(self, origin: str, since: float) -> list[AcceptedRequest]:
+        """The requests that were accepted, of all attempts, which were sent from then on (Unix time)."""
         ...
 
     async def settle(self, key: str, *, task_id: str, origin: str | None = None) -> JournalEntry:

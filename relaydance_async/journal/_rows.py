@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import JournalError
 from ..models.journal import EntryState, JournalEntry
-from ._journal import Ending, Sending, TaskNote
+from ._journal import AcceptedRequest, Ending, Sending, TaskNote
 from ._owner import Owner, Standing, lives
 
 log = logging.getLogger("relaydance_async")
@@ -235,16 +235,15 @@ class Rows:
         )
         return [self._entry(row) for row in found]
 
-    def known_requests(self, origin: str, since: float) -> dict[str, float]:
-        """See `Journal.known_requests`."""
-        where = "namespace = ? AND origin = ? AND state = 'accepted' AND request_id IS NOT NULL AND sent_at >= ?"
-        return dict(
-            self._sql.execute(
-                f"SELECT request_id, sent_at FROM entries WHERE {where} UNION ALL"
-                f" SELECT request_id, sent_at FROM attempts WHERE {where}",
-                (self._namespace, origin, since) * 2,
-            )
+    def accepted_requests(self, origin: str, since: float) -> list[AcceptedRequest]:
+        """See `Journal.accepted_requests`."""
+        where = "namespace = ? AND origin = ? AND state = 'accepted' AND sent_at >= ?"
+        found = self._sql.execute(
+            f"SELECT request_id, sent_at, model, route FROM entries WHERE {where} UNION ALL"
+            f" SELECT request_id, sent_at, model, route FROM attempts WHERE {where}",
+            (self._namespace, origin, since) * 2,
         )
+        return [AcceptedRequest(*row) for row in found]
 
     def _the_one(self, key: str, origin: str | None) -> JournalEntry:
         where, values = ("key = ? AND origin = ?", (key, origin)) if origin is not None else ("key = ?", (key,))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
-from .._sansio.books import Books, Judgement, judge
+from .._sansio.books import Books, Judgement, Known, judge
 from .._sansio.extras import CallExtras
 from ..errors import APIStatusError, ConfigurationError, ResponseDecodeError
-from ..journal import Ending, Journal
+from ..journal import AcceptedRequest, Ending, Journal
 from ..models.journal import JournalEntry, Resolution
 from ._books import LOG, TOKEN_USAGE
 from ._resource import Resource
 
 _EXTRAS = CallExtras()
+_DAY = 86_400.0
+"""Seconds."""
 
 
 class Doubts(Resource):
@@ -29,8 +32,9 @@ class Doubts(Resource):
         books = await self._read_books()
         if books is None:
             return [Resolution(entry, "the gateway doesn't offer the key's books") for entry in doubts]
-        oldest = min(entry.sent_at for entry in doubts).timestamp()
-        known = await journal.known_requests(origin, oldest - 86_400)
+        # From where the books begin, or from the oldest doubt, with room for clocks that differ.
+        begins = min([row.at for row in books.rows] + [entry.sent_at.timestamp() for entry in doubts])
+        known = _known(await journal.accepted_requests(origin, begins - abs(books.ahead) - _DAY))
         now = self._now()
         mine = self._controller.sender
         return [
@@ -80,6 +84,11 @@ class Doubts(Resource):
 
     def _now(self) -> float:
         return self._controller.clock.now().timestamp()
+
+
+def _known(requests: list[AcceptedRequest]) -> Known:
+    sent_at = {one.request_id: one.sent_at for one in requests if one.request_id is not None}
+    return Known(sent_at, Counter((one.model, one.route) for one in requests if one.request_id is None))
 
 
 def _judged(entry: JournalEntry, sender: str) -> Judgement | None:

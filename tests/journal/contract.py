@@ -16,7 +16,7 @@ import pytest
 
 from relaydance_async import JournalError, SubmissionInDoubtError
 from relaydance_async.journal import TaskNote
-from tests.journal.support import ORIGIN, accepted, doubtful, refused, sending, state_of
+from tests.journal.support import ORIGIN, SUBMIT_PATH, accepted, doubtful, refused, sending, state_of
 
 pytestmark = pytest.mark.anyio
 
@@ -362,9 +362,16 @@ async def test_the_requests_that_are_known_to_have_been_accepted(journal: Any) -
     for number in 0, 2:
         await journal.end(accepted(f"row-{number}", f"call-{number}", request_id=f"request-{number}"))
     await journal.end(refused("row-1", "call-1", request_id="request-1"))
-    assert await journal.known_requests(ORIGIN, 1001.0) == {"request-2": 1002.0}
-    assert await journal.known_requests(ORIGIN, 0.0) == {"request-0": 1000.0, "request-2": 1002.0}
-    assert await journal.known_requests("https://b.example", 0.0) == {}
+    await journal.end(doubtful("row-3", "call-3"))
+    await journal.settle("row-3", task_id="task_3")
+
+    async def known(since: float) -> list[Any]:
+        return sorted(await journal.accepted_requests(ORIGIN, since), key=lambda one: one.sent_at)
+
+    last = [("request-2", 1002.0, "m", SUBMIT_PATH), (None, 1003.0, "m", SUBMIT_PATH)]
+    assert await known(1001.0) == last
+    assert await known(0.0) == [("request-0", 1000.0, "m", SUBMIT_PATH), *last]
+    assert await journal.accepted_requests("https://b.example", 0.0) == []
 
 
 async def test_an_entry_shows_neither_answer_nor_request_and_its_error_pickles(journal: Any) -> None:

@@ -47,7 +47,7 @@ class Steps:
 
 def watch_sql(steps: Steps) -> None:
     """Each statement is a step; a commit is named by what it makes durable."""
-    real = sqlite3.connect
+    real: Any = sqlite3.connect
 
     class Watched(sqlite3.Connection):
         changes = ""
@@ -70,7 +70,10 @@ def watch_sql(steps: Steps) -> None:
             steps.step(f"after {self.changes}")
             return result
 
-    sqlite3.connect = lambda *args, **options: real(*args, **{**options, "factory": Watched})  # type: ignore[assignment]
+    def connect(*args: Any, **options: Any) -> Any:
+        return real(*args, **{**options, "factory": Watched})
+
+    sqlite3.connect = connect
 
 
 def watch_journal(steps: Steps) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from relaydance_async import (
     SqliteJournal,
     SubmissionInDoubtError,
 )
-from relaydance_async._sansio.books import MOST_ROWS, Books, Row, judge, parse_log
+from relaydance_async._sansio.books import MOST_ROWS, Books, Judgement, Known, Row, judge, parse_log
 from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox
 from relaydance_async.webhooks import WebhookApp, WebhookReceiver
 from tests.call.support import failure_of
@@ -62,13 +62,20 @@ def charge(after: int, request_id: str | None = "later", quota: int = 100, **cha
 
 
 LATER = charge(600)
-KNOWN = {"later": AT + 590.0}
+KNOWN = Known({"later": AT + 590.0})
 
 
-def judged(*rows: Row, used: tuple[int, ...] | None = None, age: float = 3600, ahead: float = 0.0, **facts: Any) -> Any:
+def judged(
+    *rows: Row,
+    used: tuple[int, ...] | None = None,
+    age: float = 3600,
+    ahead: float = 0.0,
+    known: Known = KNOWN,
+    **facts: Any,
+) -> Judgement:
     listed = sum(row.quota * {2: 1, 6: -1}.get(row.type, 0) for row in rows)
     books = Books(rows, (listed,) if used is None else used, ahead)
-    return judge(entry(**facts), books, KNOWN, AT + age)
+    return judge(entry(**facts), books, known, AT + age)
 
 
 def test_what_is_not_in_whole_books_was_not_accepted() -> None:
@@ -122,6 +129,16 @@ def test_a_charge_proves_nothing_even_when_it_is_alone_and_one_of_its_own_id_say
     assert found.candidates == ("x", "at 2026-11-28 12:00:06 UTC")
     assert found.why == "a charge that nobody has explained may be its own"
     assert judged(LATER, charge(5, "x"), request_id="x").why == "its own request id is charged"
+
+
+def test_as_many_charges_as_requests_that_a_webhook_told_of_leave_none() -> None:
+    told = Known(KNOWN.sent_at, {(MODEL, "/video/generations"): 2})
+    assert judged(LATER, charge(5, "x"), charge(-5000, "y"), known=told).refused
+    assert judged(LATER, charge(5, "x"), charge(-5000, "y"), charge(-9000, "z"), known=told).candidates == ("x",)
+    assert judged(LATER, charge(5, "x"), known=told, age=60).candidates == ("x",)  # the books may not be whole
+    assert judged(LATER, charge(5, "x"), known=told, request_id="x").candidates == ("x",)
+    other = Known(KNOWN.sent_at, {(MODEL, "/images/generations"): 2})
+    assert judged(LATER, charge(5, "x"), known=other).candidates == ("x",)
 
 
 def test_clocks_that_differ_are_taken_into_account() -> None:
@@ -253,11 +270,9 @@ async def test_a_charge_of_a_call_without_a_key_keeps_others_in_doubt(doubtful: 
     assert (found.entry.state, len(found.candidates)) == ("in doubt", 1)
 
 
-async def test_another_model_and_a_failed_task_of_a_known_key_do_not(
-    doubtful: Doubtful, journal: SqliteJournal
-) -> None:
+async def test_a_charge_of_another_model_and_one_of_a_known_key_do_not(doubtful: Doubtful) -> None:
     await doubtful.leave("row-1", accepted=False)
-    await doubtful.client.video.submit(**{**CLIP, "model": "happyhorse-1.0-t2v"})
+    await doubtful.client.video.submit(model="happyhorse-1.0-t2v", prompt="a horse")
     await doubtful.client.video.submit(**CLIP, idempotency_key="known")
     await doubtful.submit_later()
     assert [one.entry.state for one in await doubtful.client.resolve_doubts()] == ["refused"]
@@ -353,7 +368,7 @@ async def test_without_a_journal_there_are_no_doubts_to_resolve(sandbox: Sandbox
 @asynccontextmanager
 async def receiving(
     client: AsyncRelayDance, journal: SqliteJournal | None
-) -> AsyncIterator[tuple[WebhookReceiver, str]]:
+) -> AsyncGenerator[tuple[WebhookReceiver, str]]:
     receiver = WebhookReceiver(client, secret=SECRET, journal=journal)
     async with serving(WebhookApp(receiver)) as url:
         yield receiver, url

@@ -47,12 +47,15 @@ Call = Callable[..., Awaitable[Any]]
 
 
 async def chat(client: AsyncRelayDance, **options: Any) -> Any:
-    return await client.chat.completions.create(model="grok-4.3", messages=HELLO, **options)
+    create: Any = client.chat.completions.create
+    return await create(model="grok-4.3", messages=HELLO, **options)
 
 
 async def stream(client: AsyncRelayDance, **options: Any) -> Any:
-    async with await client.chat.completions.create(model="grok-4.3", messages=HELLO, stream=True, **options) as stream:
-        return await stream.get_final_completion()
+    create: Any = client.chat.completions.create
+    async with await create(model="grok-4.3", messages=HELLO, stream=True, **options) as found:
+        completion: Any = await found.get_final_completion()
+        return completion
 
 
 async def image(client: AsyncRelayDance, **options: Any) -> Any:
