@@ -225,6 +225,7 @@ class KeyedCall(NoObserver, Generic[T]):
 
     async def sending(self, attempt: int) -> None:
         request, target = self._request, self._request.target
+        self._request_id = None  # that of an attempt before is no longer the one that counts
         sending = Sending(
             self._origin,
             self._key,

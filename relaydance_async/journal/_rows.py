@@ -157,7 +157,8 @@ class Rows:
             return None
         ending = Ending(
             *(origin, entry.key, entry.call, "accepted", self.now),
-            *(note.answer, note.task_id, note.task_status, entry.request_id, "a webhook told"),
+            # Without a request id: whatever answered it need not have been the gateway, which alone writes the books.
+            *(note.answer, note.task_id, note.task_status, None, "a webhook told"),
         )
         self.end([ending])
         return self.find(origin, entry.key)
@@ -181,7 +182,7 @@ class Rows:
         if entry.state != "accepted":
             status = None if task_id is None else "submitted"
             where = (entry.origin, entry.key, entry.call)
-            self.end([Ending(*where, state, self.now, answer, task_id, status, entry.request_id, "decided by hand")])
+            self.end([Ending(*where, state, self.now, answer, task_id, status, None, "decided by hand")])
         return self._the_one(key, entry.origin)
 
     def forget(self, older_than: float) -> int:

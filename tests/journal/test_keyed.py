@@ -554,3 +554,17 @@ async def test_a_rate_limit_is_not_a_doubt(sandbox: Sandbox, journal: SqliteJour
         with pytest.raises(RateLimitError):
             await submit(client, idempotency_key="row-1")
     assert (await entry_of(journal, sandbox)).state == "refused"
+
+
+async def test_the_id_of_an_attempt_that_was_refused_is_not_that_of_the_next(
+    sandbox: Sandbox, journal: SqliteJournal
+) -> None:
+    sandbox.faults.add(Fault(SUBMIT, status=503, at=(1,)))
+    with FaultyProxy(sandbox.root_url) as proxy:
+        clock = QuickClock(lambda seconds: proxy.add(ConnectionFault("reset_after_request", per="request")))
+        async with keyed(sandbox, journal, clock, base_url=proxy.base_url) as client:
+            with pytest.raises(APIConnectionError):
+                await submit(client, idempotency_key="row-1")
+        entry = await journal.find(proxy.root_url, "row-1")
+    assert entry is not None
+    assert (entry.state, entry.request_id) == ("in doubt", None)
