@@ -91,11 +91,12 @@ class Rows:
     def begin(self, sendings: Sequence[Sending]) -> list[JournalEntry | None]:
         """See `Journal.begin`, of many at once."""
         rows = [(*sending, self._namespace, self._standing.owner.id) for sending in sendings]
+        on_the_wire = self._standing.on_the_wire
+        on_the_wire.update(sending.call for sending in sendings)
         if self._sql.executemany(_INSERT, rows).rowcount == len(rows):
-            found: list[JournalEntry | None] = [None] * len(rows)
-        else:
-            found = [self._begin_again(sending) for sending in sendings]
-        self._standing.on_the_wire.update(s.call for s, entry in zip(sendings, found, strict=True) if entry is None)
+            return [None] * len(rows)
+        found = [self._begin_again(sending) for sending in sendings]
+        on_the_wire.difference_update(s.call for s, entry in zip(sendings, found, strict=True) if entry is not None)
         return found
 
     def _begin_again(self, sending: Sending) -> JournalEntry | None:

@@ -23,7 +23,7 @@ class Doubts(Resource):
 
     async def resolve(self) -> list[Resolution]:
         """See `AsyncRelayDance.resolve_doubts`."""
-        journal, origin = self._controller.journal, self._controller.origin
+        journal, origin = self._api.journal, self._api.origin
         if journal is None:
             raise ConfigurationError("resolve_doubts needs a journal: AsyncRelayDance(journal=…)")
         doubts = [entry async for entry in journal.entries(state="in doubt", origin=origin)]
@@ -36,7 +36,7 @@ class Doubts(Resource):
         begins = min([row.at for row in books.rows] + [entry.sent_at.timestamp() for entry in doubts])
         known = _known(await journal.accepted_requests(origin, begins - abs(books.ahead) - _DAY))
         now = self._now()
-        mine = self._controller.sender
+        mine = self._api.sender
         return [
             await self._decide(journal, entry, _judged(entry, mine) or judge(entry, books, known, now))
             for entry in doubts
@@ -83,7 +83,7 @@ class Doubts(Resource):
             return None
 
     def _now(self) -> float:
-        return self._controller.clock.now().timestamp()
+        return self._api.clock.now().timestamp()
 
 
 def _known(requests: list[AcceptedRequest]) -> Known:

@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from .._call import Controller, recalling
+from .._call import Api, recalling
 from ..errors import JournalError
 from ..journal import TaskNote
 from ..models.journal import JournalEntry
@@ -22,10 +22,10 @@ FRESH_SECONDS = 20 * 60.0
 class TaskNotes:
     """What it knows. Nothing, if there is no journal. It is a help: what it fails of is logged, and costs no clip."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._journal = controller.journal
-        self._origin = controller.origin
-        self._clock = controller.clock
+    def __init__(self, api: Api) -> None:
+        self._journal = api.journal
+        self._origin = api.origin
+        self._clock = api.clock
 
     async def ended(self, task_id: str) -> VideoTask | None:
         """The task as it ended, if that is known and its URL may still be used, or is not needed any more."""

@@ -25,7 +25,6 @@ import anyio
 import anyio.lowlevel
 
 from .._call import Api, as_model
-from .._config import Options
 from .._polling import ACTIVE_WAITS
 from .._sansio.extras import CallExtras
 from .._sansio.polling import AT_ONCE, Place
@@ -131,7 +130,7 @@ class Video(Resource):
         if not (task.meta.replayed and task.status == "succeeded") or await self._notes().ended(task.task_id):
             return task
         try:
-            fresh = await self._poll(_build_poll(task.task_id, extras), apply(_for_polls(extras), self._options))
+            fresh = await _poll(_build_poll(task.task_id, extras), apply(_for_polls(extras), self._api))
         except RelayDanceError as error:
             log.warning("the URL of task %s could not be renewed: %s", one_line(task.task_id), one_line(error.message))
             return task
@@ -140,7 +139,7 @@ class Video(Resource):
         return fresh
 
     def _notes(self) -> TaskNotes:
-        return TaskNotes(self._controller)
+        return TaskNotes(self._api)
 
     async def retrieve(self, task: TaskOrId, **options: Unpack[ReadOptions]) -> VideoTask:
         """The task as it is now. Safe to repeat.
@@ -153,7 +152,7 @@ class Video(Resource):
             NotFoundError: there is no such task.
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
-        return await self._poll(_build_poll(_id_of(task), extras), apply(extras, self._options))
+        return await _poll(_build_poll(_id_of(task), extras), apply(extras, self._api))
 
     async def wait(
         self,
@@ -242,7 +241,7 @@ class Video(Resource):
         return fan_out(wait, tasks, in_flight=in_flight)
 
     def _begin_watch(self, task_id: str, deadline: float | None, last_seen: VideoTask | None = None) -> Watch:
-        clock = self._controller.clock
+        clock = self._api.clock
         place = Place.draw(clock.random)
         return Watch(task_id, begun=clock.monotonic(), place=place, deadline=deadline, last_seen=last_seen)
 
@@ -267,13 +266,13 @@ class Video(Resource):
         self, watch: Watch, event: EndEvent, on_update: UpdateHook | None, extras: CallExtras
     ) -> VideoTask:
         request = _build_poll(watch.task_id, extras)
-        options = apply(extras, _limit_timeout(self._options))
+        api = apply(extras, _limit_timeout(self._api))
         pause = await self._first_pause(watch)
         while True:
             try:
-                task = await event.first_of(self._poll_after(pause, request, options, watch))
+                task = await event.first_of(self._poll_after(pause, request, api, watch))
             except RelayDanceError as error:
-                if not watch.record_error(error, self._controller.clock.monotonic()):
+                if not watch.record_error(error, self._api.clock.monotonic()):
                     raise
             else:
                 if task.is_terminal:
@@ -291,21 +290,17 @@ class Video(Resource):
         return self._next_pause(watch)
 
     def _next_pause(self, watch: Watch) -> float:
-        controller = self._controller
-        return watch.next_poll(controller.clock.monotonic(), len(ACTIVE_WAITS), controller.learned_limit)
+        return watch.next_poll(self._api.clock.monotonic(), len(ACTIVE_WAITS), self._api.learned_limit)
 
-    async def _poll_after(self, pause: float, request: PreparedRequest, options: Options, watch: Watch) -> VideoTask:
-        clock = self._controller.clock
+    async def _poll_after(self, pause: float, request: PreparedRequest, api: Api, watch: Watch) -> VideoTask:
+        clock = self._api.clock
         if pause:
             await clock.sleep(pause)
         began = clock.monotonic()
         try:
-            return watch.check(await self._poll(request, options))
+            return watch.check(await _poll(request, api))
         finally:
             watch.polled(clock.monotonic() - began)
-
-    def _poll(self, request: PreparedRequest, options: Options) -> Coroutine[Any, Any, VideoTask]:
-        return self._controller.execute(request, RETRIEVE.returns, options)
 
     @made_at_once
     def generate(
@@ -409,7 +404,7 @@ class Video(Resource):
         limits = DownloadLimits(max_bytes, Progress(on_progress))
         part = PartFile(as_path(path), _id_of(task), overwrite=overwrite)
         # The headers of one call are for the API, and its transfer has a deadline of its own.
-        api = Api(self._controller, apply(CallExtras(timeout=extras.timeout), self._options).changed(deadline=None))
+        api = apply(CallExtras(timeout=extras.timeout), self._api).changed(deadline=None)
         with anyio.move_on_after(deadline):
             if (done := await self._saved(part, _id_of(task))) is not None:
                 return done
@@ -445,7 +440,7 @@ class Video(Resource):
 
         Cancelling it leaves nothing.
         """
-        return await load(self._api(), await self._find(task, allow_private_hosts, CallExtras()), max_bytes)
+        return await load(self._api, await self._find(task, allow_private_hosts, CallExtras()), max_bytes)
 
     @asynccontextmanager
     async def stream_content(
@@ -474,22 +469,19 @@ class Video(Resource):
         Cancelling it closes the connection.
         """
         result = await self._find(task, allow_private_hosts, CallExtras())
-        async with stream(self._api(), result, max_bytes) as pieces:
+        async with stream(self._api, result, max_bytes) as pieces:
             yield pieces
-
-    def _api(self) -> Api:
-        return Api(self._controller, self._options)
 
     async def _find(self, task: TaskOrId, allow_private: bool, extras: CallExtras) -> Result:
         """The clip of a task; one that had not ended when it was last seen is asked for."""
-        options = apply(extras, self._options)
+        api = apply(extras, self._api)
         if isinstance(task, str) or not task.is_terminal:
-            task = await self._poll(_build_poll(_id_of(task), extras), options)
-        policy = HostPolicy.beside(self._controller.base_url, allow_private=allow_private)
+            task = await _poll(_build_poll(_id_of(task), extras), api)
+        policy = HostPolicy.beside(self._api.base_url, allow_private=allow_private)
         task_id = task.task_id
 
         async def renew() -> ResultSource:
-            return self._source(await self._poll(_build_poll(task_id, extras), options), policy)
+            return self._source(await _poll(_build_poll(task_id, extras), api), policy)
 
         try:
             return Result(self._source(task, policy), task_id, renew)
@@ -501,7 +493,7 @@ class Video(Resource):
             raise InvalidInputError(
                 f"task {task.task_id} is {task.status}: there is no clip to download", task_id=task.task_id
             )
-        return ResultSource.of(task, self._controller.base_url, policy)
+        return ResultSource.of(task, self._api.base_url, policy)
 
 
 def _check_deadline(deadline: float | None) -> None:
@@ -521,8 +513,12 @@ def _build_poll(task_id: str, extras: CallExtras) -> PreparedRequest:
     return build_get(RETRIEVE.target(extras.query, task_id=task_id), task_id=task_id)
 
 
-def _limit_timeout(options: Options) -> Options:
-    return options.changed(timeout=options.timeout.at_most(_POLL_SECONDS))
+def _poll(request: PreparedRequest, api: Api) -> Coroutine[Any, Any, VideoTask]:
+    return api.call(request, RETRIEVE.returns)
+
+
+def _limit_timeout(api: Api) -> Api:
+    return api.changed(timeout=api.options.timeout.at_most(_POLL_SECONDS))
 
 
 async def _tell(hook: UpdateHook | None, task: VideoTask) -> None:

@@ -52,4 +52,5 @@ async def main(folder: Path, url: str, key: str, hooks: str, first: int, last: i
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5]), int(sys.argv[6])))
+    place, url, key, hooks, first, last = sys.argv[1:]
+    asyncio.run(main(Path(place), url, key, hooks, int(first), int(last)))

@@ -24,7 +24,7 @@ from tests.kit.inside import close_pace
 from tests.kit.probe import NOTHING, look_at
 from tests.kit.routes import CHAT, FILES, SUBMIT
 from tests.kit.strangers import gateway
-from tests.kit.transports import transport_options
+from tests.kit.transports import TRANSPORTS, transport_options
 from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,7 @@ async def by_timeout(call: Awaitable[Any], reached: Callable[[], bool]) -> BaseE
 STOPS: dict[str, Stop] = {"Task.cancel": by_cancel, "a scope": by_scope, "asyncio.timeout": by_timeout}
 
 
-@pytest.fixture(params=["httpx", "aiohttp", "caller"])
+@pytest.fixture(params=TRANSPORTS)
 async def transport(request: pytest.FixtureRequest, anyio_backend: Any) -> AsyncIterator[dict[str, Any]]:
     async with transport_options(request.param) as options:
         yield options

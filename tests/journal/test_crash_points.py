@@ -28,7 +28,7 @@ SCENARIOS = {
     "retry": ("submit", Fault(SUBMIT, status=503, every=2), None),
     "stream": ("stream", None, ["sending", "accepted"]),
 }
-CASES = [("submit", "aiohttp"), ("retry", "httpx"), ("stream", "aiohttp")]
+CASES = [("submit", "direct"), ("retry", "httpx"), ("stream", "direct")]
 """The rest takes its time."""
 
 
@@ -39,7 +39,7 @@ CASES = [("submit", "aiohttp"), ("retry", "httpx"), ("stream", "aiohttp")]
         *(
             pytest.param(name, transport, marks=pytest.mark.torture)
             for name in SCENARIOS
-            for transport in ("aiohttp", "httpx")
+            for transport in ("direct", "httpx")
             if (name, transport) not in CASES
         ),
     ],

@@ -30,7 +30,7 @@ from tests.journal.conftest import OpenJournal
 from tests.journal.support import CLIP, keyed, sending
 from tests.kit.calls import client_of
 from tests.kit.clocks import QuickClock
-from tests.kit.inside import controller_of
+from tests.kit.inside import api_of
 from tests.kit.routes import LOG, SUBMIT, TOKEN_USAGE
 from tests.kit.waiting import wait_until
 from tests.webhooks.support import SECRET, serving
@@ -346,7 +346,7 @@ async def test_what_a_dead_process_had_on_the_wire_is_resolved_too(
     doubtful: Doubtful, open_journal: OpenJournal
 ) -> None:
     other = open_journal(lease=0.1)
-    sender = controller_of(doubtful.client).sender
+    sender = api_of(doubtful.client).sender
     at = doubtful.clock.now().timestamp()
     await other.begin(sending("row-1", origin=doubtful.sandbox.root_url, model=MODEL, sent_at=at, sender=sender))
     await other.aclose()

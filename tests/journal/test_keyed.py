@@ -39,7 +39,7 @@ from tests.kit.calls import HELLO, client_of
 from tests.kit.clocks import QuickClock
 from tests.kit.probe import look_at
 from tests.kit.routes import CHAT, EDITS, FILES, IMAGES, SUBMIT
-from tests.kit.transports import transport_options
+from tests.kit.transports import TRANSPORTS, transport_options
 
 pytestmark = pytest.mark.anyio
 
@@ -84,7 +84,7 @@ CALLS: dict[str, tuple[Call, str]] = {
 }
 
 
-@pytest.fixture(params=["httpx", "aiohttp", "caller"])
+@pytest.fixture(params=TRANSPORTS)
 async def transport(request: pytest.FixtureRequest, anyio_backend: Any) -> AsyncIterator[dict[str, Any]]:
     async with transport_options(request.param) as options:
         yield options

@@ -96,7 +96,8 @@ class Stage:
         return sum(self.proxy.fired.values()) + self.sandbox.ledger.count(SUBMIT, status=502)
 
     async def _read(self, job: Any) -> list[str]:
-        return (await job.stdout.read()).decode().splitlines()
+        text: str = (await job.stdout.read()).decode()
+        return text.splitlines()
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from relaydance_async._sansio.request import build_get
 from relaydance_async.resources import _books as books
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import HandClock, QuickClock
-from tests.kit.inside import controller_of, settings_of
+from tests.kit.inside import api_of
 from tests.kit.loops import without_loop
 from tests.kit.routes import CHAT, EDITS, FETCH, FILES, IMAGES, MODEL, MODELS, SUBMIT
 
@@ -59,7 +59,7 @@ async def upload_file(client: AsyncRelayDance) -> Any:
 
 async def read_log(client: AsyncRelayDance) -> Any:
     """What `resolve_doubts` reads, also without a doubt."""
-    return await controller_of(client).execute(build_get(books.LOG.target()), books.LOG.returns, settings_of(client))
+    return await api_of(client).call(build_get(books.LOG.target()), books.LOG.returns)
 
 
 async def list_models(client: AsyncRelayDance) -> Any:

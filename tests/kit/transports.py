@@ -14,7 +14,7 @@ import pytest
 from relaydance_async import _transports
 from relaydance_async._transports import WireRequest, build_transport
 
-TRANSPORTS = ("httpx", "aiohttp", "caller")
+TRANSPORTS = ("direct", "httpx", "caller")
 
 
 def import_all() -> None:
@@ -32,6 +32,11 @@ async def transport_options(name: str) -> AsyncGenerator[dict[str, Any], None]:
         return
     async with httpx.AsyncClient(verify=False) as http:
         yield {"http_client": http}
+
+
+def use_h11(patch: pytest.MonkeyPatch) -> None:
+    """As without the extra `[fast]`."""
+    patch.setattr("relaydance_async._transports._choice.has_httptools", lambda: False)
 
 
 def change_transport(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
