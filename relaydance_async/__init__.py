@@ -15,9 +15,13 @@ from .errors import (
     ConfigurationError,
     ContentRefusedError,
     DownloadError,
+    FanOutStoppedError,
+    IdempotencyError,
+    IdempotencyKeyReusedError,
     IncompleteStreamError,
     InsufficientBalanceError,
     InvalidInputError,
+    JournalError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -27,6 +31,7 @@ from .errors import (
     ResponseTooLargeError,
     ServerError,
     StreamError,
+    SubmissionInDoubtError,
     TaskError,
     TaskFailedError,
     TaskTimeoutError,
@@ -35,12 +40,16 @@ from .errors import (
     WebhookVerificationError,
     maybe_accepted,
 )
+from .fanout import FanOut, fan_out, fan_out_list
+from .journal import SqliteJournal
 from .models.account import Balance
 from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk
 from .models.files import UploadedFile
 from .models.images import Image, ImagesResponse
+from .models.journal import JournalEntry, Resolution
 from .models.meta import AttemptRecord, ResponseMeta
+from .models.outcome import Outcome
 from .models.video import (
     AudioReference,
     FirstFrame,
@@ -69,13 +78,19 @@ __all__ = [
     "ConfigurationError",
     "ContentRefusedError",
     "DownloadError",
+    "FanOut",
+    "FanOutStoppedError",
     "FirstFrame",
+    "IdempotencyError",
+    "IdempotencyKeyReusedError",
     "Image",
     "ImageReference",
     "ImagesResponse",
     "IncompleteStreamError",
     "InsufficientBalanceError",
     "InvalidInputError",
+    "JournalEntry",
+    "JournalError",
     "LastFrame",
     "Limit",
     "LimiterSnapshot",
@@ -84,17 +99,21 @@ __all__ = [
     "Model",
     "ModelList",
     "NotFoundError",
+    "Outcome",
     "PermissionDeniedError",
     "RateLimitError",
     "RelayDanceError",
     "RequestTooLargeError",
+    "Resolution",
     "ResponseDecodeError",
     "ResponseMeta",
     "ResponseTooLargeError",
     "RetryEvent",
     "RetryPolicy",
     "ServerError",
+    "SqliteJournal",
     "StreamError",
+    "SubmissionInDoubtError",
     "TaskError",
     "TaskFailedError",
     "TaskFailure",
@@ -108,5 +127,7 @@ __all__ = [
     "WebhookPayloadError",
     "WebhookVerificationError",
     "__version__",
+    "fan_out",
+    "fan_out_list",
     "maybe_accepted",
 ]

@@ -33,6 +33,10 @@ from ._sansio.retry import RetryPolicy
 from ._sansio.target import Network
 from ._sansio.timeout import Timeout, as_timeout
 from ._transports import TransportName, build_transport, check_transport
+from .errors import ConfigurationError
+from .journal import Journal
+from .models.journal import Resolution
+from .resources._doubts import Doubts
 from .resources._resource import Resource
 from .resources.account import Account
 from .resources.chat import Chat
@@ -100,6 +104,8 @@ class AsyncRelayDance:
         signed_answers: whether the gateway puts its mark (`X-Oneapi-Request-Id`) on every answer, so that an error
             without one is somebody else's. None: the first answer with a mark tells, for all clients of the process.
         limits: limits that you know; see `Limits`. All others are learned.
+        journal: remembers what became of the calls with an `idempotency_key`; a `SqliteJournal`. It stays yours to
+            close.
 
     Raises:
         ConfigurationError: what can't be a key, a bad URL, a header that can't be sent, a number out of range, or an
@@ -123,6 +129,7 @@ class AsyncRelayDance:
         allow_http: bool = False,
         signed_answers: bool | None = None,
         limits: Limits | None = None,
+        journal: Journal | None = None,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
         _observers: Sequence[Observer] = (),
     ) -> None:
@@ -131,6 +138,8 @@ class AsyncRelayDance:
         del api_key
         permits = check_max_concurrency(max_concurrency)
         check_transport(transport, http_client)
+        if journal is not None and not hasattr(journal, "begin"):
+            raise ConfigurationError(f"journal must be a journal, such as SqliteJournal, not {type(journal).__name__}")
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
         book = self._book = Book(limits, permits)
@@ -158,7 +167,7 @@ class AsyncRelayDance:
             max_response_bytes=max_response_bytes,
             observers=tuple(_observers),
         )
-        self._api = Api(Shared(endpoint, self._runtimes, _clock, signing, redactor, book), options)
+        self._api = Api(Shared(endpoint, self._runtimes, _clock, signing, redactor, book, journal), options)
 
     def with_options(
         self,
@@ -224,11 +233,33 @@ class AsyncRelayDance:
         """Where the API is, without a final slash."""
         return self._api.base_url
 
+    async def resolve_doubts(self) -> list[Resolution]:
+        """Decide what became of the requests that the journal has in doubt, where that can be known.
+
+        The key's own books are read (`/api/log/token`, `/api/usage/token/`). They can prove that a request was *not*
+        accepted. Then its key is "refused", and may be used again. For that: 15 minutes have passed, all charges of the
+        key are listed and explain its total, one that is known to be later is among them, and none that nobody has
+        explained is of that model, path and time. A charge never proves whose it is: its request id is a candidate.
+
+        A request whose callback URL came from a `WebhookReceiver` with the same journal is decided by its delivery.
+
+        Returns:
+            What was found out, for each that was in doubt.
+
+        Raises:
+            ConfigurationError: there is no journal.
+            JournalError: it can't be read or written.
+            RelayDanceError: the books could not be read now. (Those that are not offered say nothing.)
+        """
+        return await Doubts(self._api).resolve()
+
     async def aclose(self) -> None:
         """Close the connections of the running loop, also when it is cancelled meanwhile.
 
         Streams and calls under way break; a call that may be repeated is, over a new connection, as is the next poll of
         a wait. The client can be used again.
+
+        Calls with an idempotency key whose callers were cancelled are waited for, 60 seconds at most.
         """
         if self._owner:
             await self._runtimes.aclose()

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -63,13 +64,18 @@ class Clock:
     now: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Endpoint:
     """Where the API is, and the key that goes there and nowhere else."""
 
     base_url: str
     root_url: str
     api_key: Secret
+
+    @cached_property
+    def mark(self) -> str:
+        """A hash of the key, which tells it from others and opens nothing."""
+        return sha256(b"relaydance journal\0" + self.api_key.reveal().encode()).hexdigest()[:16]
 
     def require_key(self) -> None:
         """A client is often made where it isn't used, such as in a test or a build: so a key is missed when it is.
@@ -117,6 +123,7 @@ class Options:
     priority: int = 0
     view: int = 0
     order: int | None = None
+    idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -230,6 +237,15 @@ def _base_url_of(value: object) -> str:
     if not isinstance(value, str | AnyUrl):
         raise ConfigurationError(f"base_url must be a string or a URL of pydantic, not {type(value).__name__}")
     return str(value)
+
+
+def origin_of(base_url: str) -> str:
+    """Where an API is, without its path.
+
+    Raises:
+        ConfigurationError: it can't be the URL of one.
+    """
+    return _check_base_url(base_url, allow_http=True)
 
 
 def _check_base_url(base: str, *, allow_http: bool) -> str:

@@ -14,14 +14,18 @@ from relaydance_async import (
     AsyncRelayDance,
     AttemptRecord,
     ChatStream,
+    Outcome,
     ResponseMeta,
     RetryEvent,
     RetryPolicy,
     Timeout,
     VideoTask,
     errors,
+    fan_out,
+    fan_out_list,
 )
 from relaydance_async._config import UNSET
+from relaydance_async.fanout import STOP_ON
 from relaydance_async.models.chat import ChatParams
 from relaydance_async.models.images import ImageParams
 from relaydance_async.resources.account import Account
@@ -33,16 +37,19 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
-    "ChatStream", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
-    "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model", "ModelList",
-    "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout", "UploadedFile",
-    "VideoReference", "VideoTask", "__version__", "maybe_accepted",
+    "ChatStream", "FanOut", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
+    "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
+    "JournalEntry", "SqliteJournal", "Resolution",
+    "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
+    "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted",
     # errors
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
-    "ConfigurationError", "ContentRefusedError", "DownloadError", "IncompleteStreamError", "InsufficientBalanceError",
-    "InvalidInputError", "NotFoundError", "PermissionDeniedError", "RateLimitError", "RelayDanceError",
-    "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError", "StreamError", "TaskError",
-    "TaskFailedError", "TaskTimeoutError", "WebhookError", "WebhookPayloadError", "WebhookVerificationError",
+    "ConfigurationError", "ContentRefusedError", "DownloadError", "FanOutStoppedError", "IncompleteStreamError",
+    "InsufficientBalanceError", "InvalidInputError", "NotFoundError", "PermissionDeniedError", "RateLimitError",
+    "RelayDanceError", "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError",
+    "StreamError", "TaskError", "TaskFailedError", "TaskTimeoutError", "WebhookError", "WebhookPayloadError",
+    "WebhookVerificationError",
+    "IdempotencyError", "IdempotencyKeyReusedError", "JournalError", "SubmissionInDoubtError",
 }  # fmt: skip
 
 
@@ -84,6 +91,7 @@ def test_the_arguments_of_the_client() -> None:
         "allow_http": False,
         "signed_answers": None,
         "limits": None,
+        "journal": None,
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(
         ["timeout", "deadline", "retry", "default_headers", "on_retry", "max_response_bytes", "priority"], UNSET
@@ -93,7 +101,8 @@ def test_the_arguments_of_the_client() -> None:
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "base_url", "chat", "files", "images", "limits", "models", "video", "with_options",
+        "account", "aclose", "base_url", "chat", "files", "images", "limits", "models", "resolve_doubts", "video",
+        "with_options",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 
@@ -119,10 +128,19 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
         "retrieve": {"/task": ..., "/options": ...},
         "wait": {"/task": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
+        "resume": {
+            "/tasks": ...,
+            "in_flight": 10_000,
+            "deadline": None,
+            "on_update": None,
+            "receiver": None,
+            "/options": ...,
+        },
         "generate": {
             "model": ...,
             "prompt": ...,
             "deadline": None,
+            "on_submit": None,
             "on_update": None,
             "receiver": None,
             "/params": ...,
@@ -141,7 +159,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
     Account: {"balance": {"/options": ...}},
-    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}},
+    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "meta": {}},
 }
 
 
@@ -155,12 +173,22 @@ def test_the_methods_and_their_arguments(kind: type) -> None:
         if inspect.isfunction(method):
             # Those that take in their arguments at once are marked as such; `inspect` sees that from Python 3.12 on.
             is_manager = inspect.isasyncgenfunction(inspect.unwrap(method))
-            assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or is_manager
+            gives_manager = is_manager or name == "resume"
+            assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or gives_manager
             assert parameters(method) == arguments
 
 
+def test_the_arguments_of_a_fan_out() -> None:
+    arguments = {"/function": ..., "/items": ..., "in_flight": 100, "stop_on": STOP_ON}
+    assert parameters(fan_out_list) == arguments
+    assert parameters(fan_out) == {**arguments, "ordered": False}
+    assert {name for name in dir(Outcome) if not name.startswith("_")} == {
+        "error", "index", "item", "seconds", "value",
+    }  # fmt: skip
+
+
 def test_the_further_arguments() -> None:
-    call_options = {"extra_body", "extra_headers", "extra_query", "timeout"}
+    call_options = {"extra_body", "extra_headers", "extra_query", "timeout", "idempotency_key"}
     assert set(SubmitParams.__annotations__) == {*VideoParams.__annotations__, "deadline"}
     assert set(VideoParams.__annotations__) == {
         "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", *call_options,
@@ -181,7 +209,7 @@ def test_the_fields_of_the_values() -> None:
     assert names(Timeout) == ["connect", "read", "write"]
     assert names(AttemptRecord) == ["number", "started_at", "elapsed", "error", "status_code", "code", "wait", "queued"]
     assert names(ResponseMeta) == [
-        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at",
+        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at", "replayed",
     ]  # fmt: skip
     assert list(VideoTask.model_fields) == [
         "task_id", "status", "raw_status", "progress", "url", "format", "model", "error", "metadata", "created_at",

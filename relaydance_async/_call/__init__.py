@@ -1,6 +1,8 @@
 """One call, from the request to its result: admission, attempts, retries, and the answer.
 
 api          the API with the options of a client or a view: starts calls
+keyed        a call with an idempotency key
+errand       work that may outlive its caller's cancellation
 call         the one loop over attempts
 repeats      what drives it after the first failure: tenacity
 deadline     when a call has to be over
@@ -17,12 +19,26 @@ watching     those who watch a call
 from .answer import Answer, OpenAnswer
 from .api import Api
 from .call import Shared
-from .receive import Receiver, as_bytes, as_model, as_read, as_stream, as_text, is_event_stream, refuse_page
+from .receive import (
+    Accept,
+    Kept,
+    Receiver,
+    as_bytes,
+    as_model,
+    as_read,
+    as_stream,
+    as_text,
+    is_event_stream,
+    recalling,
+    refuse_page,
+)
 from .signing import Signing
 
 __all__ = [
+    "Accept",
     "Answer",
     "Api",
+    "Kept",
     "OpenAnswer",
     "Receiver",
     "Shared",
@@ -33,5 +49,6 @@ __all__ = [
     "as_stream",
     "as_text",
     "is_event_stream",
+    "recalling",
     "refuse_page",
 ]

@@ -7,7 +7,10 @@ from typing import Any, TypeVar
 
 from .._config import Clock, Options
 from .._sansio.request import PreparedRequest
+from ..errors import ConfigurationError
+from ..journal import Journal
 from .call import Call, Shared
+from .keyed import KeyedCall
 from .receive import Receiver
 
 T = TypeVar("T")
@@ -42,6 +45,21 @@ class Api:
         return self._shared.endpoint.base_url
 
     @property
+    def origin(self) -> str:
+        """Where the API is, without its path: what keys and tasks of a journal belong to."""
+        return self._shared.endpoint.root_url
+
+    @property
+    def sender(self) -> str:
+        """What tells the API key from others in a journal."""
+        return self._shared.endpoint.mark
+
+    @property
+    def journal(self) -> Journal | None:
+        """What remembers the calls with an idempotency key."""
+        return self._shared.journal
+
+    @property
     def learned_limit(self) -> float | None:
         """Calls a second that polls may share with all else, as learned from 429s or set; None while not known."""
         return self._shared.book.poll_rate
@@ -50,7 +68,7 @@ class Api:
         """Make the call; the result is to be awaited, once.
 
         Raises:
-            ConfigurationError: there is no key; at once.
+            ConfigurationError: there is no key, or an idempotency key and no journal; at once.
             RelayDanceError: of the last attempt, with `attempts` listing them all.
 
         Cancelling it closes the connection in use and gives its lease back; a billed request that was already on the
@@ -58,7 +76,20 @@ class Api:
         """
         self._shared.endpoint.require_key()
         options = self.options
+        if options.idempotency_key is not None:
+            return self._keyed(request, receive, options.idempotency_key)
         call = Call(self._shared, request, receive, options)
         if options.observers or options.on_retry is not None:
             return call.run_watched()
         return call.run() if options.deadline is None else call.run_within(options.deadline)
+
+    def _keyed(self, request: PreparedRequest, receive: Receiver[T], key: str) -> Coroutine[Any, Any, T]:
+        journal = self._shared.journal
+        if journal is None:
+            raise ConfigurationError(_NO_JOURNAL)
+        return KeyedCall(self._shared, journal, request, receive, self.options, key).run()
+
+
+_NO_JOURNAL = (
+    'idempotency_key= needs a journal, which remembers the key: AsyncRelayDance(journal=SqliteJournal("run.db"))'
+)

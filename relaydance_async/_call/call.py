@@ -28,6 +28,7 @@ from ..errors import (
     RelayDanceError,
     mark_accepted,
 )
+from ..journal import Journal
 from ..models.meta import ResponseMeta
 from .answer import Answer
 from .attempt import Attempt, Phase
@@ -66,6 +67,7 @@ class Shared:
     signing: Signing
     redactor: Redactor
     book: Book
+    journal: Journal | None = None
 
 
 class Call(Generic[T]):

@@ -21,6 +21,7 @@ class CallExtras:
         query: added to the URL.
         timeout: of each I/O phase, in seconds.
         deadline: of the whole call, in seconds.
+        idempotency_key: of a billed call, for the journal.
     """
 
     body: Mapping[str, Any] | None = None
@@ -28,6 +29,7 @@ class CallExtras:
     query: Mapping[str, str] | None = None
     timeout: float | Timeout | None = None
     deadline: float | None = None
+    idempotency_key: str | None = None
 
     @classmethod
     def take(cls, params: Mapping[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], CallExtras]:
@@ -46,7 +48,7 @@ class CallExtras:
         arguments = dict(params)
         if _NAMES.isdisjoint(arguments):
             return arguments, _NONE
-        given = [arguments.pop(name, None) for name in (*_MAPPINGS, *_SECONDS)]
+        given = [arguments.pop(name, None) for name in (*_MAPPINGS, *_OTHERS)]
         for name, value in zip(_MAPPINGS, given, strict=False):
             if value is not None and not isinstance(value, Mapping):
                 raise InvalidInputError(f"{name} must be a mapping, not {type(value).__name__}")
@@ -54,8 +56,8 @@ class CallExtras:
 
 
 _MAPPINGS = ("extra_body", "extra_headers", "extra_query")
-_SECONDS = ("timeout", "deadline")
-_NAMES = frozenset((*_MAPPINGS, *_SECONDS))
+_OTHERS = ("timeout", "deadline", "idempotency_key")
+_NAMES = frozenset((*_MAPPINGS, *_OTHERS))
 _NONE = CallExtras()
 
 

@@ -85,6 +85,8 @@ def apply(extras: CallExtras, api: Api) -> Api:
         changed["timeout"] = as_timeout(extras.timeout)
     if extras.deadline is not None:
         changed["deadline"] = extras.deadline
+    if extras.idempotency_key is not None:
+        changed["idempotency_key"] = extras.idempotency_key
     return api.changed(**changed) if changed else api
 
 
