@@ -66,9 +66,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("requests_per_minute", "in_flight"):
             _check_whole(name, getattr(self, name))
-        if self.processes is None:
-            raise ConfigurationError("processes must be a whole number of 1 or more, not None")
-        _check_whole("processes", self.processes)
+        _check_whole("processes", self.processes, optional=False)
         if unknown := sorted(set(self.per_kind) - set(KINDS)):
             raise ConfigurationError(f"per_kind has no {', '.join(map(repr, unknown))}: there are {', '.join(KINDS)}")
         for name in ("per_model", "per_kind"):
@@ -81,8 +79,8 @@ class Limits:
         return Limit(self.requests_per_minute, self.in_flight)
 
 
-def _check_whole(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+def _check_whole(name: str, value: object, *, optional: bool = True) -> None:
+    if (value is not None or not optional) and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise ConfigurationError(f"{name} must be a whole number of 1 or more, not {value!r}")
 
 

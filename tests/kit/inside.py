@@ -15,11 +15,10 @@ from relaydance_async._call import Api
 from relaydance_async._call.signing import _SEEN
 from relaydance_async._config import Options
 from relaydance_async._engine import _pool, _tls
-from relaydance_async._limits import Book, Ticket
+from relaydance_async._limits import Book, Limits, Ticket
 from relaydance_async._limits._gate import Gate
 from relaydance_async._runtime import Runtimes
 from relaydance_async._sansio.limiter import Limiter
-from relaydance_async._sansio.limiter.moves import MOVES
 
 
 def settings_of(client: AsyncRelayDance) -> Options:
@@ -71,9 +70,8 @@ def close_limits(client: AsyncRelayDance, seconds: float) -> None:
 
 
 def learn_rate(client: AsyncRelayDance, rate: float) -> None:
-    """As after it was learned that the key takes so many calls a second."""
-    limiter = book_of(client).wide.limiter = Limiter()
-    limiter.state = MOVES.pace(limiter.facts, api_of(client).clock.monotonic(), rate)
+    """As when it is known that the key takes so many calls a second."""
+    book_of(client).limits = Limits(requests_per_minute=max(1, int(rate * 60)))
 
 
 def pause_of(client: AsyncRelayDance) -> float:
