@@ -11,7 +11,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from relaydance_async import ConfigurationError, Limit, Limits
+from relaydance_async import ConfigurationError, Limit, Limits, LimitsSnapshot
 from relaydance_async._limits import Book, Ended, Kind, LocalAdmission, Ticket
 from relaydance_async._limits._snapshot import KnownLimits
 from relaydance_async._sansio.ceiling import InFlight
@@ -205,12 +205,14 @@ async def test_a_snapshot_can_be_read_and_pickled_and_all_is_forgotten_on_demand
     bucket = Bucket(2.0)
     server = Server(time, lambda model, now: model == "A" and bucket.refuses(now))
     known = KnownLimits(server.book, time.monotonic, server.admission.queued)
+    taken: list[LimitsSnapshot] = []
     async with anyio.create_task_group() as group:
         for model in ("A", "B"):
             group.start_soon(server.loop, model, 0.1)
         await time.advance(20.0)
-        seen = known.snapshot()
+        taken.append(known.snapshot())
         group.cancel_scope.cancel()
+    (seen,) = taken
     assert pickle.loads(pickle.dumps(seen)) == seen
     a, b = sorted(seen.limiters, key=lambda one: one.name)
     assert (a.name, a.state, b.state) == ("POST /chat/completions A", "rate", "open")
