@@ -18,6 +18,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+# A file's tests stay together, so that what they start is started once.
+IN_PARALLEL = ("-n", "auto", "--dist", "loadfile")
 EXTRAS = "[fast,sandbox,cli]"
 
 
@@ -78,7 +80,7 @@ def tests(session: nox.Session) -> None:
     """Runs the tests on each installed Python; on the oldest, also what tests/test_static.py checks."""
     static = ["lint", "types", "bench"] if session.python == OLDEST else []
     install(session, "test", *static)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *IN_PARALLEL, *session.posargs)
 
 
 @nox.session

@@ -180,7 +180,6 @@ class Turnstile:
 class _Pass:
     queued_for = 2.5
     is_probe = False
-    is_search = False
 
     def __init__(self, turnstile: Turnstile) -> None:
         self._turnstile: Turnstile | None = turnstile

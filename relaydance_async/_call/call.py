@@ -24,7 +24,6 @@ from .._sansio.target import ApiTarget, Network, network_of
 from .._transports import TransportResponse
 from ..errors import (
     APITimeoutError,
-    RateLimitError,
     RelayDanceError,
     mark_accepted,
 )
@@ -82,8 +81,6 @@ class Call(Generic[T]):
         "_queued_since",
         "_receive",
         "_request",
-        "_search",
-        "_searched",
         "_shared",
         "_unsent",
         "_watchers",
@@ -100,8 +97,6 @@ class Call(Generic[T]):
         self._history: History = NO_HISTORY
         self._queued_since: float | None = None
         self._unsent: Unsent = ALL_SENT
-        self._search: bool = False
-        self._searched: int = 0
         self._watchers: Watchers | None = None
 
     async def run(self) -> T:
@@ -118,7 +113,6 @@ class Call(Generic[T]):
                     lease = admission.enter_now(ticket) or await self._queue(admission, ticket)
                     if (lease.is_probe or runtime.is_closed) and not await self._may_go(lease, runtime):
                         continue
-                    self._search = lease.is_search
                     try:
                         response = await self._send(attempt, lease, runtime)
                     except BaseException as error:
@@ -300,9 +294,6 @@ class Call(Generic[T]):
         cause = settled(cause, meta, self._shared.redactor)
         request, options, clock = self._request, self._options, self._shared.clock
         now = clock.monotonic()
-        if self._search and isinstance(cause, RateLimitError):
-            self._searched += 1  # it was sent to find the limit
-        self._search = False
         self._unsent = self._unsent.after(now, is_sent=not had_no_connection(cause, attempt))
         decision = decide(
             cause,
@@ -315,7 +306,6 @@ class Call(Generic[T]):
             policy=options.retry,
             jitter=clock.random(),
             unsent=self._unsent,
-            searched=self._searched,
             is_admitted=attempt.admitted_at is not None,
         )
         record = attempt.record(cause, meta.status_code)

@@ -91,11 +91,6 @@ class Lease(Protocol):
         """Whether the gateway is failing, and this attempt is to show if it is back."""
         ...
 
-    @property
-    def is_search(self) -> bool:
-        """Whether the attempt also looks for a limit, so that a refusal is no fault of its call."""
-        ...
-
     def probed(self) -> None:
         """The gateway is back. The lease goes on, as any other."""
         ...

@@ -33,11 +33,6 @@ _LONG = 1.0
 class Barrier(Protocol):
     """What a call must pass besides a permit. Times are seconds on the monotonic clock."""
 
-    @property
-    def is_search(self) -> bool:
-        """Whether a call that passes now is sent to find a limit."""
-        ...
-
     def delay(self, now: float) -> float:
         """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
         ...
@@ -76,7 +71,7 @@ class Place:
     """A place in a lane; once admitted, the lease."""
 
     __slots__ = (
-        "_entrance", "admitted_at", "asked_at", "barrier", "estimate", "is_probe", "is_search", "lane", "nap", "passed",
+        "_entrance", "admitted_at", "asked_at", "barrier", "estimate", "is_probe", "lane", "nap", "passed",
         "phase", "share", "ticket", "turn",
     )  # fmt: skip
 
@@ -94,7 +89,6 @@ class Place:
         """While it sleeps as the leader."""
         self.passed: object = None
         self.is_probe: bool = False
-        self.is_search: bool = False
         self.estimate: float = 0.0
         self.asked_at: float = now
         self.admitted_at: float = now
@@ -239,7 +233,6 @@ class Entrance:
     def _let_in(self, place: Place, now: float) -> None:
         """It has a permit, and begins."""
         self._inside.add(place)
-        place.is_search = place.barrier.is_search
         place.passed = place.barrier.passed(now)
 
     def _closed_for(self, now: float) -> float:

@@ -11,8 +11,6 @@ from ._shares import Shares
 class _Nothing:
     """The API's limits say nothing of other hosts."""
 
-    is_search = False
-
     def delay(self, now: float) -> float:
         return 0.0
 

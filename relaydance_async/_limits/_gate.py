@@ -73,13 +73,6 @@ class Gate:
         wide = self.wide.limiter
         return sent, None if wide is None else wide.passed(now)
 
-    @property
-    def is_search(self) -> bool:
-        """Whether a call that passes now is sent to find a limit, so that its refusal is no fault of its own."""
-        if self.limiter.is_free and self.wide.limiter is None:
-            return False
-        return self.limiter.state.is_search or (self.wide.limiter is not None and self.wide.limiter.state.is_search)
-
     def ended(self, passed: Passed, now: float, verdict: Verdict, retry_after: float | None) -> None:
         """It has its answer."""
         sent, wide_sent = passed

@@ -248,7 +248,6 @@ async def test_while_a_limit_is_reached_everybody_waits_and_holds_nothing(
     await time.advance(0.2)
     assert crowd.admitted == ["b"]  # as the probe
     assert crowd.leases["b"].queued_for == pytest.approx(5.0)
-    assert crowd.leases["b"].is_search
     await crowd.end("b", Ended.ACCEPTED)
     await time.advance(2.0)
     assert sorted(crowd.admitted) == ["b", "c", "d"]

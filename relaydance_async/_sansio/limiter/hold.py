@@ -54,10 +54,6 @@ class Hold(State):
             self._next_at = max(self._next_at, cycle.opened_at + 2 * surely - at_most)
 
     @property
-    def is_search(self) -> bool:
-        return True
-
-    @property
     def rate(self) -> float | None:
         return 0.0
 

@@ -58,10 +58,6 @@ class Rounds(State):
             self._number = 1
 
     @property
-    def is_search(self) -> bool:
-        return True
-
-    @property
     def rate(self) -> float | None:
         return self._size / (self.facts.numbers.round_trips * self.facts.rtt)
 

@@ -51,11 +51,6 @@ class State:
         return False
 
     @property
-    def is_search(self) -> bool:
-        """Whether a refusal is of a call that was sent to find the limit, and no fault of that call."""
-        return False
-
-    @property
     def rate(self) -> float | None:
         """Calls a second, if that is limited."""
         return None
