@@ -123,7 +123,6 @@ class Options:
     priority: int = 0
     view: int = 0
     order: int | None = None
-    idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():

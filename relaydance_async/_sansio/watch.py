@@ -31,6 +31,9 @@ from .redact import without_queries
 BELIEVED_AT = 3
 """So many of the gateway's answers in a row must deny a task, before the wait believes them."""
 
+LONGEST_ASKED = 120.0
+"""Seconds of a `Retry-After` that a wait without a deadline keeps to, as `RetryPolicy.longest_retry_after` has it."""
+
 STRANGERS_FOR = 600.0
 """Seconds of strangers' answers and nothing else, after which a wait without a deadline ends: the base URL is wrong,
 perhaps, or a proxy wants somebody to log in."""
@@ -77,6 +80,7 @@ class Watch:
         self._reached = False
         self._denials = 0
         self._strangers_since: float | None = None
+        self._not_before = begun
 
     def check(self, task: VideoTask) -> VideoTask:
         """The task that a poll has found, if it is the one that was asked for.
@@ -107,8 +111,14 @@ class Watch:
         goes_on = error.retryable or self._is_bearable(error, now)
         if goes_on:
             self.last_error = error.with_traceback(None)  # whose frames would keep it alive
+            self._not_before = now + self._asked(error)
             self._check_strangers(now)
         return goes_on
+
+    def _asked(self, error: RelayDanceError) -> float:
+        """The seconds that the answer asked to wait: a deadline bounds them, and without one LONGEST_ASKED."""
+        asked = (error.retry_after if isinstance(error, APIStatusError) else None) or 0.0
+        return asked if self._deadline is not None else min(asked, LONGEST_ASKED)
 
     def _is_bearable(self, error: RelayDanceError, now: float) -> bool:
         if _is_gateways(error):
@@ -149,8 +159,8 @@ class Watch:
     def next_poll(self, now: float, waits: int, limit: float | None = None) -> float:
         """The pause before the next poll, in seconds.
 
-        It is the schedule's. But once, just before the deadline, the wait looks for the last time: what was ready by
-        then is found.
+        It is the schedule's, and never sooner than the last answer asked for. But once, just before the deadline, the
+        wait looks for the last time: what was ready by then is found.
 
         Args:
             now: on the clock of `begun`.
@@ -158,14 +168,14 @@ class Watch:
             limit: of the key, in calls a second; None while it is not known.
         """
         elapsed = now - self._begun
-        pause = next_poll(elapsed, self._place, waits, limit)
-        if self._deadline is None or self._has_looked:
+        pause = max(next_poll(elapsed, self._place, waits, limit), self._not_before - now)
+        if self._deadline is None or self._has_looked or self._not_before >= self._begun + self._deadline:
             return pause
         last = last_look(self._deadline, self._place, self._took, waits, limit)
         if elapsed + pause < last:
             return pause
         self._has_looked = True
-        return max(0.0, last - elapsed)
+        return max(0.0, last - elapsed, self._not_before - now)
 
 
 def check_success(task: VideoTask) -> VideoTask:

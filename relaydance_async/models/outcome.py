@@ -24,10 +24,10 @@ class Outcome(Generic[Item_co, Value_co]):
     def __init__(
         self, index: int, item: Item_co, *, value: Value_co | None = None, error: BaseException | None, seconds: float
     ) -> None:
-        self.index = index
-        self.item = item
-        self.error = error
-        self.seconds = seconds
+        self.index: int = index
+        self.item: Item_co = item
+        self.error: BaseException | None = error
+        self.seconds: float = seconds
         self._value: Any = value
 
     @property

@@ -359,11 +359,12 @@ async def test_a_backup_of_a_live_journal_is_whole_and_one_file(path: Path, jour
 
 
 async def test_a_journal_that_is_dropped_ends_its_thread_and_closes_its_file(path: Path) -> None:
+    before = set(threading.enumerate())
     journal = SqliteJournal(path)
     await journal.begin(sending())
-    assert any(thread.name == "relaydance-journal" for thread in threading.enumerate())
+    (thread,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "relaydance-journal")
     del journal
-    await wait_until(lambda: not any(thread.name == "relaydance-journal" for thread in threading.enumerate()))
+    await wait_until(lambda: not thread.is_alive())
     assert [file.name for file in path.parent.iterdir()] == ["run.db"]
 
 

@@ -111,7 +111,7 @@ def test_two_keys_do_not_see_each_others_tasks(start: Starter) -> None:
 def test_requests_on_a_kept_connection_do_not_wait_for_acknowledgements(start: Starter) -> None:
     caller = start()
     caller.models()
-    took = sum(caller.models().elapsed.total_seconds() for _ in range(20))
+    quickest = min(caller.models().elapsed.total_seconds() for _ in range(20))
     assert caller.sandbox.ledger.count(MODELS) == 21
-    # Nagle's algorithm against delayed acknowledgements would make this 0.8 s.
-    assert took < 0.5
+    # Nagle's algorithm against delayed acknowledgements would make this 0.04 s.
+    assert quickest < 0.03

@@ -17,7 +17,7 @@ from relaydance_async import (
 )
 from relaydance_async._sansio.envelope import decode_status_error
 from relaydance_async._sansio.polling import Place, next_poll
-from relaydance_async._sansio.watch import BELIEVED_AT, STRANGERS_FOR, Watch, check_success
+from relaydance_async._sansio.watch import BELIEVED_AT, LONGEST_ASKED, STRANGERS_FOR, Watch, check_success
 
 PLACE = Place(0.25, 3)
 
@@ -227,3 +227,31 @@ def test_a_task_that_succeeded_is_given_and_one_that_failed_is_raised() -> None:
     assert (caught.value.task, caught.value.task_id, caught.value.code) == (failed, "task_1", "dark")
     with pytest.raises(TaskFailedError, match="no reason given"):
         check_success(task("failed"))
+
+
+# How long the last answer asked to wait.
+
+
+def limited(seconds: int) -> RelayDanceError:
+    return answer(429, b"", {**SIGNED, "retry-after": str(seconds)})
+
+
+def test_no_poll_comes_sooner_than_the_last_answer_asked() -> None:
+    seen = watch(deadline=500.0)
+    assert seen.record_error(limited(100), 1010.0)
+    assert seen.next_poll(1010.0, 1) == 100.0
+    assert seen.next_poll(1050.0, 1) == 60.0
+    seen.record(task())
+    assert seen.next_poll(1120.0, 1) < 60.0
+
+
+def test_an_answer_that_asks_for_more_than_the_deadline_leaves_no_last_look() -> None:
+    seen = watch(deadline=500.0)
+    assert seen.record_error(limited(1000), 1010.0)
+    assert 1010.0 + seen.next_poll(1010.0, 1) > 1500.0
+
+
+def test_a_wait_without_a_deadline_asks_again_after_a_bounded_time() -> None:
+    seen = watch()
+    assert seen.record_error(limited(1000), 1010.0)
+    assert seen.next_poll(1010.0, 1) == LONGEST_ASKED

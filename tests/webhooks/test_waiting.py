@@ -177,25 +177,6 @@ async def test_a_deadline_and_a_cancellation_leave_no_listener(still: Still) -> 
         assert still.receiver._subscribers == {}
 
 
-async def test_what_an_update_hook_raises_does_not_end_the_wait(still: Still) -> None:
-    def refuse(task: VideoTask) -> None:
-        raise LookupError
-
-    async with still.client as client, anyio.create_task_group() as group:
-        task_id = await submitted(client)
-        ended: list[VideoTask] = []
-
-        async def wait() -> None:
-            ended.append(await client.video.wait(task_id, receiver=still.receiver, on_update=refuse))
-
-        group.start_soon(wait)
-        await wait_until(lambda: still.clock.sleeping == 1)
-        still.sandbox.clock.advance(1000)
-        await still.deliver(task_id)
-    assert [task.status for task in ended] == ["succeeded"]
-    assert still.receiver._subscribers == {}
-
-
 async def test_generate_ends_on_the_gateways_own_webhook(still: Still) -> None:
     """From the submit to the clip over real sockets, with no poll after the first."""
     async with still.client as client, serving(WebhookApp(still.receiver)) as hooks:

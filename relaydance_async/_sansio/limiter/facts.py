@@ -78,8 +78,8 @@ class Facts:
     )
 
     def __init__(self, moves: Moves, numbers: Numbers = NUMBERS) -> None:
-        self.moves = moves
-        self.numbers = numbers
+        self.moves: Moves = moves
+        self.numbers: Numbers = numbers
         self.flying: set[Sent] = set()
         self.completed: int = 0
         self.trip: float | None = None

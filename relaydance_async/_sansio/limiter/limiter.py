@@ -20,7 +20,7 @@ class Limiter:
     __slots__ = ("facts", "is_free", "state")
 
     def __init__(self, numbers: Numbers = NUMBERS) -> None:
-        self.facts = Facts(MOVES, numbers)
+        self.facts: Facts = Facts(MOVES, numbers)
         self.state: State = Begin(self.facts, 0.0)
         self.is_free: bool = False
         """Whether nothing was ever refused, and a crowd has passed: then there is nothing to do."""

@@ -40,10 +40,10 @@ class State:
     name = ""
 
     def __init__(self, facts: Facts, now: float, why: str) -> None:
-        self.facts = facts
+        self.facts: Facts = facts
         self.moves: Moves = facts.moves
-        self.since = now
-        self.why = why
+        self.since: float = now
+        self.why: str = why
 
     @property
     def is_open(self) -> bool:
