@@ -233,7 +233,7 @@ def test_a_task_that_succeeded_is_given_and_one_that_failed_is_raised() -> None:
 
 
 def limited(seconds: int) -> RelayDanceError:
-    return answer(429, b"", {**SIGNED, "retry-after": str(seconds)})
+    return decode_status_error(ResponseMeta(status_code=429, headers=SIGNED), b"", retry_after=seconds)
 
 
 def test_no_poll_comes_sooner_than_the_last_answer_asked() -> None:
