@@ -186,8 +186,8 @@ class CommittedJournal:
         return await self._change(Rows.forget, older_than)
 
     async def aclose(self) -> None:
-        """Write what is to be written, and let go of the file or the connection. Calls that need the journal fail from then on, before
-        anything is sent."""
+        """Write what is to be written, and let go of the file or the connection. Calls that need the journal fail from
+        then on, before anything is sent."""
         await in_thread(self._committer.close)
         self._finalizer.detach()
 

@@ -78,7 +78,7 @@ def _version_of(connection: PostgresConnection, place: str) -> int:
         return 0
     if ("journal_version",) not in found:
         raise JournalError(f"there are tables of another program in {place}: pass another schema=", kind="foreign")
-    (version,) = connection.execute("SELECT max(version) FROM journal_version").fetchone()
+    version = connection.run_script(f'SELECT max(version) FROM "{connection.schema}".journal_version')
     if version is None:
         raise JournalError(f"the journal in {place} has lost its version", kind="corrupt")
     if version > len(MIGRATIONS):

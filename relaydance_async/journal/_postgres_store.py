@@ -123,13 +123,18 @@ class PostgresStore:
 
 def _place_of(source: Source) -> str:
     """The server, for messages: without the password."""
-    text: Any = source if isinstance(source, str) else getattr(source, "conninfo", None)
-    if not isinstance(text, str) or not (isinstance(source, str) or callable(getattr(source, "getconn", None))):
+    pool: Any = source
+    if isinstance(source, str):
+        text = source
+    elif not hasattr(pool, "getconn") or not issubclass(pool.connection_class, psycopg.Connection):
         raise ConfigurationError(
-            f"source must be a connection string or a psycopg_pool.ConnectionPool, not {type(source).__name__}"
+            "source must be a connection string or a psycopg_pool.ConnectionPool (not an async one, for the journal has"
+            f" a thread of its own), not {type(source).__name__}"
         )
-    if hasattr(source, "connection_class") and not issubclass(source.connection_class, psycopg.Connection):
-        raise ConfigurationError("source must be a psycopg_pool.ConnectionPool: the journal has a thread of its own")
+    elif not isinstance(pool.conninfo, str):
+        return "PostgreSQL"  # a function gives it, each time it is needed
+    else:
+        text = pool.conninfo
     try:
         facts = conninfo_to_dict(text)
     except psycopg.ProgrammingError:  # whose words may have a password in them

@@ -46,8 +46,8 @@ _END = """
 """
 _END_ENTRY, _END_ATTEMPT = _END.format(table="entries"), _END.format(table="attempts")
 _NOTE = """
-    UPDATE entries SET task_status = ?3, answer = coalesce(?5, answer),
-        noted_at = CASE WHEN CAST(?5 AS TEXT) IS NULL THEN noted_at ELSE ?4 END, saved_to = coalesce(?6, saved_to), saved_bytes = coalesce(?7, saved_bytes)
+    UPDATE entries SET task_status = ?3, noted_at = CASE WHEN CAST(?5 AS TEXT) IS NULL THEN noted_at ELSE ?4 END,
+        answer = coalesce(?5, answer), saved_to = coalesce(?6, saved_to), saved_bytes = coalesce(?7, saved_bytes)
         WHERE namespace = ?8 AND origin = ?1 AND task_id = ?2 AND state = 'accepted'
 """
 _KEEP = f"INSERT INTO attempts ({_ALL}) SELECT {_ALL} FROM entries WHERE {_WHERE}"
@@ -236,7 +236,7 @@ class Rows:
             f" SELECT {_COLUMNS} FROM entries WHERE namespace = ? AND key = ? {where} ORDER BY origin, attempt",
             (self._namespace, key, *values) * 2,
         )
-        return [self._entry(row) for row in found]
+        return [self._entry(row) for row in found.fetchall()]
 
     def accepted_requests(self, origin: str, since: float) -> list[AcceptedRequest]:
         """See `Journal.accepted_requests`."""
@@ -246,7 +246,7 @@ class Rows:
             f" SELECT request_id, sent_at, model, route FROM attempts WHERE {where}",
             (self._namespace, origin, since) * 2,
         )
-        return [AcceptedRequest(*row) for row in found]
+        return [AcceptedRequest(*row) for row in found.fetchall()]
 
     def _the_one(self, key: str, origin: str | None) -> JournalEntry:
         where, values = ("key = ? AND origin = ?", (key, origin)) if origin is not None else ("key = ?", (key,))

@@ -88,15 +88,16 @@ class PostgresServer:
             **self._settings,
         }
         command = [program("postgres") or "postgres", "-D", str(self._data)]
-        for name, value in settings.items():
+        for name, value in {**settings, **self._settings}.items():
             command += ["-c", f"{name}={value}"]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen[bytes](
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._data.parent, **user_options()
             )
+        self._process = process
         ends = time.monotonic() + _SECONDS
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > ends:
+            if process.poll() is not None or time.monotonic() > ends:
                 raise RuntimeError(f"PostgreSQL did not start: {self._log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.02)
 
