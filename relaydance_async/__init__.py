@@ -41,7 +41,7 @@ from .errors import (
     maybe_accepted,
 )
 from .fanout import FanOut, fan_out, fan_out_list
-from .journal import SqliteJournal
+from .journal import PostgresJournal, SqliteJournal
 from .models.account import Balance
 from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk
@@ -101,6 +101,7 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "PermissionDeniedError",
+    "PostgresJournal",
     "RateLimitError",
     "RelayDanceError",
     "RequestTooLargeError",

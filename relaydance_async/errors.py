@@ -621,7 +621,7 @@ class SubmissionInDoubtError(IdempotencyError):
 
 
 JournalErrorKind: TypeAlias = Literal[
-    "busy", "full", "disk", "path", "corrupt", "newer", "foreign", "network", "closed", "state", "unknown"
+    "busy", "full", "disk", "path", "corrupt", "newer", "foreign", "network", "server", "closed", "state", "unknown"
 ]
 
 _JOURNAL_HINTS: dict[JournalErrorKind, str] = {
@@ -633,6 +633,7 @@ _JOURNAL_HINTS: dict[JournalErrorKind, str] = {
     "newer": "Upgrade relaydance_async where this runs",
     "foreign": "Choose another file",
     "network": "Put it on a local disk; for several machines there are databases",
+    "server": "See that the PostgreSQL server runs, can be reached, and lets this user in and write; then call again",
     "closed": "Keep the journal open for as long as its clients are used",
 }
 
@@ -646,8 +647,8 @@ class JournalError(RelayDanceError):
     Attributes:
         kind: "busy" (another process holds it for too long), "full" (the disk is), "disk" (it is broken), "path" (it
             can't be opened there), "corrupt", "newer" (written by a newer version), "foreign" (a file of another
-            program), "network" (a network file system), "closed", "state" (the entry is not in a state for that), or
-            "unknown".
+            program), "network" (a network file system), "server" (it can't be reached, or doesn't let this user in),
+            "closed", "state" (the entry is not in a state for that), or "unknown".
         result: what the call would have given, or None.
     """
 

@@ -1,16 +1,23 @@
 """Journals: what became of billed requests, remembered through crashes, by their idempotency keys.
 
 _journal    what a journal has to do
-_sqlite     the one in a file; its parts:
+_sqlite     the one in a file
+_postgres   the one in a PostgreSQL database, for several machines
+
+_committed  what the two share; its parts:
 _committer  group commit, in a thread
 _rows       the entries, and the ways in which they change
 _owner      who sends, and whether it lives
-_database   the file: opened, checked, migrated, copied
 _replies    the way back into event loops
+
+_store      what a database has to do for that
+_database   SQLite's file: opened, checked, migrated, copied
 _failures   what SQLite's errors mean
+_postgres_store  PostgreSQL's schema, and what its errors mean
 """
 
 from ._journal import AcceptedRequest, Ending, Journal, Sending, TaskNote
+from ._postgres import PostgresJournal
 from ._sqlite import SqliteJournal
 
-__all__ = ["AcceptedRequest", "Ending", "Journal", "Sending", "SqliteJournal", "TaskNote"]
+__all__ = ["AcceptedRequest", "Ending", "Journal", "PostgresJournal", "Sending", "SqliteJournal", "TaskNote"]

@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
-from ..errors import JournalError
-from ._failures import BROKEN, as_journal_error, is_of_surroundings
+from ..errors import JournalError, JournalErrorKind
 from ._journal import Ending, Sending, TaskNote
 from ._owner import Standing
 from ._replies import Answer, Reply, deliver
 from ._rows import Rows
+from ._store import Connection, Store
 
 log = logging.getLogger("relaydance_async")
 
 _MOST = 1_000
 """Changes in one commit. Those of more would keep the rest waiting for long."""
+_PAUSE = 0.1
+"""Seconds before what will pass is tried again."""
+_BROKEN: frozenset[JournalErrorKind] = frozenset({"disk", "path", "corrupt", "server", "closed"})
+"""After these the connection is opened anew."""
 _CLOSE_SECONDS = 30.0
 """For the last commit. A disk that does not answer keeps no program from ending."""
 
@@ -54,36 +57,24 @@ class Committer:
     """The thread of a journal. It begins with the first job.
 
     Args:
-        connect: opens the file.
-        path: of the file, for messages.
+        store: where the rows are.
         namespace: of the keys.
         standing: of this owner.
-        busy_seconds: how long others may hold the file.
-        now: Unix time in seconds.
     """
 
-    def __init__(
-        self,
-        connect: Callable[[], sqlite3.Connection],
-        path: str,
-        namespace: str,
-        standing: Standing,
-        busy_seconds: float,
-        now: Callable[[], float],
-    ) -> None:
-        self._connect = connect
-        self._path = path
+    def __init__(self, store: Store, namespace: str, standing: Standing) -> None:
+        self._store = store
         self._namespace = namespace
         self._standing = standing
-        self._busy_seconds = busy_seconds
-        self._now = now
         self._queue: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._sql: sqlite3.Connection | None = None
+        self._sql: Connection | None = None
         self._rows: Rows | None = None
         self._owed: dict[str, Ending] = {}
         """Of calls that were accepted, and could not be noted."""
+        self._unsure: dict[str, Sending] = {}
+        """Of calls that were not sent, for the commit failed. It may have been made nevertheless."""
         self._is_closed = False
 
     def ask(self, job: Job, reply: Reply | None) -> None:
@@ -120,19 +111,18 @@ class Committer:
                 if asked:
                     deliver(self._do(asked))
                 else:
-                    self._do_quietly([])
+                    self._keep_up()
         finally:
-            self._do_quietly([])
+            self._keep_up()
             self._let_go()
             self._refuse_the_rest()
 
     def _next(self) -> list[_Asked] | None:
         """All that was asked for since, waiting for the first; none after a while in which the lease is to be renewed.
         None: it is closed."""
-        keeps = self._owed or self._standing.on_the_wire
         asked: list[_Asked] = []
         with suppress(queue.Empty):
-            item = self._queue.get(timeout=self._standing.lease / 4 if keeps else None)
+            item = self._queue.get(timeout=self._standing.lease / 4 if self._keeps() else None)
             while item is not None:
                 asked.append(item)
                 if len(asked) == _MOST:
@@ -143,30 +133,49 @@ class Committer:
             self._queue.put(None)  # for the next time
         return asked
 
-    def _do_quietly(self, asked: list[_Asked]) -> None:
-        if self._rows is not None:
+    def _keeps(self) -> bool:
+        """Whether there is something to be written, or a lease to be renewed, though nobody asks."""
+        return bool(self._owed or self._unsure or self._standing.on_the_wire)
+
+    def _keep_up(self) -> None:
+        if self._keeps():
             with suppress(Exception):
-                self._commit(asked)
+                self._commit_patiently([])
 
     def _do(self, asked: list[_Asked]) -> list[Answer]:
         try:
-            return self._commit(asked)
+            return self._commit_patiently(asked)
         except Exception as error:
-            if len(asked) == 1 or is_of_surroundings(error):
+            if len(asked) == 1 or self._store.is_of_surroundings(error):
                 return self._fail(asked, error)
         # One of them is the reason; the others shall not suffer from it.
         return [answer for one in asked for answer in self._do([one])]
 
+    def _commit_patiently(self, asked: list[_Asked]) -> list[Answer]:
+        ends = time.monotonic() + self._store.patience
+        while True:
+            try:
+                return self._commit(asked)
+            except Exception as error:
+                if not self._store.will_pass(error):
+                    raise
+                self._let_go()
+                if time.monotonic() > ends:
+                    raise
+            time.sleep(_PAUSE)
+
     def _fail(self, asked: list[_Asked], error: Exception) -> list[Answer]:
         for job, _ in asked:
+            if isinstance(job, Sending) and self._store.will_pass(error):
+                self._unsure[job.call] = job
             if isinstance(job, Ending):
                 if job.state == "accepted":
                     self._owed[job.call] = job
                 self._standing.on_the_wire.discard(job.call)
         if any(reply is None for _, reply in asked):
-            log.warning("the journal %s could not note what became of a call: %s", self._path, error)
-        failure = as_journal_error(error, self._path)
-        if failure.kind in BROKEN:
+            log.warning("the journal %s could not note what became of a call: %s", self._store.place, error)
+        failure = self._store.as_journal_error(error)
+        if failure.kind in _BROKEN:
             self._let_go()
         return [
             (reply, None, JournalError(failure.message, kind=failure.kind)) for _, reply in asked if reply is not None
@@ -174,13 +183,13 @@ class Committer:
 
     def _commit(self, asked: list[_Asked]) -> list[Answer]:
         rows = self._rows or self._open()
-        now = rows.now = self._now()
+        now = rows.now = self._store.now()
         notes = [item for item in asked if isinstance(item[0], TaskNote)]
         begins = [item for item in asked if isinstance(item[0], Sending)]
         endings = [item for item in asked if isinstance(item[0], Ending)]
         changes = [item for item in asked if isinstance(item[0], Change)]
         results: list[tuple[_Asked, Any]] = []
-        if notes or begins or endings or changes or self._owed or not self._standing.keeps_quiet(now):
+        if notes or begins or endings or changes or self._owed or self._unsure or not self._standing.keeps_quiet(now):
             results += self._change(rows, notes, begins, endings, changes)
         for item in asked:
             if isinstance(item[0], Look):
@@ -201,10 +210,12 @@ class Committer:
     ) -> list[tuple[_Asked, Any]]:
         assert self._sql is not None
         results: list[tuple[_Asked, Any]] = []
-        self._sql.execute("BEGIN IMMEDIATE")
         before, lease = set(self._standing.on_the_wire), self._standing.owner
         try:
+            self._store.begin(self._sql)
+            rows.now = self._store.now()
             rows.renew()
+            self._withdraw_unsure(rows, begins)
             if notes:
                 rows.note_tasks(_jobs(notes))
                 results += [(item, None) for item in notes]
@@ -219,31 +230,28 @@ class Committer:
             self._sql.execute("COMMIT")
         except BaseException:
             self._standing.on_the_wire, self._standing.owner = before, lease
-            with suppress(sqlite3.Error):  # some errors have rolled it back already
+            with suppress(Exception):  # some errors have rolled it back already
                 self._sql.execute("ROLLBACK")
             raise
         self._owed.clear()
+        self._unsure.clear()
         return results
 
+    def _withdraw_unsure(self, rows: Rows, begins: list[_Asked]) -> None:
+        again = {sending.call for sending in _jobs(begins)}
+        for call, sending in self._unsure.items():
+            if call not in again:
+                rows.withdraw(sending.origin, sending.key, call)
+
     def _open(self) -> Rows:
-        ends = time.monotonic() + self._busy_seconds
-        while True:
-            try:
-                self._sql = self._connect()
-                break
-            except sqlite3.OperationalError as error:
-                # SQLite does not wait for who changes a file to WAL at the same time.
-                is_busy = as_journal_error(error, self._path).kind == "busy"
-                if not is_busy or time.monotonic() > ends:
-                    raise
-            time.sleep(0.01)
+        self._sql = self._store.connect()
         self._rows = Rows(self._sql, self._namespace, self._standing)
         return self._rows
 
     def _let_go(self) -> None:
         sql, self._sql, self._rows = self._sql, None, None
         if sql is not None:
-            with suppress(sqlite3.Error):
+            with suppress(Exception):
                 sql.close()
 
     def _refuse_the_rest(self) -> None:

@@ -19,9 +19,6 @@ _KINDS: dict[int, tuple[JournalErrorKind, str]] = {
 }
 """By the primary result code."""
 
-BROKEN: frozenset[JournalErrorKind] = frozenset({"disk", "path", "corrupt", "closed"})
-"""After these the connection is opened anew."""
-
 
 def as_journal_error(error: Exception, path: str) -> JournalError:
     """The error for a caller."""

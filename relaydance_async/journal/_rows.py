@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from ..errors import JournalError
 from ..models.journal import EntryState, JournalEntry
 from ._journal import AcceptedRequest, Ending, Sending, TaskNote
 from ._owner import Owner, Standing, lives
+from ._store import Connection
 
 log = logging.getLogger("relaydance_async")
 
@@ -46,8 +46,8 @@ _END = """
 """
 _END_ENTRY, _END_ATTEMPT = _END.format(table="entries"), _END.format(table="attempts")
 _NOTE = """
-    UPDATE entries SET task_status = ?3, noted_at = iif(?5 IS NULL, noted_at, ?4), answer = coalesce(?5, answer),
-        saved_to = coalesce(?6, saved_to), saved_bytes = coalesce(?7, saved_bytes)
+    UPDATE entries SET task_status = ?3, noted_at = CASE WHEN CAST(?5 AS TEXT) IS NULL THEN noted_at ELSE ?4 END,
+        answer = coalesce(?5, answer), saved_to = coalesce(?6, saved_to), saved_bytes = coalesce(?7, saved_bytes)
         WHERE namespace = ?8 AND origin = ?1 AND task_id = ?2 AND state = 'accepted'
 """
 _KEEP = f"INSERT INTO attempts ({_ALL}) SELECT {_ALL} FROM entries WHERE {_WHERE}"
@@ -61,7 +61,8 @@ class Rows:
     """The entries of one namespace, as one owner sees them.
 
     Args:
-        connection: in autocommit mode; whoever calls begins and commits.
+        connection: in autocommit mode; whoever calls begins and commits. The statements are of the SQL that SQLite and
+            PostgreSQL both know.
         namespace: of the keys.
         standing: of this owner.
 
@@ -69,7 +70,7 @@ class Rows:
         now: the time of what is being done (Unix time).
     """
 
-    def __init__(self, connection: sqlite3.Connection, namespace: str, standing: Standing) -> None:
+    def __init__(self, connection: Connection, namespace: str, standing: Standing) -> None:
         self.now: float = 0.0
         self._sql = connection
         self._namespace = namespace
@@ -235,7 +236,7 @@ class Rows:
             f" SELECT {_COLUMNS} FROM entries WHERE namespace = ? AND key = ? {where} ORDER BY origin, attempt",
             (self._namespace, key, *values) * 2,
         )
-        return [self._entry(row) for row in found]
+        return [self._entry(row) for row in found.fetchall()]
 
     def accepted_requests(self, origin: str, since: float) -> list[AcceptedRequest]:
         """See `Journal.accepted_requests`."""
@@ -245,7 +246,7 @@ class Rows:
             f" SELECT request_id, sent_at, model, route FROM attempts WHERE {where}",
             (self._namespace, origin, since) * 2,
         )
-        return [AcceptedRequest(*row) for row in found]
+        return [AcceptedRequest(*row) for row in found.fetchall()]
 
     def _the_one(self, key: str, origin: str | None) -> JournalEntry:
         where, values = ("key = ? AND origin = ?", (key, origin)) if origin is not None else ("key = ?", (key,))

@@ -1,8 +1,8 @@
 """A job as users write it: rows to clips, each with a key. It is killed, and run again.
 
-    python -m tests.journal.job FOLDER URL KEY HOOKS FIRST LAST
+    python -m tests.journal.job FOLDER URL KEY HOOKS FIRST LAST [DSN]
 
-Its journal is in the folder, and so are its clips.
+Its journal is in the folder, or in a PostgreSQL; its clips are in the folder.
 """
 
 from __future__ import annotations
@@ -11,15 +11,22 @@ import asyncio
 import sys
 from pathlib import Path
 
-from relaydance_async import AsyncRelayDance, RetryPolicy, SqliteJournal, SubmissionInDoubtError, fan_out
+from relaydance_async import (
+    AsyncRelayDance,
+    PostgresJournal,
+    RetryPolicy,
+    SqliteJournal,
+    SubmissionInDoubtError,
+    fan_out,
+)
 from relaydance_async.webhooks import WebhookReceiver
 
 IN_FLIGHT = 40
 SECRET = "a secret of thirty-two characters"
 
 
-async def main(folder: Path, url: str, key: str, hooks: str, first: int, last: int) -> None:
-    async with SqliteJournal(folder / "run.db") as journal:
+async def main(folder: Path, url: str, key: str, hooks: str, first: int, last: int, dsn: str | None) -> None:
+    async with SqliteJournal(folder / "run.db") if dsn is None else PostgresJournal(dsn) as journal:
         client = AsyncRelayDance(
             key,
             base_url=url,
@@ -52,5 +59,5 @@ async def main(folder: Path, url: str, key: str, hooks: str, first: int, last: i
 
 
 if __name__ == "__main__":
-    place, url, key, hooks, first, last = sys.argv[1:]
-    asyncio.run(main(Path(place), url, key, hooks, int(first), int(last)))
+    place, url, key, hooks, first, last, *dsn = sys.argv[1:]
+    asyncio.run(main(Path(place), url, key, hooks, int(first), int(last), dsn[0] if dsn else None))

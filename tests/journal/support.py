@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relaydance_async import AsyncRelayDance, SqliteJournal
+from relaydance_async import AsyncRelayDance
 from relaydance_async.journal import Ending, Journal, Sending
 from relaydance_async.sandbox import Sandbox
 from tests.kit.calls import client_of
@@ -38,6 +38,6 @@ async def state_of(journal: Journal, key: str = "row-1", origin: str = ORIGIN) -
     return None if entry is None else entry.state
 
 
-def keyed(sandbox: Sandbox, journal: SqliteJournal | None, *args: Any, **options: Any) -> AsyncRelayDance:
+def keyed(sandbox: Sandbox, journal: Journal | None, *args: Any, **options: Any) -> AsyncRelayDance:
     """A client of the sandbox with a journal."""
     return client_of(sandbox, *args, journal=journal, **options)

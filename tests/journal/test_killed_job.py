@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from relaydance_async import AsyncRelayDance, SqliteJournal
+from relaydance_async import AsyncRelayDance, PostgresJournal, SqliteJournal
 from relaydance_async._config import Clock
+from relaydance_async.journal._committed import CommittedJournal
 from relaydance_async.sandbox import (
     ConnectionFault,
     Fault,
@@ -31,6 +32,7 @@ from relaydance_async.webhooks import WebhookApp, WebhookReceiver
 from tests.journal.job import SECRET
 from tests.journal.support import keyed
 from tests.kit.clocks import QuickClock
+from tests.kit.postgres import postgres_server
 from tests.kit.routes import CLIPS, FETCH, SUBMIT
 from tests.processes.support import ROOT, environment
 from tests.webhooks.support import serving
@@ -55,13 +57,16 @@ BROKEN = (
 class Stage:
     """A gateway that limits its callers, and breaks; and a receiver of webhooks beside the job, with its journal."""
 
-    def __init__(self, sandbox: Sandbox, proxy: FaultyProxy, prompts: list[str], hooks: str, folder: Path) -> None:
+    def __init__(
+        self, sandbox: Sandbox, proxy: FaultyProxy, prompts: list[str], hooks: str, folder: Path, dsn: str | None
+    ) -> None:
         self.sandbox = sandbox
         self.proxy = proxy
         self.prompts = prompts
         """Of the accepted requests, once for each."""
         self.hooks = hooks
         self.folder = folder
+        self.dsn = dsn
         self.dice = random.Random(1)
         self.on_the_wire = 0
         """Connections that were open at the kills."""
@@ -70,6 +75,7 @@ class Stage:
         """Run the job, and kill it so many seconds after it has begun; what each process has printed."""
         command = [sys.executable, "-m", "tests.journal.job", str(self.folder), self.proxy.base_url]
         command += [self.sandbox.api_key, self.hooks, str(first), str(last)]
+        command += [self.dsn] if self.dsn is not None else []
         environ = environment(self.proxy.base_url, self.sandbox.api_key, "httpx")
         jobs = [
             await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT, env=environ)
@@ -101,7 +107,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path, journal: SqliteJournal) -> AsyncGenerator[Stage]:
+async def staged(folder: Path, journal: CommittedJournal, dsn: str | None) -> AsyncGenerator[Stage]:
     prompts: list[str] = []
 
     def choose(number: int, body: dict[str, Any]) -> TaskScript:
@@ -120,11 +126,14 @@ async def staged(folder: Path, journal: SqliteJournal) -> AsyncGenerator[Stage]:
     ):
         client = AsyncRelayDance(sandbox.api_key, base_url=proxy.base_url, signed_answers=True)
         async with client, serving(WebhookApp(WebhookReceiver(client, secret=SECRET, journal=journal))) as hooks:
-            yield Stage(sandbox, proxy, prompts, hooks, folder)
+            yield Stage(sandbox, proxy, prompts, hooks, folder, dsn)
 
 
-async def play(folder: Path, *, rows: int, kills: int, processes: int = 1, longest: float = 4.0) -> None:
-    async with SqliteJournal(folder / "run.db") as journal, staged(folder, journal) as stage:
+async def play(
+    folder: Path, *, rows: int, kills: int, processes: int = 1, longest: float = 4.0, dsn: str | None = None
+) -> None:
+    made = SqliteJournal(folder / "run.db") if dsn is None else PostgresJournal(dsn)
+    async with made as journal, staged(folder, journal, dsn) as stage:
         doubts: set[str] = set()
         for _ in range(kills):
             await stage.run(0, rows, stage.dice.uniform(0.2, longest), processes)
@@ -144,7 +153,7 @@ async def play(folder: Path, *, rows: int, kills: int, processes: int = 1, longe
         await check(stage, journal, rows)
 
 
-async def check(stage: Stage, journal: SqliteJournal, rows: int) -> None:
+async def check(stage: Stage, journal: CommittedJournal, rows: int) -> None:
     counted = Counter(stage.prompts)
     assert {prompt: number for prompt, number in counted.items() if number > 1} == {}, "paid for twice"
     doubts = {entry.key async for entry in journal.entries(state="in doubt")}
@@ -171,7 +180,7 @@ async def check(stage: Stage, journal: SqliteJournal, rows: int) -> None:
     assert stage.sandbox.ledger.count() == count, f"a finished run asks for nothing (the one before took {took:.1f} s)"
 
 
-async def resolve(stage: Stage, journal: SqliteJournal, doubts: set[str]) -> None:
+async def resolve(stage: Stage, journal: CommittedJournal, doubts: set[str]) -> None:
     stage.sandbox.faults.clear()
     stage.proxy.clear()
     stage.sandbox.clock.advance(2000)
@@ -198,3 +207,14 @@ async def test_a_job_of_400_rows_that_is_killed_30_times(tmp_path: Path) -> None
 @pytest.mark.torture
 async def test_four_processes_on_the_same_rows_that_are_killed_10_times(tmp_path: Path) -> None:
     await play(tmp_path, rows=400, kills=10, processes=4)
+
+
+async def test_two_processes_with_postgresql_that_are_killed_twice(tmp_path: Path) -> None:
+    with postgres_server() as server:
+        await play(tmp_path, rows=30, kills=2, processes=2, longest=1.0, dsn=server.dsn())
+
+
+@pytest.mark.torture
+async def test_four_processes_with_postgresql_on_the_same_rows_that_are_killed_30_times(tmp_path: Path) -> None:
+    with postgres_server() as server:
+        await play(tmp_path, rows=400, kills=30, processes=4, dsn=server.dsn())
