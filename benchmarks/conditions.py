@@ -121,8 +121,8 @@ def _measure_bursts(settings: Settings, origin: str) -> Report:
     report.check("p99 with a busy loop / aiohttp's", ours["p99_ms"] / aiohttp["p99_ms"], "≤", 1)
     report.check("CPU of a process's first call", ours["first_ms"], "≤", 40, "ms")
     report.notes.append(
-        f"p99 busy: {_WORKERS:,} callers that call at random times, at the rate that keeps each client's own loop busy "
-        f"for {_BUSY:.0%} of the time. First call: from the finished import of the package on, with the client's making."
+        f"p99 busy: {_WORKERS:,} callers that call at random times, at the rate that keeps each client's own loop "
+        f"busy for {_BUSY:.0%} of the time. First call: after the import, with the making of the client."
     )
     report.data = {"bursts": found}
     return report
