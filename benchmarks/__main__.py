@@ -14,6 +14,7 @@ from .settings import Settings
 
 POINTS = {
     "requests": "CPU per request, and whether it stays flat",
+    "conditions": "the same over TLS and on uvloop; all at once; a busy loop; the first call",
     "overhead": "what retries, limiter and hooks cost",
     "stream": "chunks per second, the first one's delay, memory",
     "decode": "bytes to typed results",

@@ -152,6 +152,8 @@ def _check(report: Report, found: dict[str, dict[str, float]], name: str, direct
     each = found[name]
     ratio = each[f"{direction}_mb_s"] / found[AIOHTTP][f"{direction}_mb_s"]
     report.check(f"{name}: {direction}, throughput / aiohttp's", ratio, "≥", 0.8)
+    cpu = each[f"{direction}_cpu"] / found[AIOHTTP][f"{direction}_cpu"]
+    report.check(f"{name}: {direction}, CPU per GB / aiohttp's", cpu, "≤", 1)
     report.check(f"{name}: {direction}, memory grown", each[f"{direction}_grown_mb"], "≤", 20, "MB")
     report.check(f"{name}: {direction}, loop blocked", each[f"{direction}_blocked_ms"], "≤", 20, "ms")
 

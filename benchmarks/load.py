@@ -36,7 +36,9 @@ class Load(TypedDict):
     """The longest of its passes."""
 
 
-def measure_peer(peer: str, origin: str, in_flight: int, seconds: float, gc_threshold: int | None = None) -> Load:
+def measure_peer(
+    peer: str, origin: str, in_flight: int, seconds: float, gc_threshold: int | None = None, uvloop: bool = False
+) -> Load:
     """In a process of its own; see `child`."""
     if gc_threshold is not None:
         gc.set_threshold(gc_threshold)
@@ -45,7 +47,14 @@ def measure_peer(peer: str, origin: str, in_flight: int, seconds: float, gc_thre
         async with PEERS[peer](origin, in_flight) as call:
             return await measure(call, in_flight, seconds)
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=_uvloop if uvloop else None) as runner:
+        return runner.run(run())
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
 
 
 async def measure(call: Call, in_flight: int, seconds: float) -> Load:

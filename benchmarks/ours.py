@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 OURS = "ours"
 OURS_FAST = "ours[fast]"
+OURS_DEADLINE = "ours[fast], with a deadline"
 
 
 def make_client(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias
+from datetime import timedelta
+from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from .ours import OURS, OURS_FAST, make_client
+from .ours import OURS, OURS_DEADLINE, OURS_FAST, make_client
 from .payloads import API_KEY, MESSAGES, MODEL, REQUEST
 
 Call: TypeAlias = Callable[[], Awaitable[None]]
@@ -26,10 +26,11 @@ PATIENCE = 600.0
 """Seconds; the timeout of all peers: none should meet it."""
 
 
-def _relaydance(*, fast: bool) -> Peer:
+def _relaydance(*, fast: bool, deadline: float | None = None) -> Peer:
     @asynccontextmanager
     async def peer(origin: str, in_flight: int) -> AsyncIterator[Call]:
-        async with make_client(origin, in_flight, fast=fast) as client:
+        async with make_client(origin, in_flight, fast=fast) as opened:
+            client = opened if deadline is None else opened.with_options(deadline=deadline)
 
             async def call() -> None:
                 answer = await client.chat.completions.create(model=MODEL, messages=MESSAGES)
@@ -124,24 +125,41 @@ async def _aiohttp(origin: str, in_flight: int) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def _socket(origin: str, in_flight: int) -> AsyncIterator[Call]:
+async def _pyreqwest(origin: str, in_flight: int) -> AsyncIterator[Call]:
+    from pyreqwest.client import ClientBuilder
+
+    from .shapes import Completion
+
+    url = origin + PATH
+    builder = ClientBuilder().timeout(timedelta(seconds=PATIENCE)).default_headers(HEADERS)
+    async with builder.pool_max_idle_per_host(in_flight).build() as client:
+
+        async def call() -> None:
+            response = await client.post(url).body_json(REQUEST).build().send()
+            assert response.status == 200
+            body = bytes(await response.bytes())
+            assert Completion.model_validate_json(body).choices[0].message.content
+
+        yield call
+
+
+@asynccontextmanager
+async def _floor(origin: str, in_flight: int) -> AsyncIterator[Call]:
     address = urlsplit(origin)
     host, port = address.hostname or "", address.port or 80
-    idle: deque[_Socket] = deque()
-    opened: list[_Socket] = []
+    idle: list[_Floor] = []
+    opened: list[_Floor] = []
     loop = asyncio.get_running_loop()
 
     async def call() -> None:
         if idle:
             connection = idle.pop()
         else:
-            _, connection = await loop.create_connection(_Socket, host, port)
+            _, connection = await loop.create_connection(_Floor, host, port)
             opened.append(connection)
         body = json.dumps(REQUEST).encode()
-        answer = await connection.ask(
-            b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (_PATH, len(body), body)
-        )
-        assert answer.startswith(b"HTTP/1.1 200")
+        head = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (PATH.encode(), len(body))
+        assert await connection.ask(head + body)
         idle.append(connection)
 
     try:
@@ -151,31 +169,30 @@ async def _socket(origin: str, in_flight: int) -> AsyncIterator[Call]:
             connection.transport.close()
 
 
-_PATH = PATH.encode()
-
-
-class _Socket(asyncio.Protocol):
-    """Takes it that the server says `content-length`, and parses nothing else: the floor under all clients."""
+class _Floor(asyncio.Protocol):
+    """llhttp over a socket and nothing else, not even the reading of the JSON: the floor under all clients."""
 
     transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._parser: Any = None
+        self._pieces: list[bytes] = []
         self._answer: asyncio.Future[bytes] | None = None
+        self.on_body = self._pieces.append
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        from httptools import HttpResponseParser
+
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        self._parser = HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        at = self._buffer.find(b"content-length: ")
-        if end < 0 or len(self._buffer) < end + 4 + int(self._buffer[at + 16 : self._buffer.find(b"\r", at)]):
-            return
-        answer, self._buffer = self._buffer, b""
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
         assert self._answer is not None
-        self._answer.set_result(answer)
+        self._answer.set_result(b"".join(self._pieces))
+        self._pieces.clear()
 
     async def ask(self, request: bytes) -> bytes:
         self._answer = asyncio.get_running_loop().create_future()
@@ -183,7 +200,8 @@ class _Socket(asyncio.Protocol):
         return await self._answer
 
 
-SOCKET = "asyncio socket"
+FLOOR = "asyncio.Protocol + httptools"
+PYREQWEST = "pyreqwest + pydantic"
 AIOHTTP = "aiohttp + pydantic"
 HTTPX = "httpx + pydantic"
 HTTPX_AIOHTTP = "httpx-aiohttp + pydantic"
@@ -194,7 +212,9 @@ OPENAI_AIOHTTP = "openai[aiohttp]"
 PEERS: dict[str, Peer] = {
     OURS: _relaydance(fast=False),
     OURS_FAST: _relaydance(fast=True),
-    SOCKET: _socket,
+    OURS_DEADLINE: _relaydance(fast=True, deadline=PATIENCE),
+    FLOOR: _floor,
+    PYREQWEST: _pyreqwest,
     AIOHTTP: _aiohttp,
     HTTPX: _httpx,
     HTTPX_AIOHTTP: _httpx_aiohttp,

@@ -11,9 +11,9 @@ from typing import Any
 
 from .child import ChildError, call_once
 from .children import Children, in_turns, medians
-from .ours import OURS, OURS_FAST, make_client
+from .ours import OURS, OURS_DEADLINE, OURS_FAST, make_client
 from .payloads import MESSAGES, MODEL
-from .peers import AIOHTTP, HTTPX, HTTPX2, OPENAI, OPENAI_AIOHTTP, PEERS
+from .peers import AIOHTTP, HTTPX, HTTPX2, OPENAI, OPENAI_AIOHTTP, PEERS, PYREQWEST
 from .report import Report
 from .server import LocalServer
 from .settings import Settings
@@ -93,7 +93,9 @@ def _report_cost(loads: Loads) -> Report:
         ]
         report.row(name, *cells)
     _check_ratio(report, loads, OURS, OPENAI, {100: 0.45, 1_000: 0.2})
-    _check_ratio(report, loads, OURS_FAST, AIOHTTP, dict.fromkeys(levels, 1.6))
+    _check_ratio(report, loads, OURS_FAST, AIOHTTP, {**dict.fromkeys(levels, 0.7), _MOST: 0.6})
+    _check_ratio(report, loads, OURS_DEADLINE, OURS_FAST, dict.fromkeys(levels, 1.05))
+    _check_ratio(report, loads, OURS_FAST, PYREQWEST, {100: 1.5, _MOST: 1.0})
     _check_ratio(report, loads, OURS_FAST, OPENAI_AIOHTTP, dict.fromkeys(levels, 0.25))
     report.data = {"loads": loads}
     return report
@@ -131,6 +133,9 @@ def _report_flatness(
         if name in (OURS, OURS_FAST):
             report.check(f"{name}: CPU per request at {most:,} / at 10 in flight", growth, "≤", 1.25)
             report.check(f"{name}: p99 / p50 at 100 in flight", tail, "≤", 3)
+            load = found[most]
+            share = load["collector_us"] / load["cpu_us"] * 100
+            report.check(f"{name}: the collector's share at {most:,} in flight", share, "≤", 15, "%")
             report.check(f"{name}: memory of a call that waits for its turn", kept["queued"] / 1024, "≤", 8, "KB")
     for name, found in tuned.items():
         if _MOST in found:

@@ -22,6 +22,7 @@ import asyncio
 import json
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -185,13 +186,17 @@ def _stream_of(order: re.Match[bytes]) -> Iterator[bytes]:
     return _stream(int(order[2]), bulk=order[1] == b"bulk")
 
 
-async def _serve(lifetime: float) -> None:
+async def _serve(lifetime: float, certificate: str | None) -> None:
     loop = asyncio.get_running_loop()
     # With the protocol named, asyncio switches Nagle's algorithm off.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
-    await loop.create_server(Connection, sock=listener, backlog=8192)
+    tls = None
+    if certificate is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
+    await loop.create_server(Connection, sock=listener, backlog=8192, ssl=tls)
     print(listener.getsockname()[1], flush=True)
     ended = asyncio.Event()
     loop.add_reader(sys.stdin, ended.set)
@@ -202,14 +207,18 @@ async def _serve(lifetime: float) -> None:
 
 
 class LocalServer:
-    """Runs the server; a context manager."""
+    """Runs the server; a context manager. With a PEM file of key and certificate it speaks TLS."""
+
+    def __init__(self, certificate: str | None = None) -> None:
+        self._certificate = certificate
 
     def __enter__(self) -> Self:
+        more = ["--certificate", self._certificate] if self._certificate else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.server", *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
-        self.origin = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
+        self.origin = f"{'https' if more else 'http'}://127.0.0.1:{int(self._process.stdout.readline())}"
         return self
 
     def __exit__(
@@ -223,9 +232,10 @@ class LocalServer:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
     parser.add_argument("--lifetime", type=float, default=_LIFETIME, help="seconds")
-    lifetime: float = parser.parse_args().lifetime
+    parser.add_argument("--certificate", help="a PEM file: speak TLS")
+    options = parser.parse_args()
     raise_file_limit()
-    asyncio.run(_serve(lifetime))
+    asyncio.run(_serve(options.lifetime, options.certificate))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What can be uploaded, as a body that is sent while it is read: 1 MiB at a time, files in a thread."""
+"""What can be uploaded, as a body that is sent while it is read: 2 MiB at a time, files in a thread."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from ..errors import InvalidInputError, RelayDanceError, mark_accepted
 from ._aside import aside
 from ._progress import Progress, ProgressHook
 
-PIECE = 1024 * 1024
-"""Bytes read at once."""
+PIECE = 2 * 1024 * 1024
+"""Bytes read at once: each read costs a thread, and each upload in flight holds one or two of them."""
 
 _OPEN_AS_TEXT = "the file is open as text; open it with mode 'rb'"
 

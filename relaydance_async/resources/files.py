@@ -34,7 +34,7 @@ class Files(Resource):
         """Upload a file; its `url` goes into `references` of `video.submit`.
 
         Args:
-            file: a path, bytes, a binary file or an asynchronous iterator of bytes. It is sent as it is read, 1 MiB at
+            file: a path, bytes, a binary file or an asynchronous iterator of bytes. It is sent as it is read, 2 MiB at
                 a time. A binary file is read from where it stands, in a thread, and left open. A pipe that gives
                 nothing for the `write` timeout ends the upload.
             filename: default: the path's or the file's own.

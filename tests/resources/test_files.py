@@ -27,8 +27,8 @@ from tests.resources.support import Bench
 pytestmark = pytest.mark.anyio
 
 SMALL = b"\xff\xd8 a small picture"
-# Three pieces of 1 MiB and a bit, none like the other.
-LARGE = b"".join(bytes([n]) * 1024 * 1024 for n in range(3)) + b"rest"
+# Three pieces of 2 MiB and a bit, none like the other.
+LARGE = b"".join(bytes([n]) * 2 * 1024 * 1024 for n in range(3)) + b"rest"
 
 
 def digest(content: bytes) -> str:
