@@ -15,9 +15,12 @@ from .errors import (
     ContentRefusedError,
     DownloadError,
     FanOutStoppedError,
+    IdempotencyError,
+    IdempotencyKeyReusedError,
     IncompleteStreamError,
     InsufficientBalanceError,
     InvalidInputError,
+    JournalError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -27,6 +30,7 @@ from .errors import (
     ResponseTooLargeError,
     ServerError,
     StreamError,
+    SubmissionInDoubtError,
     TaskError,
     TaskFailedError,
     TaskTimeoutError,
@@ -36,11 +40,13 @@ from .errors import (
     maybe_accepted,
 )
 from .fanout import FanOut, fan_out, fan_out_list
+from .journal import SqliteJournal
 from .models.account import Balance
 from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk
 from .models.files import UploadedFile
 from .models.images import Image, ImagesResponse
+from .models.journal import JournalEntry
 from .models.meta import AttemptRecord, ResponseMeta
 from .models.outcome import Outcome
 from .models.video import (
@@ -74,12 +80,16 @@ __all__ = [
     "FanOut",
     "FanOutStoppedError",
     "FirstFrame",
+    "IdempotencyError",
+    "IdempotencyKeyReusedError",
     "Image",
     "ImageReference",
     "ImagesResponse",
     "IncompleteStreamError",
     "InsufficientBalanceError",
     "InvalidInputError",
+    "JournalEntry",
+    "JournalError",
     "LastFrame",
     "Model",
     "ModelList",
@@ -95,7 +105,9 @@ __all__ = [
     "RetryEvent",
     "RetryPolicy",
     "ServerError",
+    "SqliteJournal",
     "StreamError",
+    "SubmissionInDoubtError",
     "TaskError",
     "TaskFailedError",
     "TaskFailure",

@@ -31,6 +31,8 @@ from ._sansio.retry import RetryPolicy
 from ._sansio.target import Network
 from ._sansio.timeout import Timeout, as_timeout
 from ._transports import TransportName, build_transport, check_transport
+from .errors import ConfigurationError
+from .journal import Journal
 from .resources._resource import Resource
 from .resources.account import Account
 from .resources.chat import Chat
@@ -90,6 +92,8 @@ class AsyncRelayDance:
         allow_http: send the key over plain http:// to hosts other than loopback.
         signed_answers: whether the gateway puts its mark (`X-Oneapi-Request-Id`) on every answer, so that an error
             without one is somebody else's. None: the first answer with a mark tells, for all clients of the process.
+        journal: remembers what became of the calls with an `idempotency_key`; a `SqliteJournal`. It stays yours to
+            close.
 
     Raises:
         ConfigurationError: what can't be a key, a bad URL, a header that can't be sent, a number out of range, or an
@@ -112,6 +116,7 @@ class AsyncRelayDance:
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         allow_http: bool = False,
         signed_answers: bool | None = None,
+        journal: Journal | None = None,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
         _observers: Sequence[Observer] = (),
     ) -> None:
@@ -120,6 +125,8 @@ class AsyncRelayDance:
         del api_key
         permits = check_max_concurrency(max_concurrency)
         check_transport(transport, http_client)
+        if journal is not None and not hasattr(journal, "begin"):
+            raise ConfigurationError(f"journal must be a journal, such as SqliteJournal, not {type(journal).__name__}")
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
         pace = self._pace = KeyPace()
@@ -136,7 +143,7 @@ class AsyncRelayDance:
         self._runtimes = Runtimes(build)
         signing = Signing.of(endpoint.root_url) if signed_answers is None else Signing(signed_answers)
         redactor = Redactor(endpoint.api_key.reveal())
-        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing, redactor, pace))
+        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing, redactor, pace, journal))
         self._owner = True
         self._options = Options(
             timeout=as_timeout(timeout),
@@ -200,6 +207,8 @@ class AsyncRelayDance:
 
         Streams and calls under way break; a call that may be repeated is, over a new connection, as is the next poll of
         a wait. The client can be used again.
+
+        Calls with an idempotency key whose callers were cancelled are waited for, 60 seconds at most.
         """
         if self._owner:
             await self._runtimes.aclose()

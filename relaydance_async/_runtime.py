@@ -23,7 +23,7 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import anyio
 
@@ -56,6 +56,22 @@ class Held:
     tasks: int = 0
 
 
+FINISH_SECONDS = 60.0
+"""How long a call is finished in the background: one without a deadline, and any when the client is closed."""
+
+
+class Errand(Protocol):
+    """A call that is finished in the background."""
+
+    async def ended(self) -> None:
+        """Wait for its end."""
+        ...
+
+    def stop(self) -> None:
+        """Cancel it."""
+        ...
+
+
 class Runtime:
     """The transports of one loop, and who lets requests in: to the API, and to other hosts."""
 
@@ -69,6 +85,10 @@ class Runtime:
         self.streams: set[TransportResponse] = set()
         """Answers that are still being read after their call has returned."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self.flights: dict[str, anyio.Event] = {}
+        """The idempotency keys that a call is at work on, and the ends of those calls."""
+        self.errands: set[Errand] = set()
+        """Calls whose callers have been cancelled, and which are finished all the same."""
         self.is_closed: bool = False
         """Whether its connections have been closed for good."""
 
@@ -87,7 +107,7 @@ class Runtime:
             queued=self.api.waiting + self.foreign.waiting,
             connections=sum(transport.stats().open for transport in self._distinct()),
             streams=len(self.streams),
-            tasks=len(self._tasks),
+            tasks=len(self._tasks) + len(self.errands),
         )
 
     async def watch_loop(self, loop: Loop, by_loop: dict[Loop, Runtime]) -> None:
@@ -95,6 +115,16 @@ class Runtime:
         self._loop = loop
         self._closer = self._close_with_loop(loop, by_loop)
         await self._closer.__anext__()
+
+    async def finish(self) -> None:
+        """Wait for the calls that are finished in the background, and end those that take too long."""
+        try:
+            with anyio.move_on_after(FINISH_SECONDS):
+                for errand in list(self.errands):
+                    await errand.ended()
+        finally:
+            for errand in list(self.errands):
+                errand.stop()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -219,9 +249,14 @@ class Runtimes:
 
     async def aclose(self) -> None:
         """Close the running loop's connections; those of other loops close with their loops."""
-        runtime = self._by_loop.pop(_running_loop(), None)
-        if runtime is not None:
-            await runtime.aclose()
+        loop = _running_loop()
+        try:
+            if (runtime := self._by_loop.get(loop)) is not None and runtime.errands:
+                await runtime.finish()
+        finally:
+            runtime = self._by_loop.pop(loop, None)
+            if runtime is not None:
+                await runtime.aclose()
 
     def after_fork(self) -> None:
         """Begin anew in a child. Its parent's other threads, one of which may have held the lock, don't exist here."""

@@ -27,6 +27,10 @@ RelayDanceError
   · WebhookError
     x WebhookVerificationError           a delivery without a valid token
     x WebhookPayloadError                a delivery that can't be read
+  · IdempotencyError                     an idempotency key stands in the way; nothing was sent
+    x IdempotencyKeyReusedError          the key names another request
+    x SubmissionInDoubtError             an earlier request of the key may have been accepted
+  x JournalError                         the journal can't be read or written
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from .models._failure_kinds import FailureKind, failure_kind
 from .models.chat import ChatCompletion
+from .models.journal import JournalEntry
 from .models.meta import AttemptRecord, ResponseMeta
 from .models.outcome import Outcome
 from .models.video import VideoTask
@@ -51,9 +56,12 @@ __all__ = [
     "ContentRefusedError",
     "DownloadError",
     "FanOutStoppedError",
+    "IdempotencyError",
+    "IdempotencyKeyReusedError",
     "IncompleteStreamError",
     "InsufficientBalanceError",
     "InvalidInputError",
+    "JournalError",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
@@ -63,6 +71,7 @@ __all__ = [
     "ResponseTooLargeError",
     "ServerError",
     "StreamError",
+    "SubmissionInDoubtError",
     "TaskError",
     "TaskFailedError",
     "TaskTimeoutError",
@@ -572,3 +581,86 @@ class WebhookVerificationError(WebhookError):
 
 class WebhookPayloadError(WebhookError):
     """The delivery's body is not a task."""
+
+
+class IdempotencyError(RelayDanceError):
+    """An idempotency key stands in the way of a call. Nothing was sent.
+
+    Attributes:
+        entry: the key's, as the journal has it.
+    """
+
+    def __init__(self, message: str = "", *, entry: JournalEntry | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.entry = entry
+
+
+class IdempotencyKeyReusedError(IdempotencyError, ValueError):
+    """The same idempotency key was used for another request: other parameters, another file, or another endpoint."""
+
+    hint = "Give each request a key of its own; the same one only for the same request"
+
+
+class SubmissionInDoubtError(IdempotencyError):
+    """An earlier request of this key may have been accepted, and nobody knows. It is not sent again by itself."""
+
+    @classmethod
+    def of(cls, entry: JournalEntry) -> Self:
+        """The error of an entry that is in doubt."""
+        why = f": {entry.reason}" if entry.reason else ": its process ended before the answer came"
+        message = f"the request of key {entry.key!r}, sent at {entry.sent_at:%Y-%m-%d %H:%M:%S} UTC, is in doubt{why}"
+        return cls(message, entry=entry, task_id=entry.task_id, maybe_accepted=True)
+
+    def advice(self) -> str:
+        """What can be done."""
+        key = self.entry.key if self.entry is not None else ""
+        return (
+            "`await client.resolve_doubts()` decides it where that can be known; by hand, once the console has told: "
+            f"`await journal.settle({key!r}, task_id=…)` if it was accepted, `await journal.release({key!r})` if not"
+        )
+
+
+JournalErrorKind: TypeAlias = Literal[
+    "busy", "full", "disk", "path", "corrupt", "newer", "foreign", "network", "closed", "state", "unknown"
+]
+
+_JOURNAL_HINTS: dict[JournalErrorKind, str] = {
+    "busy": "Another process holds it for too long: look for a backup or an open transaction, then call again",
+    "full": "Make room, then call again",
+    "disk": "Repair the disk, then call again",
+    "path": "Choose a file that this process may write, in a directory that is there",
+    "corrupt": "Restore a copy made by `journal.backup(path)`, or set the file aside and look at the console",
+    "newer": "Upgrade relaydance_async where this runs",
+    "foreign": "Choose another file",
+    "network": "Put it on a local disk; for several machines there are databases",
+    "closed": "Keep the journal open for as long as its clients are used",
+}
+
+
+class JournalError(RelayDanceError):
+    """The journal could not be read or written.
+
+    A call that it keeps from noting what it is about to send, is not sent. One that was accepted, but can't be noted,
+    has what it was paid for in `result` and `task_id`.
+
+    Attributes:
+        kind: "busy" (another process holds it for too long), "full" (the disk is), "disk" (it is broken), "path" (it
+            can't be opened there), "corrupt", "newer" (written by a newer version), "foreign" (a file of another
+            program), "network" (a network file system), "closed", "state" (the entry is not in a state for that), or
+            "unknown".
+        result: what the call would have given, or None.
+    """
+
+    def __init__(
+        self, message: str = "", *, kind: JournalErrorKind = "unknown", result: Any = None, **details: Any
+    ) -> None:
+        super().__init__(message, **details)
+        self.kind: JournalErrorKind = kind
+        self.result = result
+
+    def advice(self) -> str:
+        """What to do about it, by its kind."""
+        hint = _JOURNAL_HINTS.get(self.kind, "")
+        if not self.maybe_accepted:
+            return hint
+        return f"It was accepted, and is in `error.result`: keep that. {hint}"

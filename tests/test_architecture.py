@@ -32,6 +32,7 @@ LAYERS: dict[str, int] = {
     "_hooks": 3,
     "_polling": 3,
     "fanout": 3,
+    "journal": 3,
     "_runtime": 4,
     "_call": 5,
     "resources": 6,
@@ -60,6 +61,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "starlette": frozenset({"webhooks"}),
     "fastapi": frozenset({"webhooks"}),
     "uvicorn": frozenset(),
+    "sqlite3": frozenset({"journal"}),
 }
 
 # What `_sansio` may not import: there, the clock and the randomness are arguments, and nothing reads, writes or waits.

@@ -49,6 +49,7 @@ class Digest:
     takes: frozenset[int] = frozenset()
     returns: str = "digest"
     holds: bool = False
+    kept: None = None
 
     async def __call__(self, answer: Answer, /) -> str:
         await refuse_page(answer, "the answer is no sound", ("audio/",))

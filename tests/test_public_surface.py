@@ -37,16 +37,18 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
-    "ChatStream", "FanOut", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model",
-    "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
-    "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted",
+    "ChatStream", "FanOut", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "JournalEntry", "LastFrame",
+    "Model", "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "SqliteJournal", "TaskFailure",
+    "TaskUsage", "Timeout", "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list",
+    "maybe_accepted",
     # errors
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
-    "ConfigurationError", "ContentRefusedError", "DownloadError", "FanOutStoppedError", "IncompleteStreamError",
-    "InsufficientBalanceError", "InvalidInputError", "NotFoundError", "PermissionDeniedError", "RateLimitError",
-    "RelayDanceError", "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError",
-    "StreamError", "TaskError", "TaskFailedError", "TaskTimeoutError", "WebhookError", "WebhookPayloadError",
-    "WebhookVerificationError",
+    "ConfigurationError", "ContentRefusedError", "DownloadError", "FanOutStoppedError", "IdempotencyError",
+    "IdempotencyKeyReusedError", "IncompleteStreamError", "InsufficientBalanceError", "InvalidInputError",
+    "JournalError", "NotFoundError", "PermissionDeniedError", "RateLimitError", "RelayDanceError",
+    "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError", "StreamError",
+    "SubmissionInDoubtError", "TaskError", "TaskFailedError", "TaskTimeoutError", "WebhookError",
+    "WebhookPayloadError", "WebhookVerificationError",
 }  # fmt: skip
 
 
@@ -87,6 +89,7 @@ def test_the_arguments_of_the_client() -> None:
         "max_response_bytes": 128 * 1024 * 1024,
         "allow_http": False,
         "signed_answers": None,
+        "journal": None,
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(
         ["timeout", "deadline", "retry", "default_headers", "on_retry", "max_response_bytes"], UNSET
@@ -144,7 +147,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
     Account: {"balance": {"/options": ...}},
-    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}},
+    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "meta": {}},
 }
 
 
@@ -172,7 +175,7 @@ def test_the_arguments_of_a_fan_out() -> None:
 
 
 def test_the_further_arguments() -> None:
-    call_options = {"extra_body", "extra_headers", "extra_query", "timeout"}
+    call_options = {"extra_body", "extra_headers", "extra_query", "timeout", "idempotency_key"}
     assert set(SubmitParams.__annotations__) == {*VideoParams.__annotations__, "deadline"}
     assert set(VideoParams.__annotations__) == {
         "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", *call_options,
@@ -193,7 +196,7 @@ def test_the_fields_of_the_values() -> None:
     assert names(Timeout) == ["connect", "read", "write"]
     assert names(AttemptRecord) == ["number", "started_at", "elapsed", "error", "status_code", "code", "wait", "queued"]
     assert names(ResponseMeta) == [
-        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at",
+        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at", "replayed",
     ]  # fmt: skip
     assert list(VideoTask.model_fields) == [
         "task_id", "status", "raw_status", "progress", "url", "format", "model", "error", "metadata", "created_at",

@@ -35,6 +35,7 @@ from ..errors import (
     ServerError,
     mark_accepted,
 )
+from ..journal import Journal
 from ..models.meta import ResponseMeta
 from .answer import Answer, Deadline
 from .attempt import Attempt, Phase
@@ -70,6 +71,7 @@ class Shared:
     signing: Signing
     redactor: Redactor
     pace: KeyPace
+    journal: Journal | None = None
 
 
 class Call(Generic[T]):

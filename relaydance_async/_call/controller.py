@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 from .._config import Clock, Options
 from .._sansio.request import PreparedRequest
+from ..errors import ConfigurationError
 from .call import Call, Shared
+from .keyed import KeyedCall
 from .receive import Receiver
 
 T = TypeVar("T")
@@ -39,17 +41,32 @@ class Controller:
         """Make the call; the result is to be awaited, once.
 
         Raises:
-            ConfigurationError: there is no key; at once.
+            ConfigurationError: there is no key, or an idempotency key and no journal; at once.
             RelayDanceError: of the last attempt, with `attempts` listing them all.
 
         Cancelling it closes the connection in use and gives its lease back; a billed request that was already on the
         wire may have been accepted.
         """
         self._shared.endpoint.require_key()
+        if options.idempotency_key is not None:
+            return self._keyed(request, receive, options, options.idempotency_key)
         call = Call(self._shared, request, receive, options)
         if options.observers or options.on_retry is not None:
             return call.run_watched()
         return call.run() if options.deadline is None else call.run_within(options.deadline)
+
+    def _keyed(
+        self, request: PreparedRequest, receive: Receiver[T], options: Options, key: str
+    ) -> Coroutine[Any, Any, T]:
+        journal = self._shared.journal
+        if journal is None:
+            raise ConfigurationError(_NO_JOURNAL)
+        return KeyedCall(self._shared, journal, request, receive, options, key).run()
+
+
+_NO_JOURNAL = (
+    'idempotency_key= needs a journal, which remembers the key: AsyncRelayDance(journal=SqliteJournal("run.db"))'
+)
 
 
 @dataclass(frozen=True, slots=True)

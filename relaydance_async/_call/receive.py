@@ -4,16 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
 from .._sansio.decode import build_error_in, decode_result
+from ..models._base import Result
+from ..models.meta import ResponseMeta
 from .answer import Answer
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 M = TypeVar("M", bound=BaseModel)
+
+Accept: TypeAlias = Callable[[BaseModel], Awaitable[None]]
+"""Makes a journal keep what a call was paid for."""
+
+
+async def _keep_at_once(result: Any, accept: Accept) -> bool:
+    await accept(result)
+    return False
+
+
+async def _is_finished(result: Any) -> None:
+    """Only a stream goes on."""
+
+
+@dataclass(frozen=True)
+class Kept(Generic[T_co]):
+    """How a journal keeps a result.
+
+    Attributes:
+        recall: makes the same of what was kept.
+        keep: hands what is kept of a result to `Accept`, now or at the end of its stream; whether that is yet to come.
+        finish: reads a stream to its end, for nobody else does.
+    """
+
+    recall: Callable[[str, ResponseMeta], T_co]
+    keep: Callable[[Any, Accept], Awaitable[bool]] = _keep_at_once
+    finish: Callable[[Any], Awaitable[None]] = _is_finished
+
 
 _PAGES = ("text/", "application/json", "application/xml")
 """What an error or a web page comes as, where bytes were asked for."""
@@ -28,6 +58,7 @@ class Receiver(Protocol[T_co]):
         takes: the statuses besides 2xx that it reads; an answer with another one is an error.
         returns: what it gives, in words, for the table of routes.
         holds: whether that goes on reading after the call has returned.
+        kept: how a journal keeps what it gives, or None: it can't.
     """
 
     @property
@@ -38,6 +69,9 @@ class Receiver(Protocol[T_co]):
 
     @property
     def holds(self) -> bool: ...
+
+    @property
+    def kept(self) -> Kept[T_co] | None: ...
 
     def __call__(self, answer: Answer, /) -> Awaitable[T_co]:
         """Read the answer."""
@@ -50,6 +84,7 @@ class _Reading(Generic[T]):
     returns: str
     takes: frozenset[int] = frozenset()
     holds: bool = False
+    kept: Kept[T] | None = None
 
     def __call__(self, answer: Answer, /) -> Awaitable[T]:
         return self.read(answer)
@@ -67,7 +102,19 @@ def as_model(model: type[M]) -> Receiver[M]:
         body = await answer.read()
         return decode_result(model, body, lambda: answer.meta)
 
-    return _Reading(read, model.__name__)
+    return _Reading(read, model.__name__, kept=Kept(recalling(model)))
+
+
+def recalling(model: type[M]) -> Callable[[str, ResponseMeta], M]:
+    """Reads the model from a journal."""
+
+    def recall(answer: str, meta: ResponseMeta) -> M:
+        found = model.model_validate_json(answer)
+        if isinstance(found, Result):
+            found.give_meta(meta)
+        return found
+
+    return recall
 
 
 def as_bytes(*kinds: str) -> Receiver[bytes]:
@@ -95,20 +142,30 @@ def as_text() -> Receiver[str]:
     return _Reading(read, "text")
 
 
-def as_read(read: Callable[[Answer], Awaitable[T]], returns: str) -> Receiver[T]:
+def as_read(
+    read: Callable[[Answer], Awaitable[T]],
+    returns: str,
+    *,
+    kept: Kept[T] | None = None,
+) -> Receiver[T]:
     """Whatever a function makes of the answer.
 
     Args:
         read: the function.
         returns: what it gives, in words.
+        kept: see `Receiver`.
     """
-    return _Reading(read, returns)
+    return _Reading(read, returns, kept=kept)
 
 
-def as_stream(read: Callable[[Answer], Awaitable[T]]) -> Receiver[T]:
+def as_stream(read: Callable[[Answer], Awaitable[T]], *, kept: Kept[T] | None = None) -> Receiver[T]:
     """What goes on reading the answer after the call has returned (`Answer.keep`). It holds its connection until it is
-    closed."""
-    return _Reading(read, "stream", holds=True)
+    closed.
+
+    Args:
+        kept: see `Receiver`.
+    """
+    return _Reading(read, "stream", holds=True, kept=kept)
 
 
 def is_event_stream(answer: Answer) -> bool:

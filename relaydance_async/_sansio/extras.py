@@ -21,6 +21,7 @@ class CallExtras:
         query: added to the URL.
         timeout: of each I/O phase, in seconds.
         deadline: of the whole call, in seconds.
+        idempotency_key: of a billed call, for the journal.
     """
 
     body: Mapping[str, Any] | None = None
@@ -28,6 +29,7 @@ class CallExtras:
     query: Mapping[str, str] | None = None
     timeout: float | Timeout | None = None
     deadline: float | None = None
+    idempotency_key: str | None = None
 
     @classmethod
     def take(cls, params: Mapping[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], CallExtras]:
@@ -54,7 +56,7 @@ class CallExtras:
 
 
 _MAPPINGS = ("extra_body", "extra_headers", "extra_query")
-_NAMES = (*_MAPPINGS, "timeout", "deadline")
+_NAMES = (*_MAPPINGS, "timeout", "deadline", "idempotency_key")
 _NOTHING = [None] * len(_NAMES)
 _NONE = CallExtras()
 

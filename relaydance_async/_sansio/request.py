@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -89,6 +89,10 @@ class LargeJson:
         """The call waits: let go of the bytes."""
         self._encoded = None
 
+    def peek(self) -> bytes:
+        """The bytes, which are kept if they were."""
+        return self._encoded if self._encoded is not None else to_json(self._content)
+
     def take(self) -> bytes:
         """The bytes, for one attempt."""
         encoded, self._encoded = self._encoded, None
@@ -109,6 +113,7 @@ class PreparedRequest:
         headers: beside those of the client; a function is asked for them before each attempt.
         model: that is asked for, or None.
         task_id: the video task that it is about, for errors.
+        canonical: of a stream, what is the same for all that ask for the same.
     """
 
     method: str
@@ -118,6 +123,7 @@ class PreparedRequest:
     headers: Headers | Callable[[], Headers] = field(default_factory=dict[str, str])
     model: str | None = None
     task_id: str | None = None
+    canonical: Callable[[], Awaitable[str]] | None = None
 
     @property
     def repeatable(self) -> bool:

@@ -25,9 +25,13 @@ class ReadOptions(RequestOptions, total=False):
 
 
 class BodyOptions(RequestOptions, total=False):
-    """`extra_body` is merged into the JSON body, or into the form: so what this version doesn't know goes through."""
+    """`extra_body` is merged into the JSON body, or into the form: so what this version doesn't know goes through.
+
+    `idempotency_key` names the request for the client's journal: with the same key it is sent, and paid for, once.
+    """
 
     extra_body: Mapping[str, Any] | None
+    idempotency_key: str | None
 
 
 class CallOptions(BodyOptions, ReadOptions, total=False):

@@ -47,6 +47,7 @@ class ResponseMeta:
         request_id: the gateway's id of the request (`X-Oneapi-Request-Id`, `X-Request-Id` or `CF-Ray`).
         attempts: what happened in each failed attempt; none for a call that never got its turn.
         sent_at: when the first byte of the last attempt was sent (UTC), or None when none was.
+        replayed: whether it was not sent this time: a journal had the answer under the call's idempotency key.
     """
 
     method: str | None = None
@@ -56,6 +57,7 @@ class ResponseMeta:
     request_id: str | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     sent_at: datetime | None = None
+    replayed: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.headers, MappingProxyType):
@@ -68,4 +70,4 @@ class ResponseMeta:
         # A mapping proxy can't be pickled; a dict can.
         headers = dict(self.headers)
         values = (self.method, self.path, self.status_code, headers, self.request_id, self.attempts, self.sent_at)
-        return ResponseMeta, values
+        return ResponseMeta, (*values, self.replayed)

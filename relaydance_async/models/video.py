@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from ._base import WireModel
+from ._base import Result, WireModel
 from ._failure_kinds import FailureKind, failure_kind
 from ._lenient import is_object
 from ._task_shapes import TaskStatus, normalize_task
@@ -40,7 +40,7 @@ class TaskUsage(BaseModel):
     total_tokens: int | None = None
 
 
-class VideoTask(BaseModel):
+class VideoTask(Result):
     """A video task as the gateway last reported it. Plain data: it goes to JSON and back, and holds no client.
 
     Every shape that the gateway sends decodes to the same thing. Two tasks are equal when all but `extra` is.

@@ -9,11 +9,12 @@ from typing import Self, cast
 
 import anyio
 
-from .._call import Answer, OpenAnswer, is_event_stream
+from .._call import Accept, Answer, OpenAnswer, is_event_stream, recalling
 from .._sansio.chat_stream import ChatDecoder, decode_completion
 from .._sansio.completion import whole_chunk
 from ..errors import APIStatusError, RelayDanceError, StreamError, mark_accepted
 from ..models.chat import ChatCompletion, ChatCompletionChunk
+from ..models.meta import ResponseMeta
 
 _DRAIN_SECONDS = 0.5
 
@@ -74,6 +75,11 @@ class ChatStream:
         """The first choice's text so far."""
         return self._opened.text
 
+    @property
+    def meta(self) -> ResponseMeta:
+        """The circumstances: whether it was replayed (`replayed`)."""
+        return self._opened.meta
+
     async def aclose(self) -> None:
         """Give the connection and the permit back. Safe to call twice; nothing more can be read."""
         await self._close(None)
@@ -105,6 +111,22 @@ async def open_chat_stream(answer: Answer) -> ChatStream:
     if is_event_stream(answer):
         return ChatStream(_Opened(answer.keep()))
     return ChatStream(_Arrived(decode_completion(await answer.read(), lambda: answer.meta)))
+
+
+def recall_chat_stream(answer: str, meta: ResponseMeta) -> ChatStream:
+    """The stream of a completion that a journal has kept."""
+    return ChatStream(_Arrived(recalling(ChatCompletion)(answer, meta)))
+
+
+async def keep_chat_stream(stream: ChatStream, accept: Accept) -> bool:
+    """Have the completion kept: now, or when the stream has come to its end; whether that is yet to come."""
+    return await stream._opened.keep(accept)  # pyright: ignore[reportPrivateUsage]
+
+
+async def finish_chat_stream(stream: ChatStream) -> None:
+    """Read it to its end, for nobody else does."""
+    async with stream:
+        await stream.get_final_completion()
 
 
 async def read_completion(answer: Answer) -> ChatCompletion:
@@ -157,6 +179,16 @@ class _Arrived:
         """As it came."""
         return self._completion
 
+    @property
+    def meta(self) -> ResponseMeta:
+        """Of the completion."""
+        return self._completion.meta
+
+    async def keep(self, accept: Accept) -> bool:
+        """See `keep_chat_stream`."""
+        await accept(self._completion)
+        return False
+
     def ending(self) -> None:
         """It is whole."""
 
@@ -167,10 +199,11 @@ class _Arrived:
 class _Opened:
     """An answer on its way through the decoder."""
 
-    __slots__ = ("answer", "decoder", "pieces")
+    __slots__ = ("accept", "answer", "decoder", "pieces")
 
     def __init__(self, answer: OpenAnswer) -> None:
         self.answer: OpenAnswer = answer
+        self.accept: Accept | None = None
         self.pieces: AsyncGeneratorType[bytes, None] = cast("AsyncGeneratorType[bytes, None]", answer.pieces())
         self.decoder: ChatDecoder = ChatDecoder(status=answer.status, limit=answer.limit)
 
@@ -186,6 +219,16 @@ class _Opened:
     def completion(self) -> ChatCompletion:
         """The completion as far as it has come."""
         return self.decoder.completion()
+
+    @property
+    def meta(self) -> ResponseMeta:
+        """Of the answer."""
+        return self.answer.meta
+
+    async def keep(self, accept: Accept) -> bool:
+        """See `keep_chat_stream`."""
+        self.accept = accept
+        return True
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
         """The error of the stream, with what is known of the call."""
@@ -242,7 +285,11 @@ async def _read(opened: _Opened) -> AsyncGenerator[ChatCompletionChunk, None]:
         await opened.aclose(error)
         raise
     failure = failure or opened.ending()
-    await opened.aclose(failure)
+    try:
+        if failure is None and opened.accept is not None:
+            await opened.accept(opened.completion())
+    finally:
+        await opened.aclose(failure)
     if failure is not None:
         try:
             raise failure

@@ -87,6 +87,8 @@ def apply(extras: CallExtras, options: Options) -> Options:
         options = options.changed(timeout=as_timeout(extras.timeout))
     if extras.deadline is not None:
         options = options.changed(deadline=extras.deadline)
+    if extras.idempotency_key is not None:
+        options = options.changed(idempotency_key=extras.idempotency_key)
     return options
 
 

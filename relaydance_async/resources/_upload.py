@@ -14,12 +14,15 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
+from .._sansio.fingerprint import canonical_form
 from .._sansio.multipart import build_multipart
 from .._sansio.request import BodyStream, PreparedRequest, RetrySafety, closing_body, model_of
 from .._sansio.target import ApiTarget
+from .._threads import in_thread
 from ..errors import InvalidInputError, RelayDanceError, mark_accepted
 from ._aside import aside
 from ._progress import Progress, ProgressHook
@@ -72,17 +75,39 @@ async def open_upload(
     body, content_type = build_multipart(texts, parts, boundary=secrets.token_hex(16))
     if on_progress is not None:
         body = _told(body, progress)
+    canonical = partial(_canonical, texts, parts)
     headers = {"content-type": content_type}
     if body.length is not None:
         headers["content-length"] = str(body.length)
     try:
         with opened:
-            yield PreparedRequest("POST", target, RetrySafety.BILLED, body, headers, model=model_of(fields or {}))
+            yield PreparedRequest(
+                *("POST", target, RetrySafety.BILLED, body, headers),
+                model=model_of(fields or {}),
+                canonical=canonical,
+            )
     except RelayDanceError:
         if progress.error is None:
             raise
     if progress.error is not None:
         raise progress.error
+
+
+async def _canonical(texts: list[tuple[str, str]], parts: list[tuple[str, str, str, BodyStream]]) -> str:
+    """What tells the form from others: its files are read, to be known by their content."""
+    found: list[tuple[str, str, str, str]] = []
+    for name, known_as, kind, content in parts:
+        if not content.replayable:
+            raise InvalidInputError(
+                "idempotency_key needs a file that can be read twice, to be known by its content: pass a path, bytes or"
+                " a file that can be rewound"
+            )
+        digest = sha256()
+        async with closing_body(content.open()) as pieces:
+            async for piece in pieces:
+                await in_thread(partial(digest.update, piece))
+        found.append((name, known_as, kind, digest.hexdigest()))
+    return canonical_form(texts, found)
 
 
 def _told(body: BodyStream, progress: Progress) -> BodyStream:

@@ -7,19 +7,29 @@ from typing import Any, Literal, Unpack, overload
 
 from pydantic import BaseModel
 
-from .._call import as_read, as_stream
+from .._call import Kept, as_read, as_stream, recalling
 from .._sansio.extras import CallExtras
 from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion, ChatParams
-from ._chat_stream import ChatStream, open_chat_stream, read_completion
+from ._chat_stream import (
+    ChatStream,
+    finish_chat_stream,
+    keep_chat_stream,
+    open_chat_stream,
+    read_completion,
+    recall_chat_stream,
+)
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
 
 CREATE = billed_post(
-    "chat.completions.create", "/chat/completions", as_read(read_completion, "ChatCompletion"), small=True
+    "chat.completions.create",
+    "/chat/completions",
+    as_read(read_completion, "ChatCompletion", kept=Kept(recalling(ChatCompletion))),
+    small=True,
 )
 _PARAMS = names_of(ChatParams)
-_STREAM = as_stream(open_chat_stream)
+_STREAM = as_stream(open_chat_stream, kept=Kept(recall_chat_stream, keep_chat_stream, finish_chat_stream))
 
 
 class Completions(Resource):

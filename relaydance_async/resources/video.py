@@ -249,7 +249,7 @@ class Video(Resource):
         has a note on every other error but `TaskFailedError`; `maybe_accepted(exception)` is True of all these.
         """
         _check_deadline(deadline)
-        _, extras = CallExtras.take(params, _VIDEO_PARAMS)
+        _, extras = CallExtras.take({**params, "idempotency_key": None}, _VIDEO_PARAMS)  # which is the submit's
         submit = self.submit(model=model, prompt=prompt, **params)
         return self._submit_and_wait(submit, deadline, on_update, receiver, extras)
 

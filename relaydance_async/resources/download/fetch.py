@@ -60,6 +60,7 @@ class ResultReceiver(Protocol[T_co]):
     takes: frozenset[int]
     returns: str
     holds: bool
+    kept: None
 
     def headers(self) -> Mapping[str, str]:
         """Of the next attempt."""

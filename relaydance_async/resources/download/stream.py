@@ -50,6 +50,7 @@ class _Opening:
     takes: frozenset[int] = TAKEN
     returns: str = "clip"
     holds: bool = True
+    kept: None = None
 
     def __init__(self) -> None:
         self.so_far = Resume()

@@ -90,6 +90,7 @@ class Transfer:
     takes: frozenset[int] = TAKEN
     returns: str = "clip"
     holds: bool = False
+    kept: None = None
 
     def __init__(self, part: Part, max_bytes: int, progress: Progress) -> None:
         self._part = part
