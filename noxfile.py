@@ -54,6 +54,17 @@ def install(session: nox.Session, *groups: str) -> None:
     session.install("-e", f".{EXTRAS}", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
+def resolve(session: nox.Session, resolution: str) -> Path:
+    """A requirements file of all dependencies, extras included, as uv resolves them for the session's Python."""
+    versions = Path(session.create_tmp()) / f"{resolution}.txt"
+    session.run(
+        *("uv", "pip", "compile", "--quiet", "--upgrade", "--resolution", resolution, "--all-extras"),
+        *("--python", str(Path(session.bin) / "python"), "--output-file", str(versions), "pyproject.toml"),
+        silent=True,
+    )
+    return versions
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Shows the whole client at work against the sandbox."""
@@ -90,20 +101,29 @@ def types(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def mindeps(session: nox.Session) -> None:
     """Runs the tests with the lowest versions that pyproject.toml allows."""
-    lowest = Path(session.create_tmp()) / "lowest.txt"
-    python = Path(session.bin) / "python"
     session.install("uv")
-    session.run(
-        *("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--all-extras"),
-        *("--python", str(python), "--output-file", str(lowest), "pyproject.toml"),
-        silent=True,
-    )
+    lowest = resolve(session, "lowest-direct")
     # The tools of the tests are the newest that go with these.
     session.run(
-        *("uv", "pip", "install", "--python", str(python), "--constraint", str(lowest)),
+        *("uv", "pip", "install", "--python", str(Path(session.bin) / "python"), "--constraint", str(lowest)),
         *("--editable", f".{EXTRAS}", "--group", "test"),
     )
     session.run("pytest", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def audit(session: nox.Session) -> None:
+    """Looks for known holes in the dependencies: the lowest versions that pyproject.toml allows, and the newest.
+
+    It asks pypi.org; `-- -s osv` asks osv.dev. A version that can't be looked up is a failure too.
+    """
+    session.install("uv", "pip-audit")
+    for resolution in ("lowest-direct", "highest"):
+        versions = resolve(session, resolution)
+        # They are resolved already, for this Python: pip has nothing to add.
+        session.run(
+            *("pip-audit", "--strict", "--no-deps", "--disable-pip", "--requirement", str(versions)), *session.posargs
+        )
 
 
 @nox.session(reuse_venv=False)
@@ -130,16 +150,10 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def torture(session: nox.Session) -> None:
-    """Runs the long, seeded torture suite, and its cancellations and storms on uvloop too."""
+    """Runs the long, seeded torture suite on both event loops."""
     install(session, "test")
-    session.run("pytest", "-m", "torture", *session.posargs)
-    # The fault matrix puts its loop's time forward, which uvloop's can't be.
-    on_uvloop = (
-        "tests/torture/test_cancel_sweep.py",
-        "tests/torture/test_storm.py",
-        "tests/torture/test_fan_out_ends.py",
-    )
-    session.run("pytest", "-m", "torture", "--loop", "uvloop", *on_uvloop)
+    for loop in ("asyncio", "uvloop"):
+        session.run("pytest", "-m", "torture", "--loop", loop, *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -147,6 +161,13 @@ def fuzz(session: nox.Session) -> None:
     """Fuzzes the parsers, guided by coverage: a million inputs for each, about half an hour on one core."""
     install(session, "test", "fuzz")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def vectors(session: nox.Session) -> None:
+    """Compares us with llhttp on its own response vectors, in the directory that follows `--`: its `test/response`."""
+    install(session, "test")
+    session.run("python", "-m", "tests.transports.answers.llhttp", *session.posargs)
 
 
 @nox.session

@@ -14,7 +14,7 @@ from .settings import Settings
 
 POINTS = {
     "requests": "CPU per request, and whether it stays flat",
-    "overhead": "what controller, limiter and hooks cost",
+    "overhead": "what retries, limiter and hooks cost",
     "stream": "chunks per second, the first one's delay, memory",
     "decode": "bytes to typed results",
     "imports": "import time, construction, memory",

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from .child import ChildError, call_once
-from .ours import OURS_AIOHTTP, make_client
+from .ours import OURS_FAST, make_client
 from .payloads import MESSAGES, MODEL
 from .peers import OPENAI
 from .report import Report
@@ -15,8 +15,8 @@ from .settings import Settings
 
 _RATE = 100
 _BURST = 20
-_OURS = f"{OURS_AIOHTTP}, RetryPolicy(max_attempts=50)"
-_OURS_DEFAULT = f"{OURS_AIOHTTP}, as it comes"
+_OURS = f"{OURS_FAST}, RetryPolicy(max_attempts=50)"
+_OURS_DEFAULT = f"{OURS_FAST}, as it comes"
 _CLIENTS: dict[str, dict[str, Any]] = {
     _OURS: {"function": "measure_ours", "max_attempts": 50},
     _OURS_DEFAULT: {"function": "measure_ours", "max_attempts": None},
@@ -75,7 +75,7 @@ def measure_ours(origin: str, api_key: str, calls: int, max_attempts: int | None
     retry = RetryPolicy() if max_attempts is None else RetryPolicy(max_attempts=max_attempts)
 
     async def run() -> dict[str, float]:
-        async with make_client(origin, 100, aiohttp=True, retry=retry, api_key=api_key) as client:
+        async with make_client(origin, 100, fast=True, retry=retry, api_key=api_key) as client:
 
             async def call() -> None:
                 await client.chat.completions.create(model=MODEL, messages=MESSAGES)

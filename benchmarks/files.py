@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from .children import Children, in_turns, medians
 from .machine import rss
-from .ours import OURS, OURS_AIOHTTP, make_client
+from .ours import OURS, OURS_FAST, make_client
 from .payloads import API_KEY
 from .peers import AIOHTTP, HEADERS, HTTPX, OPENAI, PATIENCE
 from .report import Report
@@ -40,12 +40,12 @@ class Transfers:
 Mover: TypeAlias = Callable[[str], AbstractAsyncContextManager[Transfers]]
 
 
-def _relaydance(*, aiohttp: bool) -> Mover:
+def _relaydance(*, fast: bool) -> Mover:
     @asynccontextmanager
     async def mover(origin: str) -> AsyncIterator[Transfers]:
         from relaydance_async import VideoTask
 
-        async with make_client(origin, 4, aiohttp=aiohttp) as client:
+        async with make_client(origin, 4, fast=fast) as client:
 
             async def download(size: int, path: Path) -> None:
                 task = VideoTask(task_id="task_0", status="succeeded", url=f"{origin}/bytes-{size}/clip.mp4")
@@ -105,8 +105,8 @@ async def _openai(origin: str) -> AsyncIterator[Transfers]:
 
 
 _MOVERS: dict[str, Mover] = {
-    OURS: _relaydance(aiohttp=False),
-    OURS_AIOHTTP: _relaydance(aiohttp=True),
+    OURS: _relaydance(fast=False),
+    OURS_FAST: _relaydance(fast=True),
     AIOHTTP: _aiohttp,
     HTTPX: _httpx,
     OPENAI: _openai,
@@ -136,7 +136,7 @@ def _report(found: dict[str, dict[str, float]], size: int) -> Report:
             if f"{direction}_mb_s" in each:
                 cells = (each[f"{direction}_{what}"] for what in ("mb_s", "cpu", "grown_mb", "blocked_ms"))
                 report.row(f"{direction}: {name.removesuffix(' + pydantic')}", *cells)
-    for name in (OURS, OURS_AIOHTTP):
+    for name in (OURS, OURS_FAST):
         for direction in ("upload", "download"):
             _check(report, found, name, direction)
     report.notes.append(

@@ -10,28 +10,31 @@ if TYPE_CHECKING:
     from relaydance_async import AsyncRelayDance, RetryPolicy
 
 OURS = "ours"
-OURS_AIOHTTP = "ours[aiohttp]"
+OURS_FAST = "ours[fast]"
 
 
 def make_client(
     origin: str,
     in_flight: int,
     *,
-    aiohttp: bool,
+    fast: bool,
     retry: RetryPolicy | None = None,
     api_key: str = API_KEY,
     timeout: float = 600,
 ) -> AsyncRelayDance:
     """A client of that server, or of the sandbox, with permits for that many calls of one kind."""
     from relaydance_async import AsyncRelayDance, RetryPolicy
+    from relaydance_async._transports import _choice
 
+    if not fast:
+        _choice.has_httptools = lambda: False  # as in a plain install; each peer has a process of its own
     return AsyncRelayDance(
         api_key,
         base_url=f"{origin}/v1",
         max_concurrency=_permits_for(in_flight),
         timeout=timeout,
         retry=retry or RetryPolicy(),
-        transport="aiohttp" if aiohttp else "httpx",
+        transport="direct" if fast else "httpx",
     )
 
 

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from .ours import OURS, OURS_AIOHTTP, make_client
+from .ours import OURS, OURS_FAST, make_client
 from .payloads import API_KEY, MESSAGES, MODEL, REQUEST
 
 Call: TypeAlias = Callable[[], Awaitable[None]]
@@ -26,10 +26,10 @@ PATIENCE = 600.0
 """Seconds; the timeout of all peers: none should meet it."""
 
 
-def _relaydance(*, aiohttp: bool) -> Peer:
+def _relaydance(*, fast: bool) -> Peer:
     @asynccontextmanager
     async def peer(origin: str, in_flight: int) -> AsyncIterator[Call]:
-        async with make_client(origin, in_flight, aiohttp=aiohttp) as client:
+        async with make_client(origin, in_flight, fast=fast) as client:
 
             async def call() -> None:
                 answer = await client.chat.completions.create(model=MODEL, messages=MESSAGES)
@@ -192,8 +192,8 @@ OPENAI = "openai"
 OPENAI_AIOHTTP = "openai[aiohttp]"
 
 PEERS: dict[str, Peer] = {
-    OURS: _relaydance(aiohttp=False),
-    OURS_AIOHTTP: _relaydance(aiohttp=True),
+    OURS: _relaydance(fast=False),
+    OURS_FAST: _relaydance(fast=True),
     SOCKET: _socket,
     AIOHTTP: _aiohttp,
     HTTPX: _httpx,

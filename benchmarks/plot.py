@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .ours import OURS, OURS_AIOHTTP
+from .ours import OURS, OURS_FAST
 
 
 def draw(path: Path, loads: dict[str, dict[int, dict[str, float]]], machine: str) -> None:
@@ -19,7 +19,7 @@ def draw(path: Path, loads: dict[str, dict[int, dict[str, float]]], machine: str
     axes: Any
     figure, axes = pyplot.subplots(figsize=(9, 5), layout="constrained")
     for name, levels in loads.items():
-        is_ours = name in (OURS, OURS_AIOHTTP)
+        is_ours = name in (OURS, OURS_FAST)
         axes.plot(
             list(levels),
             [load["cpu_us"] for load in levels.values()],

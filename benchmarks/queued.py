@@ -152,7 +152,7 @@ async def _inner() -> None:
 @asynccontextmanager
 async def _busy_client(origin: str) -> AsyncIterator[AsyncRelayDance]:
     """A client whose permits are all taken, by calls that are never answered."""
-    async with make_client(f"{origin}/hang", 1, aiohttp=True) as client:
+    async with make_client(f"{origin}/hang", 1, fast=True) as client:
         taken: list[asyncio.Task[object]] = [asyncio.ensure_future(_starts(client)["ours"]()) for _ in range(_AT_ONCE)]
         while not client._held().queued:  # noqa: ASYNC110  (nothing tells)
             await asyncio.sleep(0.01)
@@ -167,7 +167,7 @@ def measure_peak(origin: str, count: int, *, gated: bool) -> float:
     messages = [{"role": "user", "content": [part]}]
 
     async def run() -> float:
-        client = make_client(origin, _AT_ONCE, aiohttp=True)
+        client = make_client(origin, _AT_ONCE, fast=True)
         gate = asyncio.Semaphore(_AT_ONCE if gated else count)
 
         async def call() -> None:

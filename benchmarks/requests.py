@@ -11,7 +11,7 @@ from typing import Any
 
 from .child import ChildError, call_once
 from .children import Children, in_turns, medians
-from .ours import OURS, OURS_AIOHTTP, make_client
+from .ours import OURS, OURS_FAST, make_client
 from .payloads import MESSAGES, MODEL
 from .peers import AIOHTTP, HTTPX, HTTPX2, OPENAI, OPENAI_AIOHTTP, PEERS
 from .report import Report
@@ -38,7 +38,7 @@ def run(settings: Settings) -> list[Report]:
         loads = _measure_loads(settings, server.origin)
         tuned = _measure_tuned(settings, server.origin) if settings.full else {}
         tails = _measure_tails(settings, server.origin)
-        waiting = {name: _bytes_per_waiting(name, server.origin) for name in (OURS, OURS_AIOHTTP) if name in loads}
+        waiting = {name: _bytes_per_waiting(name, server.origin) for name in (OURS, OURS_FAST) if name in loads}
     return [_report_cost(loads), _report_flatness(loads, tuned, tails, waiting)]
 
 
@@ -54,7 +54,7 @@ def _measure_loads(settings: Settings, origin: str) -> Loads:
 
 def _measure_tuned(settings: Settings, origin: str) -> Loads:
     """The same with a garbage collector that looks less often."""
-    loads: Loads = {name: {} for name in (OURS, OURS_AIOHTTP, AIOHTTP)}
+    loads: Loads = {name: {} for name in (OURS, OURS_FAST, AIOHTTP)}
     with Children() as children:
         for in_flight in (10, _MOST):
             found = _measure_level(children, settings, origin, loads, in_flight, gc_threshold=_GC_THRESHOLD)
@@ -65,7 +65,7 @@ def _measure_tuned(settings: Settings, origin: str) -> Loads:
 
 def _measure_tails(settings: Settings, origin: str) -> dict[str, float]:
     """p99 / p50 at 100 in flight."""
-    names, seconds = (OURS, OURS_AIOHTTP, AIOHTTP), _TAIL_LENGTH * settings.seconds
+    names, seconds = (OURS, OURS_FAST, AIOHTTP), _TAIL_LENGTH * settings.seconds
     with Children() as children:
         found = _measure_level(children, settings, origin, names, 100, seconds=seconds)
     return {name: load["p99_ms"] / load["p50_ms"] for name, load in found.items()}
@@ -93,8 +93,8 @@ def _report_cost(loads: Loads) -> Report:
         ]
         report.row(name, *cells)
     _check_ratio(report, loads, OURS, OPENAI, {100: 0.45, 1_000: 0.2})
-    _check_ratio(report, loads, OURS_AIOHTTP, AIOHTTP, dict.fromkeys(levels, 1.6))
-    _check_ratio(report, loads, OURS_AIOHTTP, OPENAI_AIOHTTP, dict.fromkeys(levels, 0.25))
+    _check_ratio(report, loads, OURS_FAST, AIOHTTP, dict.fromkeys(levels, 1.6))
+    _check_ratio(report, loads, OURS_FAST, OPENAI_AIOHTTP, dict.fromkeys(levels, 0.25))
     report.data = {"loads": loads}
     return report
 
@@ -128,7 +128,7 @@ def _report_flatness(
         tail = tails.get(name, float("nan"))
         kept = waiting.get(name, {"queued": float("nan"), "in_flight": float("nan")})
         report.row(name, growth, *_at_most(found), tail, kept["queued"] / 1024, kept["in_flight"] / 1024)
-        if name in (OURS, OURS_AIOHTTP):
+        if name in (OURS, OURS_FAST):
             report.check(f"{name}: CPU per request at {most:,} / at 10 in flight", growth, "≤", 1.25)
             report.check(f"{name}: p99 / p50 at 100 in flight", tail, "≤", 3)
             report.check(f"{name}: memory of a call that waits for its turn", kept["queued"] / 1024, "≤", 8, "KB")
@@ -172,7 +172,7 @@ def measure_waiting(name: str, origin: str, state: str) -> float:
 
     async def run() -> float:
         permits = _WAITING if state == "in_flight" else 10
-        async with make_client(f"{origin}/hang", permits, aiohttp=name == OURS_AIOHTTP) as client:
+        async with make_client(f"{origin}/hang", permits, fast=name == OURS_FAST) as client:
 
             async def call() -> None:
                 await client.chat.completions.create(model=MODEL, messages=MESSAGES)

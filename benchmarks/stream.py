@@ -10,7 +10,7 @@ from typing import Any
 
 from .children import Children, in_turns, medians
 from .machine import rss
-from .ours import OURS, OURS_AIOHTTP
+from .ours import OURS, OURS_FAST
 from .payloads import CHUNK_BYTES
 from .peers import OPENAI, OPENAI_AIOHTTP
 from .report import Report
@@ -22,7 +22,7 @@ Results = dict[str, dict[str, float]]
 
 _FIRST_CHUNKS = 200
 _LONG = 100_000
-_SAME_TRANSPORT = {OURS: BARE_HTTPX, OURS_AIOHTTP: BARE_AIOHTTP}
+_SAME_TRANSPORT = {OURS: BARE_HTTPX, OURS_FAST: BARE_AIOHTTP}
 
 
 def run(settings: Settings) -> list[Report]:
@@ -61,7 +61,7 @@ def _report(found: Results) -> Report:
 
 def _check(report: Report, found: Results, ours: str, bare: str) -> None:
     mine = found[ours]
-    openai = {OPENAI: 10, OPENAI_AIOHTTP: 10} if ours == OURS_AIOHTTP else {OPENAI: 4}
+    openai = {OPENAI: 10, OPENAI_AIOHTTP: 10} if ours == OURS_FAST else {OPENAI: 4}
     for peer, goal in {**openai, bare: 0.8}.items():
         if peer in found:
             report.check(

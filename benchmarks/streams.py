@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
-from .ours import OURS, OURS_AIOHTTP, make_client
+from .ours import OURS, OURS_FAST, make_client
 from .payloads import API_KEY, MESSAGES, MODEL, STREAM_REQUEST
 from .peers import HEADERS, OPENAI, OPENAI_AIOHTTP, PATH, PATIENCE
 from .shapes import Chunk
@@ -15,10 +15,10 @@ Stream: TypeAlias = Callable[[], AsyncIterator[Any]]
 Streamer: TypeAlias = Callable[[str], AbstractAsyncContextManager[Stream]]
 
 
-def _relaydance(*, aiohttp: bool) -> Streamer:
+def _relaydance(*, fast: bool) -> Streamer:
     @asynccontextmanager
     async def streamer(origin: str) -> AsyncIterator[Stream]:
-        async with make_client(origin, 4, aiohttp=aiohttp) as client:
+        async with make_client(origin, 4, fast=fast) as client:
 
             async def stream() -> AsyncIterator[Any]:
                 async with await client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True) as chunks:
@@ -108,8 +108,8 @@ BARE_AIOHTTP = "bare parser, aiohttp"
 HTTPX_SSE = "httpx-sse + pydantic"
 
 STREAMERS: dict[str, Streamer] = {
-    OURS: _relaydance(aiohttp=False),
-    OURS_AIOHTTP: _relaydance(aiohttp=True),
+    OURS: _relaydance(fast=False),
+    OURS_FAST: _relaydance(fast=True),
     BARE_AIOHTTP: _aiohttp,
     BARE_HTTPX: _httpx,
     HTTPX_SSE: _httpx_sse,

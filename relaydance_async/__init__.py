@@ -46,7 +46,7 @@ from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk
 from .models.files import UploadedFile
 from .models.images import Image, ImagesResponse
-from .models.journal import JournalEntry
+from .models.journal import JournalEntry, Resolution
 from .models.meta import AttemptRecord, ResponseMeta
 from .models.outcome import Outcome
 from .models.video import (
@@ -99,6 +99,7 @@ __all__ = [
     "RateLimitError",
     "RelayDanceError",
     "RequestTooLargeError",
+    "Resolution",
     "ResponseDecodeError",
     "ResponseMeta",
     "ResponseTooLargeError",

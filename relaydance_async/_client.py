@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from pydantic import AnyUrl, SecretStr
 
-from ._call import Controller, Shared, Signing
+from ._call import Api, Shared, Signing
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     UNSET,
@@ -19,8 +19,8 @@ from ._config import (
     Secret,
     Unset,
     build_endpoint,
-    check_headers,
     check_max_concurrency,
+    checked_headers,
 )
 from ._hooks import RetryHook, as_observer
 from ._limits import ForeignAdmission, KeyOutage, KeyPace, LocalAdmission
@@ -33,6 +33,8 @@ from ._sansio.timeout import Timeout, as_timeout
 from ._transports import TransportName, build_transport, check_transport
 from .errors import ConfigurationError
 from .journal import Journal
+from .models.journal import Resolution
+from .resources._doubts import Doubts
 from .resources._resource import Resource
 from .resources.account import Account
 from .resources.chat import Chat
@@ -47,11 +49,15 @@ _NO_RETRIES = RetryPolicy(max_attempts=1)
 
 
 class _Endpoint(Generic[R]):
-    """An attribute of the client that leads to a resource, with the options of the view it is asked of."""
+    """An attribute of the client that leads to a resource, made when it is first asked for: each view has its own."""
 
     def __init__(self, resource: type[R]) -> None:
         self._resource = resource
+        self._name = ""
         self.__doc__ = resource.__doc__
+
+    def __set_name__(self, owner: type[AsyncRelayDance], name: str) -> None:
+        self._name = name
 
     @overload
     def __get__(self, client: None, owner: type[AsyncRelayDance]) -> Self: ...
@@ -62,7 +68,8 @@ class _Endpoint(Generic[R]):
     def __get__(self, client: AsyncRelayDance | None, owner: type[AsyncRelayDance]) -> R | Self:
         if client is None:
             return self
-        return self._resource(client._controller, client._options)  # pyright: ignore[reportPrivateUsage]
+        found = vars(client)[self._name] = self._resource(client._api)  # pyright: ignore[reportPrivateUsage]
+        return found
 
 
 class AsyncRelayDance:
@@ -84,8 +91,8 @@ class AsyncRelayDance:
         retry: when and how often a call is repeated.
         transport: "aiohttp" (the extra, asyncio only), "httpx", or "auto": aiohttp where it can be used.
         http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to
-            one loop. If a server writes two answers to one request, its pool can give the second to your next call,
-            which then has somebody else's task id; our own transports don't.
+            one loop. If a server writes two answers to one request, its pool takes the second for that of your next
+            call, which is then an error in most cases, and has somebody else's task id in a few; see docs/retries.md.
         default_headers: sent with every request to the API.
         on_retry: called with a `RetryEvent` before each wait for a retry; a coroutine function is awaited.
         max_response_bytes: the largest answer that is read into memory, streamed or not (default 128 MiB).
@@ -143,9 +150,8 @@ class AsyncRelayDance:
         self._runtimes = Runtimes(build)
         signing = Signing.of(endpoint.root_url) if signed_answers is None else Signing(signed_answers)
         redactor = Redactor(endpoint.api_key.reveal())
-        self._controller = Controller(Shared(endpoint, self._runtimes, _clock, signing, redactor, pace, journal))
         self._owner = True
-        self._options = Options(
+        options = Options(
             timeout=as_timeout(timeout),
             deadline=deadline,
             retry=retry,
@@ -154,6 +160,7 @@ class AsyncRelayDance:
             max_response_bytes=max_response_bytes,
             observers=tuple(_observers),
         )
+        self._api = Api(Shared(endpoint, self._runtimes, _clock, signing, redactor, pace, journal), options)
 
     def with_options(
         self,
@@ -175,11 +182,13 @@ class AsyncRelayDance:
             ConfigurationError: a number out of range.
         """
         headers: Any = default_headers
-        if headers is not UNSET:
-            headers = _build_headers(None) if headers is None else {**self._options.headers, **_lower(headers)}
+        if headers is None:
+            headers = _build_headers(None)
+        elif headers is not UNSET:
+            headers = {**self._api.options.headers, **checked_headers(headers)}
         view = object.__new__(type(self))
-        view.__dict__.update(self.__dict__)
-        view._options = self._options.changed(
+        view.__dict__.update({name: of for name, of in self.__dict__.items() if not isinstance(of, Resource)})
+        view._api = self._api.changed(
             timeout=UNSET if timeout is UNSET else as_timeout(timeout),
             deadline=deadline,
             retry=_NO_RETRIES if retry is None else retry,
@@ -200,7 +209,27 @@ class AsyncRelayDance:
     @property
     def base_url(self) -> str:
         """Where the API is, without a final slash."""
-        return self._controller.base_url
+        return self._api.base_url
+
+    async def resolve_doubts(self) -> list[Resolution]:
+        """Decide what became of the requests that the journal has in doubt, where that can be known.
+
+        The key's own books are read (`/api/log/token`, `/api/usage/token/`). They can prove that a request was *not*
+        accepted. Then its key is "refused", and may be used again. For that: 15 minutes have passed, all charges of the
+        key are listed and explain its total, one that is known to be later is among them, and none that nobody has
+        explained is of that model, path and time. A charge never proves whose it is: its request id is a candidate.
+
+        A request whose callback URL came from a `WebhookReceiver` with the same journal is decided by its delivery.
+
+        Returns:
+            What was found out, for each that was in doubt.
+
+        Raises:
+            ConfigurationError: there is no journal.
+            JournalError: it can't be read or written.
+            RelayDanceError: the books could not be read now. (Those that are not offered say nothing.)
+        """
+        return await Doubts(self._api).resolve()
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, also when it is cancelled meanwhile.
@@ -228,7 +257,7 @@ class AsyncRelayDance:
 
     def __repr__(self) -> str:
         # Also of a client whose making has failed: a traceback that shows local variables asks for it.
-        address = self.base_url if "_controller" in vars(self) else "not made"
+        address = self.base_url if "_api" in vars(self) else "not made"
         return f"<{type(self).__name__} {address}>"
 
     def __reduce__(self) -> Any:
@@ -236,9 +265,4 @@ class AsyncRelayDance:
 
 
 def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:
-    return {"accept": "application/json", "user-agent": USER_AGENT, **_lower(extra or {})}
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    check_headers(headers)
-    return {name.lower(): value for name, value in headers.items()}
+    return {"accept": "application/json", "user-agent": USER_AGENT, **checked_headers(extra or {})}

@@ -29,6 +29,7 @@ import anyio
 
 from ._limits import Admission, Ended, Lease
 from ._sansio.target import Network
+from ._timers import Timers
 from ._transports import Transport, TransportResponse, leave_to_parent
 
 log = logging.getLogger("relaydance_async")
@@ -80,6 +81,8 @@ class Runtime:
         """By the network that they lead to: a request that needs a public address shares no connection with others."""
         self.api = api
         self.foreign = foreign
+        self.timers: Timers | None = None
+        """Of the loop; trio has none."""
         self._loop: Loop = None
         self._closer: AsyncGenerator[None, None] | None = None
         self.streams: set[TransportResponse] = set()
@@ -113,6 +116,7 @@ class Runtime:
     async def watch_loop(self, loop: Loop, by_loop: dict[Loop, Runtime]) -> None:
         """Have the connections closed, and the loop forgotten, when the loop ends without `aclose()`."""
         self._loop = loop
+        self.timers = Timers(loop) if isinstance(loop, asyncio.AbstractEventLoop) else None
         self._closer = self._close_with_loop(loop, by_loop)
         await self._closer.__anext__()
 
@@ -227,7 +231,10 @@ class Runtimes:
 
     def find(self) -> Runtime | None:
         """The running loop's, if it has been made."""
-        return self._by_loop.get(_running_loop())
+        try:
+            return self._by_loop.get(asyncio.get_running_loop())
+        except RuntimeError:
+            return self._by_loop.get(_running_loop())
 
     async def current(self) -> Runtime:
         """The running loop's, made if need be."""

@@ -39,7 +39,7 @@ async def in_thread(work: Callable[[], T], *, abandon_on_cancel: bool = False) -
     error: BaseException | None = None
     async with anyio.to_thread.current_default_thread_limiter():
         with anyio.CancelScope(shield=not abandon_on_cancel):
-            result, error = (await _started(work)).pop()
+            result, error = (await begin_in_thread(work)).pop()
     if error is None:
         return cast(T, result)
     try:
@@ -48,7 +48,15 @@ async def in_thread(work: Callable[[], T], *, abandon_on_cancel: bool = False) -
         del error  # its traceback has this frame
 
 
-def _started(work: Callable[[], Any]) -> asyncio.Future[list[Outcome]]:
+def begin_in_thread(work: Callable[[], Any], *, daemon: bool = False) -> asyncio.Future[list[Outcome]]:
+    """Begin it in a thread of its own at once; the future gets the outcome, alone in a list. Under asyncio only.
+
+    Args:
+        daemon: whether the process may end before the work does.
+
+    Raises:
+        RuntimeError: there is no thread to be had.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[list[Outcome]] = loop.create_future()
     context = contextvars.copy_context()
@@ -60,7 +68,7 @@ def _started(work: Callable[[], Any]) -> asyncio.Future[list[Outcome]]:
             # Neither a variable nor, in the end, the future holds it: an error's traceback leads to this frame.
             loop.call_soon_threadsafe(_settle, future, _outcome(lambda: context.run(work)))
 
-    threading.Thread(target=run, name="relaydance").start()
+    threading.Thread(target=run, name="relaydance", daemon=daemon).start()
     return future
 
 

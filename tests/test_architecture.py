@@ -25,22 +25,24 @@ LAYERS: dict[str, int] = {
     "models": 0,
     "errors": 1,
     "_threads": 1,
+    "_timers": 1,
     "_sansio": 2,
     "_config": 3,
-    "_transports": 3,
+    "_engine": 3,
     "_limits": 3,
     "_hooks": 3,
     "_polling": 3,
-    "fanout": 3,
     "journal": 3,
-    "_runtime": 4,
-    "_call": 5,
-    "resources": 6,
-    "_client": 7,
-    "__init__": 8,
-    "__main__": 8,
-    "cli": 8,
-    "webhooks": 8,
+    "fanout": 3,
+    "_transports": 4,
+    "_runtime": 5,
+    "_call": 6,
+    "resources": 7,
+    "_client": 8,
+    "__init__": 9,
+    "__main__": 9,
+    "cli": 9,
+    "webhooks": 9,
 }
 ISLAND = "sandbox"
 
@@ -51,9 +53,12 @@ PARTS: dict[str, set[str]] = {"download": {"video", "images"}}
 LIBRARIES: dict[str, frozenset[str]] = {
     "httpx": frozenset({"_transports"}),
     "httpx2": frozenset({"_transports"}),
-    "httpcore": frozenset({"_transports"}),
-    "httpx_aiohttp": frozenset({"_transports"}),
-    "aiohttp": frozenset({"_transports"}),
+    "httpcore": frozenset(),
+    "httpx_aiohttp": frozenset(),
+    "aiohttp": frozenset(),
+    "httptools": frozenset({"_engine"}),
+    "h11": frozenset({"_engine"}),
+    "certifi": frozenset({"_engine"}),
     "redis": frozenset({"_limits"}),
     "opentelemetry": frozenset({"_hooks"}),
     "tenacity": frozenset({"_call"}),
@@ -225,7 +230,17 @@ def test_the_picture_of_the_house_is_true() -> None:
 
 
 def test_importing_the_package_loads_no_optional_library_and_no_sandbox() -> None:
-    optional = ["aiohttp", "redis", "opentelemetry", "starlette", "fastapi", "uvicorn", "openai", f"{PACKAGE}.{ISLAND}"]
+    optional = [
+        "aiohttp",
+        "httptools",
+        "redis",
+        "opentelemetry",
+        "starlette",
+        "fastapi",
+        "uvicorn",
+        "openai",
+        f"{PACKAGE}.{ISLAND}",
+    ]
     program = f"import {PACKAGE}, sys; print(*[name for name in {optional} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
@@ -246,7 +261,7 @@ def grow(root: Path, files: dict[str, str]) -> Path:
         ("_client.py", "from .resources.video import Video\nfrom . import _call, models"),
         ("_call/call.py", "import tenacity\nfrom .._sansio import decide"),
         ("_transports/pool.py", "import httpx"),
-        ("_transports/fast.py", "def make():\n    import aiohttp"),
+        ("_engine/fast.py", "def make():\n    import httptools"),
         ("_sansio/retry_after.py", "import datetime, json\nfrom ..models import chat\nfrom .. import errors"),
         ("resources/video.py", "from ._base import Resource\nfrom . import _base"),
         ("resources/__init__.py", "from .video import Video"),
@@ -277,15 +292,15 @@ def test_an_import_from_below_is_right(tmp_path: Path, file: str, source: str) -
     [
         ("models/chat.py", "from ..errors import RelayDanceError", "models (layer 0) imports errors (layer 1)"),
         ("models/chat.py", "from .. import errors", "models (layer 0) imports errors (layer 1)"),
-        ("errors.py", "from relaydance_async import AsyncRelayDance", "errors (layer 1) imports __init__ (layer 8)"),
+        ("errors.py", "from relaydance_async import AsyncRelayDance", "errors (layer 1) imports __init__ (layer 9)"),
         ("_sansio/a.py", "import relaydance_async._config", "_sansio (layer 2) imports _config (layer 3)"),
         (
             "_limits/a.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .._transports import Pool",
-            "_limits (layer 3) imports _transports (layer 3)",
+            "_limits (layer 3) imports _transports (layer 4)",
         ),
-        ("_call/call.py", "def f():\n    from .._client import X", "_call (layer 5) imports _client (layer 7)"),
-        ("fanout/a.py", "from ..resources.video import Video", "fanout (layer 3) imports resources (layer 6)"),
+        ("_call/call.py", "def f():\n    from .._client import X", "_call (layer 6) imports _client (layer 8)"),
+        ("fanout/a.py", "from ..resources.video import Video", "fanout (layer 3) imports resources (layer 7)"),
         ("resources/video.py", "from .files import Files", "the resource video imports its sibling files"),
         ("resources/video.py", "from . import Files", "the resource video imports its sibling"),
         ("resources/files.py", "from .download import x", "the resource files imports its sibling download"),

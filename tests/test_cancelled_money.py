@@ -19,7 +19,7 @@ from tests.kit.clocks import JumpingLoop, QuickClock
 from tests.kit.inside import close_pace
 from tests.kit.strangers import Gateway, answer, gateway, good
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "aiohttp"])]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "direct"])]
 
 Call = Callable[[AsyncRelayDance], Awaitable[Any]]
 

@@ -311,7 +311,7 @@ async def test_a_timeout_may_be_one_number_or_one_for_each_phase(sandbox: Sandbo
                 await client.with_options(timeout=timeout).models.list()
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 async def test_no_timeout_is_none_at_all(sandbox: Sandbox, transport: Any) -> None:
     async with client_of(sandbox, transport=transport, retry=RetryPolicy(max_attempts=1)) as client:
         view = client.with_options(timeout=None)
@@ -377,10 +377,8 @@ def test_a_key_is_never_pickled() -> None:
         pickle.dumps(Secret(KEY))
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 async def test_no_log_shows_the_key(sandbox: Sandbox, caplog: pytest.LogCaptureFixture, transport: Any) -> None:
-    if transport == "aiohttp":
-        pytest.importorskip("aiohttp")
     sandbox.faults.add(Fault(MODELS, status=503, times=1))
     with caplog.at_level(logging.DEBUG):
         async with client_of(sandbox, QuickClock(), transport=transport) as client:

@@ -216,6 +216,31 @@ def test_the_commands_in_a_document_exist(path: Path) -> None:
     assert [f"{short(path)}:{line}: {why}" for line, why in unknown] == []
 
 
+def lossy_gathers(code: str) -> list[int]:
+    """The lines of calls that make several paid things together, and lose the ids of all when one is refused."""
+    tree = compile(code, "", "exec", flags=ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("gather")
+        and re.search(r"\.(submit|generate|create|edit|upload)\(", " ".join(map(ast.unparse, node.args)))
+        and not any(keyword.arg == "return_exceptions" for keyword in node.keywords)
+    ]
+
+
+@pytest.mark.parametrize("path", [*documents(), *sources()], ids=short)
+def test_no_example_loses_what_was_paid_for(path: Path) -> None:
+    blocks = [block for chapter in chapters_of(path) for block in chapter if block.language == "python"]
+    assert [block.where for block in blocks if lossy_gathers(block.code)] == []
+
+
+def test_a_gather_that_loses_ids_is_found() -> None:
+    lossy = "await asyncio.gather(*(client.video.submit(prompt=p) for p in prompts))\n"
+    kept = "await asyncio.gather(*(client.video.submit(prompt=p) for p in prompts), return_exceptions=True)\n"
+    assert (lossy_gathers(lossy), lossy_gathers(kept)) == ([1], [])
+
+
 def test_the_readme_shows_code() -> None:
     (chapter,) = chapters_of(ROOT / "README.md")
     assert any(block.language == "python" and block.no_run is None for block in chapter)

@@ -29,7 +29,7 @@ from tests.kit.calls import ask_chat, list_models, make_image, open_stream, subm
 from tests.kit.clocks import QuickClock
 from tests.kit.strangers import Gateway, answer, gateway
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "aiohttp"])]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "direct"])]
 
 KEY = "sk-Very/Secret+0123456789"
 IN_BASE64 = b64encode(KEY.encode()).decode()

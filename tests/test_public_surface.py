@@ -37,18 +37,18 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
-    "ChatStream", "FanOut", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "JournalEntry", "LastFrame",
-    "Model", "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "SqliteJournal", "TaskFailure",
-    "TaskUsage", "Timeout", "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list",
-    "maybe_accepted",
+    "ChatStream", "FanOut", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model",
+    "JournalEntry", "SqliteJournal", "Resolution",
+    "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
+    "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted",
     # errors
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
-    "ConfigurationError", "ContentRefusedError", "DownloadError", "FanOutStoppedError", "IdempotencyError",
-    "IdempotencyKeyReusedError", "IncompleteStreamError", "InsufficientBalanceError", "InvalidInputError",
-    "JournalError", "NotFoundError", "PermissionDeniedError", "RateLimitError", "RelayDanceError",
-    "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError", "StreamError",
-    "SubmissionInDoubtError", "TaskError", "TaskFailedError", "TaskTimeoutError", "WebhookError",
-    "WebhookPayloadError", "WebhookVerificationError",
+    "ConfigurationError", "ContentRefusedError", "DownloadError", "FanOutStoppedError", "IncompleteStreamError",
+    "InsufficientBalanceError", "InvalidInputError", "NotFoundError", "PermissionDeniedError", "RateLimitError",
+    "RelayDanceError", "RequestTooLargeError", "ResponseDecodeError", "ResponseTooLargeError", "ServerError",
+    "StreamError", "TaskError", "TaskFailedError", "TaskTimeoutError", "WebhookError", "WebhookPayloadError",
+    "WebhookVerificationError",
+    "IdempotencyError", "IdempotencyKeyReusedError", "JournalError", "SubmissionInDoubtError",
 }  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_the_arguments_of_the_client() -> None:
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "base_url", "chat", "files", "images", "models", "video", "with_options",
+        "account", "aclose", "base_url", "chat", "files", "images", "models", "resolve_doubts", "video", "with_options",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 
@@ -125,10 +125,19 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
         "retrieve": {"/task": ..., "/options": ...},
         "wait": {"/task": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
+        "resume": {
+            "/tasks": ...,
+            "in_flight": 10_000,
+            "deadline": None,
+            "on_update": None,
+            "receiver": None,
+            "/options": ...,
+        },
         "generate": {
             "model": ...,
             "prompt": ...,
             "deadline": None,
+            "on_submit": None,
             "on_update": None,
             "receiver": None,
             "/params": ...,
@@ -161,7 +170,8 @@ def test_the_methods_and_their_arguments(kind: type) -> None:
         if inspect.isfunction(method):
             # Those that take in their arguments at once are marked as such; `inspect` sees that from Python 3.12 on.
             is_manager = inspect.isasyncgenfunction(inspect.unwrap(method))
-            assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or is_manager
+            gives_manager = is_manager or name == "resume"
+            assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or gives_manager
             assert parameters(method) == arguments
 
 

@@ -23,7 +23,7 @@ from relaydance_async import (
     RetryPolicy,
     StreamError,
 )
-from relaydance_async._transports._coding import decoded
+from relaydance_async._engine._coding import decoded
 from tests.kit.calls import HELLO, open_stream
 from tests.kit.transports import TRANSPORTS, transport_options
 

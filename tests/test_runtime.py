@@ -11,9 +11,10 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import httpx
 import pytest
 
-from relaydance_async import AsyncRelayDance
+from relaydance_async import AsyncRelayDance, ConfigurationError
 from relaydance_async._runtime import Runtime, Runtimes
 from relaydance_async._sansio.target import Network
 from relaydance_async._transports import build_transport
@@ -31,11 +32,9 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(params=["aiohttp", "httpx", "aiohttp on uvloop", "httpx on uvloop"])
+@pytest.fixture(params=["direct", "httpx", "direct on uvloop", "httpx on uvloop"])
 def client(request: pytest.FixtureRequest, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncRelayDance:
     """Made outside of any loop."""
-    if request.param.startswith("aiohttp"):
-        pytest.importorskip("aiohttp")
     make_loops(monkeypatch, request.param)
     return client_of(sandbox, transport=request.param)
 
@@ -124,13 +123,13 @@ def test_a_loop_that_ends_under_a_running_call_cancels_it_and_leaves_nothing(
     assert asyncio.run(list_models(client)).data
 
 
-async def both_kinds_of_calls(sandbox: Sandbox) -> None:
-    client = client_of(sandbox)
+async def both_kinds_of_calls(sandbox: Sandbox, **options: Any) -> None:
+    client = client_of(sandbox, **options)
     async with client:
         await list_models(client)
         await submit_clip(client)
         look = await watch(client)
-        assert look().connections == 1
+        assert look().connections == (0 if options else 1)  # a caller's client's are the caller's
     assert look() == NOTHING
     assert (await list_models(client)).data
     async with await client.chat.completions.create(
@@ -141,29 +140,41 @@ async def both_kinds_of_calls(sandbox: Sandbox) -> None:
     await client.aclose()
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_calls_streams_and_closing_work_under_asyncio_and_trio(sandbox: Sandbox, backend: str) -> None:
-    anyio.run(both_kinds_of_calls, sandbox, backend=backend)
+def test_calls_streams_and_closing_work_under_asyncio(sandbox: Sandbox) -> None:
+    anyio.run(both_kinds_of_calls, sandbox)
 
 
-def test_one_client_serves_trio_after_asyncio_and_asyncio_after_trio(sandbox: Sandbox) -> None:
+def test_and_under_trio_over_a_callers_client(sandbox: Sandbox) -> None:
+    async def run() -> None:
+        async with httpx.AsyncClient() as http:
+            await both_kinds_of_calls(sandbox, http_client=http)
+
+    anyio.run(run, backend="trio")
+
+
+def test_one_client_says_under_trio_what_it_needs_and_serves_asyncio_before_and_after(sandbox: Sandbox) -> None:
     client = client_of(sandbox)
-    for backend in ("asyncio", "trio", "asyncio", "trio"):
-        assert anyio.run(list_models, client, backend=backend).data
+    for backend in ("asyncio", "trio", "asyncio"):
+        if backend == "trio":
+            with pytest.raises(ConfigurationError, match="http_client"):
+                anyio.run(list_models, client, backend=backend)
+        else:
+            assert anyio.run(list_models, client, backend=backend).data
 
 
 def test_cancellation_under_trio_leaves_nothing(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(MODELS, stall=True, times=1))
 
     async def run() -> None:
-        client = client_of(sandbox)
-        async with anyio.create_task_group() as group:
-            group.start_soon(list_models, client)
-            await wait_until(lambda: sandbox.ledger.count() == 1)
-            group.cancel_scope.cancel()
-        assert await held(client) == NOTHING
-        await list_models(client)
-        await client.aclose()
+        async with httpx.AsyncClient() as http:
+            client = client_of(sandbox, http_client=http)
+            async with anyio.create_task_group() as group:
+                group.start_soon(list_models, client)
+                await wait_until(lambda: sandbox.ledger.count() == 1)
+                group.cancel_scope.cancel()
+            assert await held(client) == NOTHING
+            await list_models(client)
+            await client.aclose()
 
     anyio.run(run, backend="trio")
 
@@ -182,7 +193,7 @@ def test_a_client_that_was_never_used_leaves_nothing() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 async def test_what_a_client_holds_is_told_for_the_running_loop(sandbox: Sandbox, transport: Any) -> None:
     sandbox.faults.add(Fault(MODELS, stall=True))
     endless = {"sandbox_chunks": 10_000, "sandbox_chunk_delay": 0.01}
@@ -220,11 +231,11 @@ async def test_calls_that_begin_together_make_one_runtime_and_say_so_once(caplog
             group.start_soon(use)
     await runtimes.aclose()
     assert len(made) == 1
-    assert caplog.messages == ["transport: httpx over a pool of single connections"]
+    assert caplog.messages == ["transport: httpx over an engine of ours, with llhttp"]
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 async def test_calls_that_queue_while_the_client_is_closed_go_over_new_connections(
     sandbox: Sandbox, transport: str
 ) -> None:

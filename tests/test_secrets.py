@@ -323,7 +323,7 @@ async def answer_models(stream: ByteStream) -> None:
     await stream.send(NO_MODELS)
 
 
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", ["httpx", "direct"])
 async def test_a_proxy_of_the_environment_sees_a_tunnel_and_no_key(
     monkeypatch: pytest.MonkeyPatch, transport: Any
 ) -> None:
@@ -344,7 +344,7 @@ async def test_a_proxy_of_the_environment_sees_a_tunnel_and_no_key(
     assert b"uthorization" not in tunnel.seen
 
 
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", ["httpx", "direct"])
 async def test_what_goes_to_loopback_goes_through_no_proxy(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, transport: Any
 ) -> None:

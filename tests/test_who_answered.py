@@ -22,7 +22,7 @@ from tests.kit.calls import ask_chat, edit_image, list_models, make_image, open_
 from tests.kit.clocks import QuickClock
 from tests.kit.strangers import ENVELOPE, PAGE, SIGNED, answer, gateway, good
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "aiohttp"])]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "direct"])]
 
 Call = Callable[[AsyncRelayDance], Awaitable[Any]]
 

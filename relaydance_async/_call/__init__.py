@@ -1,20 +1,24 @@
 """One call, from the request to its result: admission, attempts, retries, and the answer.
 
-controller   starts calls, with what all calls of a client share
+api          the API with the options of a client or a view: starts calls
 keyed        a call with an idempotency key
 errand       work that may outlive its caller's cancellation
-call         the one loop over attempts, driven by tenacity
+call         the one loop over attempts
+repeats      what drives it after the first failure: tenacity
+deadline     when a call has to be over
 attempt      one attempt and its phase
+wire         what an attempt sends
 answer       an answer and what it holds; an open one outlives its call (a stream)
 receive      what becomes of an answer, as values: as_model, as_bytes, as_text, as_stream
 failure      the error that a failed attempt ends in, built once
+lesson       what a limiter learns from how an attempt ended
 history      what earlier attempts left behind
 watching     those who watch a call
 """
 
 from .answer import Answer, OpenAnswer
+from .api import Api
 from .call import Shared
-from .controller import Api, Controller
 from .receive import (
     Accept,
     Kept,
@@ -34,7 +38,6 @@ __all__ = [
     "Accept",
     "Answer",
     "Api",
-    "Controller",
     "Kept",
     "OpenAnswer",
     "Receiver",

@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from typing import Final
 
-import anyio
-
-from .._limits import Ended, How
+from .._limits import Ended
 from .._sansio.redact import Redactor
 from .._sansio.request import PreparedRequest
 from .._sansio.retry import GiveUp
 from .._transports import TransportResponse
-from ..errors import APITimeoutError, RelayDanceError
+from ..errors import RelayDanceError
 from ..models.meta import ResponseMeta
 from .attempt import Attempt
+from .deadline import Deadline
 from .failure import build_failure, build_meta, settled, with_attempt
 from .history import History
 from .lease import Holding
+from .logs import tell_end
 from .watching import Watchers
 
 _BEGUN: Final = GiveUp("its answer had begun")
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """When a call has to be over.
-
-    Attributes:
-        seconds: that it may take.
-        until: by the clock of the event loop.
-    """
-
-    seconds: float
-    until: float
-
-    async def bound(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """These pieces, as long as there is time.
-
-        Raises:
-            APITimeoutError: it is over.
-        """
-        async with aclosing(pieces):
-            while (left := self.until - anyio.current_time()) > 0:
-                piece: bytes | None = None
-                # Not around the `yield`: in between the caller's code runs.
-                with anyio.move_on_after(left) as scope:
-                    piece = await anext(pieces, None)
-                if scope.cancelled_caught:
-                    break
-                if piece is None:
-                    return
-                yield piece
-        raise APITimeoutError(f"the deadline of {self.seconds:g} s is over", maybe_accepted=True)
 
 
 class Answer:
@@ -122,14 +89,14 @@ class Answer:
             self._meta = build_meta(self._request, self._attempt, self._response, self._redactor)
         return self._meta
 
-    async def read(self, limit: int | None = None) -> bytes:
+    def read(self, limit: int | None = None) -> Awaitable[bytes]:
         """The whole body.
 
         Raises:
             ResponseTooLargeError: it is larger than the limit, which is the client's unless another is given.
             APIConnectionError: it broke off.
         """
-        return await self._response.read(self.limit if limit is None else limit)
+        return self._response.read(self.limit if limit is None else limit)
 
     async def read_start(self, limit: int) -> bytes:
         """The body as far as it comes, and no more than so many bytes."""
@@ -156,7 +123,7 @@ class Answer:
 
     def keep(self) -> OpenAnswer:
         """Take over what it holds, to go on reading after the call has returned."""
-        holding, self._holding = self._holding, None
+        holding = self.release()
         if holding is None:
             raise RuntimeError("an answer is kept once")
         if self._watchers is None:
@@ -178,11 +145,10 @@ class Answer:
         if self._watchers is not None:
             self._watchers.ended(None, error, True)
 
-    async def aclose(self, how: How, retry_after: float | None = None) -> None:
-        """Give back what it holds, unless that was taken over."""
+    def release(self) -> Holding | None:
+        """What it holds, to be given back; None when that was taken over."""
         holding, self._holding = self._holding, None
-        if holding is not None:
-            await holding.aclose(how, retry_after)
+        return holding
 
 
 class OpenAnswer:
@@ -223,8 +189,11 @@ class OpenAnswer:
         return self._answer.pieces_in_time()
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
-        """The finished error of what went wrong while it was read."""
-        return self._answer.failure(cause)
+        """The finished error of what went wrong while it was read. The log is told, unless it has been given back."""
+        failure = self._answer.failure(cause)
+        if self._holding.is_held:
+            tell_end(failure)
+        return failure
 
     async def aclose(self, error: BaseException | None = None) -> None:
         """Give the connection and the permit back. Safe to call twice.

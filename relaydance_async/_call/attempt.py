@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
+from collections.abc import Awaitable
+from datetime import datetime, timedelta
 from enum import Enum
 
 from .._config import Clock
@@ -43,18 +43,17 @@ class Attempt(Progress):
     thousands in flight costs more than all else.
     """
 
-    __slots__ = ("_admitted_at", "_clock", "_watchers", "began_at", "number", "phase", "queued_for", "sent_at")
+    __slots__ = ("_clock", "_watchers", "admitted_at", "number", "phase", "queued_for", "sent_at")
 
     def __init__(self, number: int, clock: Clock, watchers: Watchers | None) -> None:
         self.reached: Reached = _NOT_SENT
         self.number: int = number
         self.phase: Phase = _QUEUED
         self.queued_for: float = 0.0
-        self.began_at: datetime | None = None
-        """When it was its turn (UTC)."""
+        self.admitted_at: float | None = None
+        """When it was its turn, on the monotonic clock."""
         self.sent_at: datetime | None = None
         """When its first byte left (UTC)."""
-        self._admitted_at: float = 0.0
         self._clock = clock
         self._watchers = watchers
         if watchers is not None:
@@ -64,8 +63,7 @@ class Attempt(Progress):
         """It is its turn, after that many seconds."""
         self.phase = _ADMITTED
         self.queued_for = queued_for
-        self._admitted_at = self._clock.monotonic()
-        self.began_at = self._clock.now()
+        self.admitted_at = self._clock.monotonic()
         if self._watchers is not None:
             self._watchers.admitted(self.number, queued_for, headers)
 
@@ -85,12 +83,12 @@ class Attempt(Progress):
         self.sent_at = self._clock.now()
         self.reached = _PARTLY_SENT
 
-    def received(self, meta: Callable[[], ResponseMeta]) -> None:
-        """The head of an answer has come. It is asked for only if somebody watches."""
+    def received(self, meta: ResponseMeta | None) -> None:
+        """The head of an answer has come. It is needed only if somebody watches."""
         self.phase = _ANSWERED
         self.reached = _ANSWERING
-        if self._watchers is not None:
-            self._watchers.answered(self.number, meta())
+        if self._watchers is not None and meta is not None:
+            self._watchers.answered(self.number, meta)
 
     def ended(self) -> None:
         """It is over."""
@@ -98,12 +96,13 @@ class Attempt(Progress):
 
     def record(self, error: RelayDanceError, status: int | None) -> AttemptRecord | None:
         """The attempt as its error lists it; None of one that never got its turn, for it was none."""
-        if self.began_at is None:
+        if self.admitted_at is None:
             return None
+        elapsed = self._clock.monotonic() - self.admitted_at
         return AttemptRecord(
             number=self.number,
-            started_at=self.sent_at or self.began_at,
-            elapsed=self._clock.monotonic() - self._admitted_at,
+            started_at=self.sent_at or self._clock.now() - timedelta(seconds=elapsed),
+            elapsed=elapsed,
             error=type(error).__name__,
             status_code=status,
             code=error.code,

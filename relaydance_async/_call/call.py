@@ -1,52 +1,47 @@
 """The one loop over the attempts of a call.
 
-The first attempt is made directly. When it is to be repeated, tenacity drives the rest: each attempt gives an outcome,
-which is the result or a `Failed` with the decision what to do next, and tenacity sleeps and goes on, or stops, as that
-says. One pure function, `decide`, decides, and one deadline spans queueing, attempts and waits.
+Each attempt gives an outcome, which is the result or a `Failed` with the decision what to do next. Once one is to be
+repeated, tenacity drives the loop. One pure function, `decide`, decides, and one deadline spans queueing, attempts and
+waits.
 """
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
-from typing import Generic, TypeVar
-
-import anyio
-from tenacity import DoSleep, RetryCallState, Retrying, retry_if_result
+from typing import Any, Generic, TypeVar
 
 from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Ended, How, KeyPace, Kind, Lease, Ticket
 from .._runtime import Runtime, Runtimes
-from .._sansio.breakage import Progress, Reached
 from .._sansio.envelope import decode_status_error
 from .._sansio.outage import Failure
-from .._sansio.redact import Redactor, one_line
-from .._sansio.request import LargeJson, PreparedRequest, RetrySafety
-from .._sansio.retry import ALL_SENT, Decision, GiveUp, Retry, Unsent, decide, is_ambiguous
+from .._sansio.redact import Redactor
+from .._sansio.request import LargeJson, PreparedRequest
+from .._sansio.retry import ALL_SENT, Decision, GiveUp, Retry, Unsent, decide
 from .._sansio.retry_after import parse_retry_after
-from .._sansio.target import ApiTarget, Network, peer, shown
-from .._transports import TransportResponse, WireRequest
+from .._sansio.target import ApiTarget, Network, network_of
+from .._transports import TransportResponse
 from ..errors import (
-    APIConnectionError,
-    APIStatusError,
     APITimeoutError,
-    RateLimitError,
     RelayDanceError,
-    ServerError,
     mark_accepted,
 )
 from ..journal import Journal
 from ..models.meta import ResponseMeta
-from .answer import Answer, Deadline
+from .answer import Answer
 from .attempt import Attempt, Phase
+from .deadline import Deadline
 from .failure import build_failure, build_meta, settled, with_attempt
 from .history import NO_HISTORY, History
 from .lease import Holding
+from .lesson import broken, had_no_connection, lesson_of, lesson_of_unanswered
+from .logs import tell_answered, tell_end, tell_failed, tells_attempts
 from .receive import Receiver
+from .repeats import Repeats
 from .signing import Signing
 from .watching import Watchers, watch
-
-log = logging.getLogger("relaydance_async")
+from .wire import build_probe, build_wire
 
 T = TypeVar("T")
 
@@ -106,29 +101,55 @@ class Call(Generic[T]):
 
     async def run(self) -> T:
         """Attempt it until it succeeds or an error says that it won't."""
+        # One coroutine for all of it: each more is an object that every call under way holds.
         self._began = self._shared.clock.monotonic()
+        repeats: Repeats | None = None
         try:
-            outcome = await self._next_attempt()
-            if _wait_after(outcome) is not None:
-                outcome = await self._repeat(outcome)
+            while True:
+                attempt = self._next_attempt()
+                try:
+                    runtime = self._shared.runtimes.find() or await self._shared.runtimes.current()
+                    admission, ticket = self._turn(runtime)
+                    lease = admission.enter_now(ticket) or await self._queue(admission, ticket)
+                    if (lease.is_probe or runtime.is_closed) and not await self._may_go(lease, runtime):
+                        continue
+                    try:
+                        response = await self._send(attempt, lease, runtime)
+                    except BaseException as error:
+                        lease.ended(lesson_of_unanswered(error, attempt, self._request.safety))
+                        raise
+                except RelayDanceError as error:
+                    ending = self._unanswered(error.with_traceback(None), attempt)  # which leads to this frame
+                else:
+                    ending = self._read(attempt, response, lease, runtime)
+                    del response  # it may know what was sent, and the call may wait for long before the next
+                outcome = await ending
+                wait = _wait_after(outcome)
+                if repeats is None:
+                    if wait is None:
+                        break
+                    repeats = Repeats()
+                if (wait := repeats.after(wait)) is None:
+                    break
+                await self._shared.clock.sleep(wait)
         except BaseException as error:
             self._mark(error)
             raise
         if not isinstance(outcome, Failed):
             return outcome
-        _log_end(outcome.error)
+        tell_end(outcome.error)
         try:
             raise outcome.error from None
         finally:
             del outcome  # an error whose traceback leads to itself is left to the garbage collector
 
-    async def run_within(self, deadline: float) -> T:
-        """The same, within that many seconds."""
-        with anyio.move_on_after(deadline) as scope:
-            self._deadline = Deadline(deadline, scope.deadline)
+    async def run_within(self, seconds: float) -> T:
+        """The same, within that time."""
+        runtime = self._shared.runtimes.find()
+        with Deadline(seconds, None if runtime is None else runtime.timers) as self._deadline:
             return await self.run()
-        error = self._out_of_time(deadline)
-        _log_end(error)
+        error = self._out_of_time(seconds)
+        tell_end(error)
         try:
             raise error
         finally:
@@ -158,46 +179,30 @@ class Call(Generic[T]):
         under_way = attempt is not None and attempt.phase is not Phase.ENDED and attempt.reached.maybe_accepted
         return self._history.maybe_accepted or under_way
 
-    async def _repeat(self, outcome: T | Failed) -> T | Failed:
-        # A fresh one for each call: it keeps its state on itself. Its asynchronous form would ask `inspect`, at each
-        # step, whether our functions are coroutines, which takes longer than the attempt.
-        retrying = Retrying(retry=retry_if_result(_is_repeated), wait=_wait)
-        retrying.begin()
-        state = RetryCallState(retrying, None, (), {})
-        state.set_result(_wait_after(outcome))
-        while isinstance(wait := retrying.iter(state), DoSleep):
-            state.prepare_for_next_attempt()
-            await self._shared.clock.sleep(wait)
-            outcome = await self._next_attempt()
-            state.set_result(_wait_after(outcome))
-        return outcome
+    def _next_attempt(self) -> Attempt:
+        """The one that waits for its turn once more, or a new one."""
+        attempt = self._attempt
+        if attempt is None or attempt.phase is not _QUEUED:
+            number = 1 if attempt is None else attempt.number + 1
+            attempt = self._attempt = Attempt(number, self._shared.clock, self._watchers)
+        return attempt
 
-    async def _next_attempt(self) -> T | Failed:
-        runtimes = self._shared.runtimes
-        number = 1 if self._attempt is None else self._attempt.number + 1
-        attempt = self._attempt = Attempt(number, self._shared.clock, self._watchers)
-        cause: RelayDanceError
-        try:
-            while True:
-                runtime = runtimes.find() or await runtimes.current()
-                admission, ticket = self._turn(runtime)
-                lease = admission.enter_now(ticket)
-                if lease is None:
-                    if isinstance(self._request.body, LargeJson):
-                        self._request.body.rest()
-                    self._queued_since = self._shared.clock.monotonic()
-                    lease = await admission.enter(ticket)
-                if runtime.is_closed:
-                    lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
-                elif not lease.is_probe or await self._gateway_is_back(lease, runtime):
-                    break
-            response = await self._send(attempt, lease, runtime)
-        except RelayDanceError as error:
-            cause = error.with_traceback(None)  # which leads to this frame, and so to itself
-        else:
-            holding = Holding(lease, response, runtime, runtimes)
-            return await self._read(attempt, response, holding)
-        return await self._failed(cause, attempt, build_meta(self._request, attempt, None, self._shared.redactor))
+    def _queue(self, admission: Admission, ticket: Ticket) -> Awaitable[Lease]:
+        if isinstance(self._request.body, LargeJson):
+            self._request.body.rest()
+        self._queued_since = self._shared.clock.monotonic()
+        return admission.enter(ticket)
+
+    async def _may_go(self, lease: Lease, runtime: Runtime) -> bool:
+        """Whether it may, with that lease; if not, that is given back."""
+        if runtime.is_closed:
+            lease.ended(Ended.OTHER)  # the client was closed while it waited: it goes over new connections
+            return False
+        return await self._gateway_is_back(lease, runtime)
+
+    def _send(self, attempt: Attempt, lease: Lease, runtime: Runtime) -> Awaitable[TransportResponse]:
+        wire = build_wire(self._request, attempt, lease.queued_for, self._shared.endpoint, self._options)
+        return runtime.transports[network_of(self._request.target)].send(wire)
 
     async def _gateway_is_back(self, lease: Lease, runtime: Runtime) -> bool:
         """Whether a probe says so. What costs nothing is its own probe; what is paid for sends a GET before."""
@@ -216,65 +221,26 @@ class Call(Generic[T]):
 
     async def _probe(self, runtime: Runtime) -> Failure | None:
         try:
-            response = await runtime.transports[Network.ANY].send(self._build_probe())
+            response = await runtime.transports[Network.ANY].send(build_probe(self._shared.endpoint, self._options))
         except RelayDanceError as error:
-            return _broken(error)
+            return broken(error)
         await response.aclose()
         return Failure(f"HTTP {response.status_code}") if response.status_code >= 500 else None
 
-    def _build_probe(self) -> WireRequest:
-        endpoint, options = self._shared.endpoint, self._options
-        headers = {**options.headers, "authorization": f"Bearer {endpoint.api_key.reveal()}"}
-        progress = Progress()
-        return WireRequest(
-            "GET", endpoint.url(_PROBED), headers, b"", options.timeout, peer=peer(_PROBED), progress=progress
-        )
-
     def _turn(self, runtime: Runtime) -> tuple[Admission, Ticket]:
         """Who lets the request in, and what it is told."""
-        request, deadline = self._request, self._options.deadline
-        target = request.target
+        target, deadline = self._request.target, self._options.deadline
         until = None if deadline is None else self._began + deadline
-        if isinstance(target, ApiTarget):
-            ticket = Ticket(self._kind(), target.route, request.model, deadline=until, began_at=self._began)
-            return runtime.api, ticket
-        return runtime.foreign, Ticket(self._kind(), "", request.model, deadline=until, began_at=self._began)
+        admission, route = (runtime.api, target.route) if isinstance(target, ApiTarget) else (runtime.foreign, "")
+        return admission, Ticket(self._kind(), route, self._request.model, deadline=until, began_at=self._began)
 
     def _kind(self) -> Kind:
         if self._receive.holds:
             return _STREAM
         return _BILLED if self._request.safety.billed else _POLL
 
-    async def _send(self, attempt: Attempt, lease: Lease, runtime: Runtime) -> TransportResponse:
-        try:
-            target = self._request.target
-            network = _ANY if isinstance(target, ApiTarget) else target.network
-            return await runtime.transports[network].send(self._build_wire(attempt, lease))
-        except RelayDanceError as error:
-            no_connection = _had_no_connection(error, attempt)
-            lease.ended(Ended.UNREACHED if no_connection else _lesson_of(error, self._request.safety)[0])
-            raise
-        except BaseException:
-            lease.ended(Ended.OTHER)
-            raise
-
-    def _build_wire(self, attempt: Attempt, lease: Lease) -> WireRequest:
-        request, options = self._request, self._options
-        own = request.headers() if callable(request.headers) else request.headers
-        target = request.target
-        if isinstance(target, ApiTarget):
-            headers = {**options.headers, **own}
-            attempt.admitted(lease.queued_for, headers)
-            headers["authorization"] = f"Bearer {self._shared.endpoint.api_key.reveal()}"
-            url = self._shared.endpoint.url(target)
-        else:
-            headers = {"user-agent": options.headers["user-agent"], **own}
-            attempt.admitted(lease.queued_for, headers)
-            url = target.url
-        body = request.body.take() if isinstance(request.body, LargeJson) else request.body
-        return WireRequest(request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt)
-
-    async def _read(self, attempt: Attempt, response: TransportResponse, holding: Holding) -> T | Failed:
+    async def _read(self, attempt: Attempt, response: TransportResponse, lease: Lease, runtime: Runtime) -> T | Failed:
+        holding = Holding(lease, response, runtime, self._shared.runtimes)
         if isinstance(self._request.target, ApiTarget):
             self._shared.signing.look_at(response.headers)
         answer = Answer(
@@ -288,7 +254,7 @@ class Call(Generic[T]):
             redactor=self._shared.redactor,
             deadline=self._deadline,
         )
-        attempt.received(lambda: answer.meta)
+        attempt.received(None if self._watchers is None else answer.meta)
         cause: RelayDanceError
         lesson = _NOTHING_LEARNT
         try:
@@ -297,12 +263,15 @@ class Call(Generic[T]):
             result = await self._receive(answer)
             lesson = _ACCEPTED
             attempt.ended()
+            if tells_attempts():
+                tell_answered(attempt, answer.meta)
             return result
         except RelayDanceError as error:
             cause = error.with_traceback(None)  # as above
-            lesson = _lesson_of(error, self._request.safety)
+            lesson = lesson_of(error, self._request.safety)
         finally:
-            await answer.aclose(*lesson)
+            if (held := answer.release()) is not None:
+                await held.aclose(*lesson)
         return await self._failed(cause, attempt, answer.meta)
 
     async def _status_error(self, answer: Answer) -> RelayDanceError:
@@ -311,12 +280,15 @@ class Call(Generic[T]):
         signs = self._shared.signing.signs
         return decode_status_error(answer.meta, body, retry_after=retry_after, origin_signs=signs)
 
+    def _unanswered(self, cause: RelayDanceError, attempt: Attempt) -> Coroutine[Any, Any, T | Failed]:
+        return self._failed(cause, attempt, build_meta(self._request, attempt, None, self._shared.redactor))
+
     async def _failed(self, cause: RelayDanceError, attempt: Attempt, meta: ResponseMeta) -> Failed:
         attempt.ended()
         cause = settled(cause, meta, self._shared.redactor)
         request, options, clock = self._request, self._options, self._shared.clock
         now = clock.monotonic()
-        self._unsent = self._unsent.after(now, is_sent=not _had_no_connection(cause, attempt))
+        self._unsent = self._unsent.after(now, is_sent=not had_no_connection(cause, attempt))
         decision = decide(
             cause,
             attempt=attempt.number,
@@ -328,17 +300,12 @@ class Call(Generic[T]):
             policy=options.retry,
             jitter=clock.random(),
             unsent=self._unsent,
-            is_admitted=attempt.began_at is not None,
+            is_admitted=attempt.admitted_at is not None,
         )
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
         error = build_failure(cause, meta=meta, request=request, history=self._history, decision=decision)
-        if log.isEnabledFor(logging.DEBUG):
-            follows = f"again in {decision.after:.2f} s" if isinstance(decision, Retry) else decision.why
-            where = f"{request.method} {shown(request.target)}"
-            log.debug(
-                "%s: attempt %d: %s: %s", one_line(where), attempt.number, type(cause).__name__, one_line(follows)
-            )
+        tell_failed(request, attempt, cause, decision)
         if self._watchers is not None and record is not None:
             await self._watchers.failed(self._history.records[-1], error, decision, now - self._began)
         return Failed(error, decision)
@@ -367,63 +334,14 @@ _ON_ITS_WAY = (
     "the request was on its way: it may have been accepted and billed; look at the console before you send it again"
 )
 _TOO_LATE = GiveUp("its time is over")
-_PROBED = ApiTarget("/models", "/models")
-"""What costs nothing to ask."""
 # Looking up a member of an enum takes as long as a call of a function.
 _BILLED, _POLL, _STREAM = Kind
+_QUEUED = Phase.QUEUED
 _ANY = Network.ANY
 _ACCEPTED: tuple[How, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[How, float | None] = (Ended.OTHER, None)
 
 
-def _log_end(error: RelayDanceError) -> None:
-    log.info(
-        "%s: failed: %s, status %s, code %s, request id %s, attempts %d",
-        one_line(f"{error.method} {error.path}"),
-        type(error).__name__,
-        error.status_code,
-        one_line(str(error.code)),
-        one_line(str(error.request_id)),
-        len(error.attempts),
-    )
-
-
-def _lesson_of(error: RelayDanceError, safety: RetrySafety) -> tuple[How, float | None]:
-    """What a limiter learns from an error."""
-    if isinstance(error, RateLimitError):
-        return Ended.REFUSED, error.retry_after
-    if isinstance(error, ServerError) and error.code is not None and error.code.endswith("_overloaded"):
-        return Ended.OVERLOADED, None
-    # What costs little is repeated all the same, so it is no reason to hold others back.
-    in_doubt = safety is not RetrySafety.BILLED_SMALL and is_ambiguous(error, safety)
-    if isinstance(error, APIConnectionError):
-        return _broken(error, in_doubt=in_doubt), None
-    if isinstance(error, APIStatusError) and (error.status_code or 0) >= 500 and (in_doubt or error.code is None):
-        return Failure(f"HTTP {error.status_code}", in_doubt), None
-    return Ended.ANSWERED, None  # also an error with a code: it may be of one model alone
-
-
-def _broken(error: RelayDanceError, *, in_doubt: bool = False) -> Failure:
-    # Not in the words of the error, which are somebody else's.
-    late = isinstance(error, APITimeoutError)
-    return Failure("it does not answer in time" if late else "the connection breaks", in_doubt)
-
-
-def _had_no_connection(cause: RelayDanceError, attempt: Attempt) -> bool:
-    """Whether it was its turn and nothing was sent."""
-    unsent = attempt.began_at is not None and attempt.reached is Reached.NOT_SENT
-    return unsent and isinstance(cause, APIConnectionError)
-
-
 def _wait_after(outcome: object) -> float | None:
-    """Seconds until it is repeated, or None: all that tenacity is told. Its objects know each other, and would leave
-    whatever they hold to the garbage collector."""
+    """Seconds until it is repeated, or None."""
     return outcome.decision.after if isinstance(outcome, Failed) and isinstance(outcome.decision, Retry) else None
-
-
-def _is_repeated(wait: float | None) -> bool:
-    return wait is not None
-
-
-def _wait(state: RetryCallState) -> float:
-    return state.outcome.result() if state.outcome is not None else 0.0

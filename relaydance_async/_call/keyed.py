@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from .._config import Options
 from .._runtime import FINISH_SECONDS, Runtime
-from .._sansio.fingerprint import build_fingerprint, callback_reference, canonical_json
+from .._sansio.fingerprint import build_fingerprint, callback_in, canonical_json
 from .._sansio.observer import CallInfo, CallObserver, NoObserver
 from .._sansio.redact import one_line
 from .._sansio.request import BodyStream, LargeJson, PreparedRequest
@@ -29,6 +29,7 @@ from ..errors import (
     JournalError,
     RelayDanceError,
     SubmissionInDoubtError,
+    mark_accepted,
     maybe_accepted,
 )
 from ..journal import Ending, Journal, Sending
@@ -47,6 +48,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _LARGE = 256 * 1024
 """Bytes of a body that is hashed in a thread."""
 _LONGEST_KEY = 500
+
+
+_FINISHED = "the request was on its way, and is finished in the background: call again with the key {!r} for its answer"
 
 
 class _TakenError(Exception):
@@ -84,6 +88,7 @@ class KeyedCall(NoObserver, Generic[T]):
         self._call = secrets.token_hex(8)
         self._fingerprint = ""
         self._content = ""
+        self._callback: str | None = None
         self._request_id: str | None = None
         self._is_noted = False
         """Whether the journal has it as `sending`."""
@@ -101,7 +106,8 @@ class KeyedCall(NoObserver, Generic[T]):
         errand = start_errand(lambda: self._run(runtime))
         try:
             return await errand.result()
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class() as cancelled:
+            mark_accepted(cancelled, self.is_on_the_wire, note=_FINISHED.format(self._key))
             if self.is_on_the_wire:
                 self._leave_behind(errand, runtime)
             else:
@@ -113,6 +119,10 @@ class KeyedCall(NoObserver, Generic[T]):
         if self._stream:  # it had begun, and nobody reads it
             (stream,) = self._stream
             errand = start_errand(lambda: self._kept.finish(stream))
+        if (opened := self._request.opened) is not None:
+            files = opened.pop_all()
+            errand.on_end(files.close)
+            errand.on_end(opened.close)  # what was opened since
         if self._options.deadline is None:
             errand.cancel_after(FINISH_SECONDS)
         runtime.errands.add(errand)
@@ -121,7 +131,7 @@ class KeyedCall(NoObserver, Generic[T]):
     async def _run(self, runtime: Runtime) -> T:
         """One after the other, of those with this key in this loop."""
         began = self._shared.clock.monotonic()
-        self._content = await _content_of(self._request)
+        self._content, self._callback = await _content_of(self._request)
         self._fingerprint = build_fingerprint(self._request, self._content)
         while (other := runtime.flights.get(self._key)) is not None:
             with anyio.move_on_after(self._left(began)):
@@ -215,6 +225,7 @@ class KeyedCall(NoObserver, Generic[T]):
 
     async def sending(self, attempt: int) -> None:
         request, target = self._request, self._request.target
+        self._request_id = None  # that of an attempt before is no longer the one that counts
         sending = Sending(
             self._origin,
             self._key,
@@ -222,9 +233,10 @@ class KeyedCall(NoObserver, Generic[T]):
             self._fingerprint,
             target.route if isinstance(target, ApiTarget) else "",
             request.model,
-            callback_reference(self._content),
+            self._callback,
             self._shared.clock.now().timestamp(),
             self._content if self._journal.keep_requests else None,
+            self._shared.endpoint.mark,
         )
         try:
             entry = await self._journal.begin(sending)
@@ -311,17 +323,17 @@ def _is_text(key: str) -> bool:
     return "\0" not in key and not any("\ud800" <= letter <= "\udfff" for letter in key)
 
 
-async def _content_of(request: PreparedRequest) -> str:
-    """The body, canonical."""
+async def _content_of(request: PreparedRequest) -> tuple[str, str | None]:
+    """The body, canonical, and what tells its callback URL from others."""
     body = request.body
     if request.canonical is not None:
-        return await request.canonical()
+        return await request.canonical(), None
     if isinstance(body, BodyStream) or body is None:
         raise InvalidInputError("idempotency_key: this request has no body that can be compared")
     encoded = body.peek() if isinstance(body, LargeJson) else body
     if len(encoded) < _LARGE:
-        return canonical_json(encoded)
-    return await in_thread(lambda: canonical_json(encoded))
+        return canonical_json(encoded), callback_in(encoded)
+    return await in_thread(lambda: (canonical_json(encoded), callback_in(encoded)))
 
 
 def _reused(entry: JournalEntry) -> str:

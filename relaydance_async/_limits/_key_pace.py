@@ -91,14 +91,17 @@ class KeyPace:
         asked = retry_after if retry_after is not None else _NO_ANSWER
         before, self.state = self.state, self.state.refused(now, asked, admitted_at, self._limits)
         if isinstance(self.state, Closed) and self.state is not before:
-            self._say(self.state, now, asked)
+            self._say(self.state, now, asked, begins=not isinstance(before, Closed))
 
-    def _say(self, closed: Closed, now: float, asked: float) -> None:
-        """Tell of a pause, once for all that follow one another, and again of a longer one."""
-        if now < self._quiet_until and closed.until - now <= self._told:
+    def _say(self, closed: Closed, now: float, asked: float, *, begins: bool) -> None:
+        """Tell of a pause when it begins; warn once of all that follow one another, and again of a longer one."""
+        seconds = closed.until - now
+        if now < self._quiet_until and seconds <= self._told:
             self._quiet_until = max(self._quiet_until, closed.until + _QUIET)
+            if begins:
+                log.info("a call got a 429: no call with this key is sent for %.1f s", seconds)
             return
-        self._told = closed.until - now
+        self._told = seconds
         self._quiet_until = closed.until + _QUIET
         cut = f" The 429 asked for {asked:g} s, longer than one answer may stop all calls: then one call tries."
         log.warning(

@@ -125,7 +125,10 @@ class LocalAdmission(Entrance):
         elif how is Ended.REFUSED:
             self._key_pace.refused(self._monotonic(), retry_after, place.admitted_at)
         elif how is Ended.OVERLOADED:
+            before = self._shares.limit
             self._shares.shrink()
+            if self._shares.limit < before:
+                log.info("the gateway is overloaded: at most %d calls at once from now on", self._shares.limit)
 
     def _must_wait(self, share: Share[Place]) -> None:
         streams = self._shares.of[Kind.STREAM]

@@ -17,7 +17,23 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+def _networks(*networks: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(map(ipaddress.ip_network, networks))
+
+
+# IANA's registries of special-purpose addresses (RFC 6890), as of 2026, and not what `ipaddress` knows of them: that
+# differs by Python's release, and 3.11 takes some private networks for public ones. The few addresses in 192.0.0.0/24
+# and 2001::/23 that anyone may reach are of protocols (anycast of PCP, TURN, AS112), not of hosts that serve files.
+_SPECIAL_IPV4 = _networks(
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+    *("192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
+    *("224.0.0.0/4", "240.0.0.0/4"),  # multicast, and reserved with broadcast
+)
+# All that has been given out for global unicast; loopback, local, multicast and documentation networks lie outside.
+_GLOBAL_IPV6 = ipaddress.IPv6Network("2000::/3")
+_SPECIAL_IPV6 = _networks("2001::/23", "2001:db8::/32", "3fff::/20")
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
@@ -32,10 +48,12 @@ def is_public(address: str) -> bool:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    inner = _embedded(parsed) if isinstance(parsed, ipaddress.IPv6Address) else None
-    if inner is not None:
-        return _is_public(inner)
-    return _is_public(parsed)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return _is_public_ipv4(parsed)
+    inner = _embedded(parsed)
+    if inner:
+        return all(map(_is_public_ipv4, inner))
+    return parsed in _GLOBAL_IPV6 and not any(parsed in network for network in _SPECIAL_IPV6)
 
 
 def check_public(host: str, address: str) -> None:
@@ -50,14 +68,15 @@ def check_public(host: str, address: str) -> None:
         raise DownloadError(f"the result's host {host} has the private address {address}", kind="refused host")
 
 
-def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+def _is_public_ipv4(address: ipaddress.IPv4Address) -> bool:
+    return not any(address in network for network in _SPECIAL_IPV4)
+
+
+def _embedded(address: ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address, ...]:
+    """The IPv4 addresses that it stands for."""
     if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    teredo = address.teredo
-    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo is not None else None)
-
-
-def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
+        return (ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF),)
+    if address.teredo is not None:
+        return address.teredo  # the server and the client
+    inner = address.ipv4_mapped or address.sixtofour
+    return () if inner is None else (inner,)

@@ -62,7 +62,7 @@ def is_signed(headers: Mapping[str, str]) -> bool:
     Args:
         headers: looked up by names in lower case.
     """
-    return any(headers.get(name) for name in MARKS)
+    return any(map(headers.get, MARKS))
 
 
 def who_answered(status: int, headers: Mapping[str, str], *, has_envelope: bool, origin_signs: bool) -> Answerer:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from .request import PreparedRequest
 from .target import ApiTarget, shown
+from .webhook import token_hash_in
 
 _URL = re.compile(r"(?i)https?://[^\s?#]+\?\S+")
 _PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-tos-", "x-cos-", "x-bce-", "q-sign", "q-ak", "q-key", "q-header")
@@ -51,22 +51,14 @@ def canonical_form(texts: Iterable[tuple[str, str]], files: Iterable[tuple[str, 
     return json.dumps([sorted([name, _unsigned(value)] for name, value in texts), [list(file) for file in files]])
 
 
-def callback_reference(content: str) -> str | None:
-    """What tells the callback URL in a body from others that were minted: a hash of its token; None without one."""
-    if "rd_sig=" not in content:
+def callback_in(body: bytes) -> str | None:
+    """What tells the callback URL in a JSON body from others that were minted: a hash of its token; None without."""
+    if b"rd_sig=" not in body:
         return None
-    body = json.loads(content)
-    metadata = body.get("metadata") if isinstance(body, dict) else None  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType]
-    url = metadata.get("callback_url") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType]
-    return token_hash(urlsplit(url).query) if isinstance(url, str) else None
-
-
-def token_hash(query: str) -> str | None:
-    """A hash of the token in a callback's query: it names a minted URL, and opens nothing."""
-    if "rd_sig=" not in query or query.count("&") >= 50:
-        return None
-    tokens = parse_qs(query).get("rd_sig", [])
-    return sha256(tokens[0].encode("utf-8", "surrogatepass")).hexdigest() if len(tokens) == 1 else None
+    content = json.loads(body)
+    metadata: Any = content.get("metadata") if isinstance(content, dict) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+    url: Any = metadata.get("callback_url") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+    return token_hash_in(url) if isinstance(url, str) else None
 
 
 def _unsigned(value: Any) -> Any:

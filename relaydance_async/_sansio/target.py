@@ -54,6 +54,14 @@ class ForeignTarget:
 Target: TypeAlias = ApiTarget | ForeignTarget
 
 
+_ANY = Network.ANY  # looking up a member of an enum takes as long as a call of a function
+
+
+def network_of(target: Target) -> Network:
+    """Where it may lead."""
+    return _ANY if isinstance(target, ApiTarget) else target.network
+
+
 def shown(target: Target) -> str:
     """The target as errors, logs and events show it: without a query, which may hold a signature or a token."""
     if isinstance(target, ApiTarget):

@@ -11,6 +11,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from pydantic import ValidationError
@@ -66,9 +67,11 @@ class VerifiedCallback:
 
     Attributes:
         reference: the caller's name for the task.
+        token_hash: tells the URL from others that were minted, and opens nothing.
     """
 
     reference: str
+    token_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,21 @@ def verify_callback(query: str, *, secrets: Sequence[bytes], now: float) -> Veri
         raise WebhookVerificationError("the token of the delivery's URL is not ours")
     if int(expires) < now:
         raise WebhookVerificationError("the token of the delivery's URL has expired")
-    return VerifiedCallback(reference)
+    return VerifiedCallback(reference, hash_token(token))
+
+
+def hash_token(token: str) -> str:
+    """What a journal knows a minted URL by."""
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def token_hash_in(url: str) -> str | None:
+    """The same of a callback URL; None when it was not minted here."""
+    if f"{_TOKEN}=" not in url:
+        return None
+    query = urlsplit(url).query
+    tokens = parse_qs(query).get(_TOKEN, []) if query.count("&") < 50 else []
+    return hash_token(tokens[0]) if len(tokens) == 1 else None
 
 
 def _sign(secret: bytes, reference: str, expires: str) -> str:

@@ -1,8 +1,8 @@
 """What sends one attempt. Nothing of the HTTP library's leaves this room: neither its responses nor its exceptions."""
 
+from .._engine import leave_to_parent
 from ._base import Transport, TransportResponse, TransportStats, WireRequest
 from ._choice import TransportName, build_transport, check_transport
-from ._descriptors import leave_to_parent
 
 __all__ = [
     "Transport",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import anyio
 
+from .._engine import TransportStats as TransportStats
 from .._sansio.breakage import Broke, Progress, Reached
 from .._sansio.request import BodyStream, closing_body
 from .._sansio.timeout import Timeout
@@ -191,14 +192,6 @@ class TransportResponse(Protocol):
     async def aclose(self) -> None:
         """Give the connection back, or drop it when the body was not read to its end. Safe to call twice."""
         ...
-
-
-class TransportStats(NamedTuple):
-    """How many connections a transport has; (0, 0) for a caller's client, whose connections are the caller's."""
-
-    open: int
-    """Idle ones, and those that are being opened, included."""
-    idle: int
 
 
 class Transport(Protocol):

@@ -1,53 +1,49 @@
 """Which transport a client uses.
 
-The caller's client, if there is one; else aiohttp where it is installed, as new as the extra asks for, and the loop is
-asyncio's; else httpx. Measured by `benchmarks/`: aiohttp takes about a third of httpx's CPU for a request.
+The caller's client, if there is one; else our own engine: directly where httptools is installed, or below
+`httpx.AsyncClient`. Measured by `benchmarks/`: httpx's objects cost more than all else of a request.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
+import warnings
 from collections.abc import Callable
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
+from .._engine import Dialer, Engine, NewParser, check_certificates
 from .._sansio.target import Network
 from .._threads import in_thread
 from ..errors import ConfigurationError
 from ._base import Transport
-from ._proxy import has_socks_proxy
-from ._tls import check_certificates
 
 if TYPE_CHECKING:
-    from ._aiohttp import AiohttpTransport
     from ._httpx import HttpxTransport
 
 T = TypeVar("T")
 
-OLDEST_AIOHTTP = (3, 14, 4)
-"""As the extra has it. Older ones read headers without end, and leave blanks in them."""
-
-TransportName: TypeAlias = Literal["auto", "aiohttp", "httpx"]
+TransportName: TypeAlias = Literal["auto", "direct", "httpx", "aiohttp"]
+_NAMES = ("auto", "direct", "httpx", "aiohttp")
 
 
 def check_transport(name: object, http_client: object) -> None:
-    """Whether the two fit together and what they need is installed.
+    """Whether the two fit together and what they need is there.
 
     Raises:
-        ConfigurationError: an unknown name, a missing extra, a client that is no `AsyncClient` of httpx or httpx2, or,
-            without one, certificates that aren't there.
+        ConfigurationError: an unknown name, a client that is no `AsyncClient` of httpx or httpx2, or, without one,
+            certificates that aren't there.
     """
-    if name not in ("auto", "aiohttp", "httpx"):
-        raise ConfigurationError(f"transport must be 'auto', 'aiohttp' or 'httpx', not {name!r}")
-    if name == "aiohttp" and not has_aiohttp():
-        raise ConfigurationError('transport="aiohttp" needs the extra: pip install -U "relaydance-async[aiohttp]"')
+    if name not in _NAMES:
+        raise ConfigurationError(f"transport must be 'auto', 'direct' or 'httpx', not {name!r}")
+    if name == "aiohttp":
+        told = 'transport="aiohttp" is now called "direct", and the extra "aiohttp" is called "fast"'
+        warnings.warn(told, DeprecationWarning, stacklevel=3)
     if http_client is None:
         check_certificates()
         return
-    if name == "aiohttp":
+    if name in ("direct", "aiohttp"):
         raise ConfigurationError("http_client is a transport of its own; leave transport out")
     is_client = hasattr(http_client, "build_request") and hasattr(http_client, "aclose")
     if not is_client or isinstance(http_client, type):
@@ -62,13 +58,33 @@ async def build_transport(
     Args:
         max_idle: how many idle connections are kept.
         network: which addresses it connects to. A caller's client connects to any.
+
+    Raises:
+        ConfigurationError: the loop is trio's, for which there is no transport but a caller's client.
     """
-    if http_client is None and (name == "aiohttp" or (name == "auto" and _aiohttp_fits())):
-        return (await _load("aiohttp", _import_aiohttp))(network)
-    httpx_transport = await _load("httpcore", _import_httpx)
     if http_client is not None:
-        return httpx_transport.of_caller(http_client)
-    return httpx_transport.of_slots(max_idle=max_idle, network=network)
+        return (await _load("httpx", _import_httpx)).of_caller(http_client)
+    _check_loop()
+    is_fast = has_httptools()
+    parser, new_parser = await (_load("httptools", _import_llhttp) if is_fast else _load("h11", _import_h11))
+    engine = Engine(f"direct, with {parser}", Dialer(network), new_parser, max_idle=max_idle)
+    if name in ("direct", "aiohttp") or (name == "auto" and is_fast):
+        return engine
+    return (await _load("httpx", _import_httpx)).of_engine(engine, f"httpx over an engine of ours, with {parser}")
+
+
+def has_httptools() -> bool:
+    """Whether the extra `[fast]` is installed."""
+    return "httptools" in sys.modules or find_spec("httptools") is not None
+
+
+def _check_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "on trio, give the client an HTTP client that knows it: http_client=httpx.AsyncClient()"
+        ) from None
 
 
 async def _load(library: str, importer: Callable[[], T]) -> T:
@@ -76,31 +92,19 @@ async def _load(library: str, importer: Callable[[], T]) -> T:
     return importer() if library in sys.modules else await in_thread(importer)
 
 
-def _import_aiohttp() -> type[AiohttpTransport]:
-    from ._aiohttp import AiohttpTransport
+def _import_llhttp() -> tuple[str, NewParser]:
+    from .._engine._llhttp import LlhttpParser
 
-    return AiohttpTransport
+    return "llhttp", LlhttpParser
+
+
+def _import_h11() -> tuple[str, NewParser]:
+    from .._engine._h11 import H11Parser
+
+    return "h11", H11Parser
 
 
 def _import_httpx() -> type[HttpxTransport]:
     from ._httpx import HttpxTransport
 
     return HttpxTransport
-
-
-def _aiohttp_fits() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False  # trio
-    return has_aiohttp() and not has_socks_proxy()
-
-
-@cache
-def has_aiohttp() -> bool:
-    """Whether it is installed, as new as the extra asks for."""
-    try:
-        found = version("aiohttp")
-    except PackageNotFoundError:
-        return False
-    return tuple(map(int, re.findall(r"\d+", found)[:3])) >= OLDEST_AIOHTTP

@@ -1,4 +1,4 @@
-"""Sends attempts through an `httpx.AsyncClient`: one of ours, over the pool in `_pool`, or the caller's."""
+"""Sends attempts through an `httpx.AsyncClient`: one of ours, over the engine, or the caller's."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import anyio
-import httpcore
 import httpx
 
-from .._sansio.breakage import BreakKind, Broke, Phase, Reached, describe_timeout, is_passing_refusal
+from .._engine import Engine
+from .._engine._coding import ACCEPTED, decoded
 from .._sansio.request import BodyStream
-from .._sansio.target import Network
 from .._sansio.timeout import finite
 from ..errors import ConfigurationError, ResponseTooLargeError
 from ._base import TransportStats, WireRequest
-from ._by_name import broke_by_name
-from ._coding import ACCEPTED, decoded
-from ._failures import Judge, build_failure, distrust_under, plain_words, without_frames
-from ._pool import REQUEST_MARK, SlotPool
-from ._private_names import tells_when_it_sends
-from ._trace import Trace, begins_to_send
+from ._engine_face import REQUEST_MARK, PlainClient
+from ._failures import build_failure, without_frames
+from ._trace import Course
 
 _NOTHING = httpx.ByteStream(b"")
 
@@ -32,10 +28,9 @@ CLOSE_SECONDS = 2.0
 class HttpxResponse:
     """An answer of httpx's, under our face."""
 
-    def __init__(self, response: httpx.Response, request: WireRequest, judge: Judge) -> None:
+    def __init__(self, response: httpx.Response, request: WireRequest) -> None:
         self._response = response
         self._request = request
-        self._judge = judge
         self.status_code = response.status_code
 
     @property
@@ -65,7 +60,7 @@ class HttpxResponse:
             finally:
                 await pieces.aclose()
         except Exception as error:
-            failure = build_failure(error, self._request, self._judge)
+            failure = build_failure(error, self._request)
         finally:
             await self.aclose()
         if failure is not None:
@@ -107,49 +102,56 @@ class _UnloggedURL(httpx.URL):
 class HttpxTransport:
     """An `httpx.AsyncClient`, or one of httpx2's: its pool, proxies, hooks and TLS options hold."""
 
-    def __init__(self, client: Any, name: str, *, pool: SlotPool | None) -> None:
+    def __init__(self, client: Any, name: str, *, engine: Engine | None) -> None:
         self._client = client
-        self._pool = pool
-        self._owned = pool is not None
-        self._judge: Judge = broke_by_httpx if self._owned else broke_by_name
+        self._engine = engine
         self.name = name
 
     @classmethod
     def of_caller(cls, client: Any) -> HttpxTransport:
         """Send with the caller's client, which stays the caller's to close."""
-        return cls(client, f"the caller's {type(client).__module__.partition('.')[0]}.AsyncClient", pool=None)
+        return cls(client, f"the caller's {type(client).__module__.partition('.')[0]}.AsyncClient", engine=None)
 
     @classmethod
-    def of_slots(cls, *, max_idle: int, network: Network = Network.ANY) -> HttpxTransport:
-        """Send with a client of ours, over a pool of single connections to that network."""
-        # The pool reads the proxies of the environment itself.
-        pool = SlotPool(max_idle=max_idle, network=network)
-        client = httpx.AsyncClient(transport=pool, trust_env=False)
-        return cls(client, "httpx over a pool of single connections", pool=pool)
+    def of_engine(cls, engine: Engine, name: str) -> HttpxTransport:
+        """Send with a client of ours, over that engine."""
+        return cls(PlainClient(engine), name, engine=engine)
 
     async def send(self, request: WireRequest) -> HttpxResponse:
         """See `Transport`."""
-        if not self._owned and getattr(self._client, "is_closed", False):
+        if self._engine is None and getattr(self._client, "is_closed", False):
             raise ConfigurationError("the http_client has been closed; keep it open for as long as its client is used")
         failure: Exception
+        course = Course(request)
         try:
-            outgoing = self._build(request)
-            if not self._owned and "trace" not in outgoing.extensions:
-                await _begin(request)  # a transport of somebody's, which won't tell when it sends
+            if self._engine is not None:
+                outgoing = self._build(request)
+            else:
+                outgoing = self._build_for_caller(request, course)
+                await _begin(request)
             response = await self._client.send(outgoing, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
-            failure = build_failure(error, request, self._judge)
+            course.correct()
+            failure = build_failure(error, request)
         except BaseException as error:
+            course.correct()
             await request.close_body()
             raise without_frames(error)  # noqa: B904  (it is the same one)
         else:
             request.progress.answered()
-            return HttpxResponse(response, request, self._judge)
+            return HttpxResponse(response, request)
         await request.close_body()
         raise failure
 
-    def _build(self, request: WireRequest) -> Any:
-        content = request.body.open() if isinstance(request.body, BodyStream) else request.body
+    def _build(self, request: WireRequest) -> httpx.Request:
+        outgoing = httpx.Request(
+            request.method, request.url, headers=request.headers, extensions={REQUEST_MARK: request}
+        )
+        if "?" in request.url:
+            outgoing.url = _UnloggedURL(outgoing.url)
+        return outgoing
+
+    def _build_for_caller(self, request: WireRequest, course: Course) -> Any:
         limits = request.timeout
         timeout = {
             "connect": finite(limits.connect),
@@ -157,84 +159,37 @@ class HttpxTransport:
             "write": finite(limits.write),
             "pool": finite(limits.connect),
         }
-        if self._owned:
-            extensions = {"timeout": timeout, REQUEST_MARK: request}
-            outgoing = httpx.Request(
-                request.method, request.url, headers=request.headers, content=content, extensions=extensions
-            )
-            if "?" in request.url:
-                outgoing.url = _UnloggedURL(outgoing.url)
-            return outgoing
-        headers = {"accept-encoding": ACCEPTED, **request.headers}
-        telling = {"trace": _teller(request)} if tells_when_it_sends(self._client) else {}
         return self._client.build_request(
-            request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout, **telling}
+            request.method,
+            request.url,
+            headers={"accept-encoding": ACCEPTED, **request.headers},
+            content=request.body.open() if isinstance(request.body, BodyStream) else request.body,
+            extensions={"timeout": timeout, "trace": course.note},
         )
 
     async def aclose(self) -> None:
         """Close the connections of a client of ours."""
-        if self._owned:
+        if self._engine is not None:
             await self._client.aclose()
+            await self._engine.aclose()
 
     def stats(self) -> TransportStats:
         """See `Transport`."""
-        return self._pool.stats() if self._pool is not None else TransportStats(0, 0)
+        return self._engine.stats() if self._engine is not None else TransportStats(0, 0)
 
     def filenos(self) -> list[int]:
         """See `Transport`. The connections of a caller's client are the caller's, across a fork too."""
-        return self._pool.filenos() if self._pool is not None else []
+        return self._engine.filenos() if self._engine is not None else []
 
     def abort(self, loop: asyncio.AbstractEventLoop) -> None:
         """See `Transport`. A caller's client stays open."""
-        if self._pool is not None:
-            self._pool.abort(loop)
+        if self._engine is not None:
+            self._engine.abort(loop)
 
 
 async def _begin(request: WireRequest) -> None:
+    # Before it has a connection: whether a client tells of that depends on what somebody has put below it.
     waiting = request.begin()
     if waiting is not None:
         await waiting
     request.sent_at_once()
-
-
-def _teller(request: WireRequest) -> Trace:
-    async def note(event: str, info: Mapping[str, Any]) -> None:
-        # Once: a pool may move a request that it couldn't send to another connection.
-        if begins_to_send(event, info) and request.progress.reached is Reached.NOT_SENT:
-            await _begin(request)
-
-    return note
-
-
-_TIMEOUTS: tuple[tuple[tuple[type[Exception], ...], Phase], ...] = (
-    ((httpcore.ConnectTimeout, httpx.ConnectTimeout), "connect"),
-    ((httpcore.PoolTimeout, httpx.PoolTimeout), "pool"),
-    ((httpcore.WriteTimeout, httpx.WriteTimeout), "write"),
-    ((httpcore.ReadTimeout, httpx.ReadTimeout, TimeoutError), "read"),
-)
-_NEVER_SENDABLE = (
-    httpcore.UnsupportedProtocol,
-    httpcore.LocalProtocolError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-    RuntimeError,
-)
-
-
-def broke_by_httpx(error: Exception, request: WireRequest) -> Broke:
-    """What an exception of httpx's or httpcore's means, over our own pool."""
-    reached = request.progress.reached
-    if isinstance(error, httpcore.ProxyError):
-        answer = str(error)
-        status = int(answer[:3]) if answer[:3].isdecimal() else 500
-        return Broke(Reached.NOT_SENT, "proxy", answer, is_passing_refusal(status))
-    for kinds, phase in _TIMEOUTS:
-        if isinstance(error, kinds):
-            return Broke(reached, "timeout", describe_timeout(phase, request.timeout))
-    if reached is Reached.NOT_SENT and (distrust := distrust_under(error)) is not None:
-        # A certificate that doesn't verify won't the next time either.
-        return Broke(Reached.NOT_SENT, "tls", str(distrust), retryable=False)
-    if isinstance(error, _NEVER_SENDABLE):
-        return Broke(reached, "setup", str(error), retryable=False)
-    kind: BreakKind = "connect" if reached is Reached.NOT_SENT else "closed"
-    return Broke(reached, kind, plain_words(error))

@@ -10,7 +10,7 @@ _replies    the way back into event loops
 _failures   what SQLite's errors mean
 """
 
-from ._journal import Ending, Journal, Sending, TaskNote
+from ._journal import AcceptedRequest, Ending, Journal, Sending, TaskNote
 from ._sqlite import SqliteJournal
 
-__all__ = ["Ending", "Journal", "Sending", "SqliteJournal", "TaskNote"]
+__all__ = ["AcceptedRequest", "Ending", "Journal", "Sending", "SqliteJournal", "TaskNote"]

@@ -1,12 +1,13 @@
 """Group commit: one thread with one connection, in which all changes that are asked for meanwhile become one commit.
 
-    asked in any loop -> queue -> [begins, endings, other changes] -> COMMIT -> [looks] -> answered in their loops
+    asked in any loop -> queue -> [notes, begins, endings, other changes] -> COMMIT -> [looks] -> answered
 
 A commit takes as long for one change as for a thousand. So whatever comes while one is under way waits for the next.
 """
 
 from __future__ import annotations
 
+import logging
 import queue
 import sqlite3
 import threading
@@ -17,10 +18,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import JournalError
 from ._failures import BROKEN, as_journal_error, is_of_surroundings
-from ._journal import Ending, Sending
+from ._journal import Ending, Sending, TaskNote
 from ._owner import Standing
 from ._replies import Answer, Reply, deliver
 from ._rows import Rows
+
+log = logging.getLogger("relaydance_async")
 
 _MOST = 1_000
 """Changes in one commit. Those of more would keep the rest waiting for long."""
@@ -43,7 +46,7 @@ class Look(NamedTuple):
     work: Work
 
 
-Job: TypeAlias = Sending | Ending | Change | Look
+Job: TypeAlias = TaskNote | Sending | Ending | Change | Look
 _Asked: TypeAlias = tuple[Job, Reply | None]
 
 
@@ -160,6 +163,8 @@ class Committer:
                 if job.state == "accepted":
                     self._owed[job.call] = job
                 self._standing.on_the_wire.discard(job.call)
+        if any(reply is None for _, reply in asked):
+            log.warning("the journal %s could not note what became of a call: %s", self._path, error)
         failure = as_journal_error(error, self._path)
         if failure.kind in BROKEN:
             self._let_go()
@@ -170,12 +175,13 @@ class Committer:
     def _commit(self, asked: list[_Asked]) -> list[Answer]:
         rows = self._rows or self._open()
         now = rows.now = self._now()
+        notes = [item for item in asked if isinstance(item[0], TaskNote)]
         begins = [item for item in asked if isinstance(item[0], Sending)]
         endings = [item for item in asked if isinstance(item[0], Ending)]
         changes = [item for item in asked if isinstance(item[0], Change)]
         results: list[tuple[_Asked, Any]] = []
-        if begins or endings or changes or self._owed or not self._standing.keeps_quiet(now):
-            results += self._change(rows, begins, endings, changes)
+        if notes or begins or endings or changes or self._owed or not self._standing.keeps_quiet(now):
+            results += self._change(rows, notes, begins, endings, changes)
         for item in asked:
             if isinstance(item[0], Look):
                 results.append((item, item[0].work(rows)))
@@ -186,7 +192,12 @@ class Committer:
         ]
 
     def _change(
-        self, rows: Rows, begins: list[_Asked], endings: list[_Asked], changes: list[_Asked]
+        self,
+        rows: Rows,
+        notes: list[_Asked],
+        begins: list[_Asked],
+        endings: list[_Asked],
+        changes: list[_Asked],
     ) -> list[tuple[_Asked, Any]]:
         assert self._sql is not None
         results: list[tuple[_Asked, Any]] = []
@@ -194,6 +205,9 @@ class Committer:
         before, lease = set(self._standing.on_the_wire), self._standing.owner
         try:
             rows.renew()
+            if notes:
+                rows.note_tasks(_jobs(notes))
+                results += [(item, None) for item in notes]
             if begins:
                 results += zip(begins, rows.begin(_jobs(begins)), strict=True)
             if endings or self._owed:

@@ -25,7 +25,8 @@ _COLUMNS = """
     namespace TEXT NOT NULL, origin TEXT NOT NULL, key TEXT NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL,
     call TEXT NOT NULL, owner TEXT NOT NULL, fingerprint TEXT NOT NULL, route TEXT NOT NULL, model TEXT, callback TEXT,
     request TEXT, sent_at REAL NOT NULL, ended_at REAL, task_id TEXT, task_status TEXT, request_id TEXT,
-    reason TEXT NOT NULL DEFAULT '', answer TEXT, noted_at REAL, saved_to TEXT
+    reason TEXT NOT NULL DEFAULT '', answer TEXT, noted_at REAL, saved_to TEXT,
+    saved_bytes INTEGER, sender TEXT NOT NULL DEFAULT ''
 """
 
 

@@ -15,6 +15,7 @@ class Sending(NamedTuple):
         origin, key, fingerprint, route, model, request: see `JournalEntry`.
         call: tells this call from all others, of any process.
         callback: a hash of the token in its callback URL, or None.
+        sender: a hash of the API key, which tells it from others and opens nothing.
         sent_at: Unix time in seconds.
     """
 
@@ -27,6 +28,7 @@ class Sending(NamedTuple):
     callback: str | None
     sent_at: float
     request: str | None = None
+    sender: str = ""
 
 
 class Ending(NamedTuple):
@@ -57,7 +59,7 @@ class TaskNote(NamedTuple):
     Attributes:
         noted_at: Unix time in seconds.
         answer: the task, as JSON; None: as it was.
-        saved_to: where its clip was saved; None: as it was.
+        saved_to, saved_bytes: where its clip was saved, and its size; None: as it was.
     """
 
     origin: str
@@ -66,6 +68,21 @@ class TaskNote(NamedTuple):
     noted_at: float
     answer: str | None = None
     saved_to: str | None = None
+    saved_bytes: int | None = None
+
+
+class AcceptedRequest(NamedTuple):
+    """A request that is known to have been accepted.
+
+    Attributes:
+        request_id: the gateway's; None when no answer of its own told that, but a webhook or a person.
+        sent_at: Unix time in seconds.
+    """
+
+    request_id: str | None
+    sent_at: float
+    model: str | None
+    route: str
 
 
 class Journal(Protocol):
@@ -112,8 +129,9 @@ class Journal(Protocol):
         """The entry of a video task."""
         ...
 
-    async def note_task(self, note: TaskNote) -> None:
-        """Note a later state of a video task. One that isn't in the journal is none of its business."""
+    def note_task_soon(self, note: TaskNote) -> None:
+        """Note a later state of a video task, without waiting for it, and without errors. A task that isn't in the
+        journal is none of its business."""
         ...
 
     async def note_callback(self, origin: str, callback: str, note: TaskNote) -> JournalEntry | None:
@@ -137,8 +155,8 @@ class Journal(Protocol):
         """All attempts of a key, the last one at the end; none when there is no entry."""
         ...
 
-    async def known_requests(self, origin: str, since: float) -> dict[str, float]:
-        """The gateway's ids of the requests that were accepted, and when they were sent, from then on (Unix time)."""
+    async def accepted_requests(self, origin: str, since: float) -> list[AcceptedRequest]:
+        """The requests that were accepted, of all attempts, which were sent from then on (Unix time)."""
         ...
 
     async def settle(self, key: str, *, task_id: str, origin: str | None = None) -> JournalEntry:

@@ -6,36 +6,36 @@ import json
 import logging
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import JournalError
 from ..models.journal import EntryState, JournalEntry
-from ._journal import Ending, Sending, TaskNote
+from ._journal import AcceptedRequest, Ending, Sending, TaskNote
 from ._owner import Owner, Standing, lives
 
 log = logging.getLogger("relaydance_async")
 
 DIED = "its process ended before the answer came"
 
-_COLUMNS = (
-    "key, attempt, state, origin, route, model, fingerprint, sent_at, ended_at, task_id, task_status, request_id, "
-    "reason, saved_to, answer, request, noted_at, call, owner"
-)
+_FIELDS = tuple(field.name for field in fields(JournalEntry))
+_COLUMNS = f"{', '.join(_FIELDS)}, owner"
 _ALL = (
     "namespace, origin, key, attempt, state, call, owner, fingerprint, route, model, callback, request, sent_at, "
-    "ended_at, task_id, task_status, request_id, reason, answer, noted_at, saved_to"
+    "ended_at, task_id, task_status, request_id, reason, answer, noted_at, saved_to, saved_bytes, sender"
 )
 _WHERE = "namespace = ? AND origin = ? AND key = ?"
 
 _INSERT = """
-    INSERT INTO entries (origin, key, call, fingerprint, route, model, callback, sent_at, request, namespace, owner,
-        attempt, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 'sending') ON CONFLICT DO NOTHING
+    INSERT INTO entries (origin, key, call, fingerprint, route, model, callback, sent_at, request, sender, namespace,
+        owner, attempt, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 'sending') ON CONFLICT DO NOTHING
 """
 _NEXT = f"""
     UPDATE entries SET attempt = attempt + 1, state = 'sending', call = ?, fingerprint = ?, route = ?, model = ?,
-        callback = ?, sent_at = ?, request = ?, owner = ?, ended_at = NULL, task_id = NULL, task_status = NULL,
-        request_id = NULL, reason = '', answer = NULL, noted_at = NULL, saved_to = NULL WHERE {_WHERE}
+        callback = ?, sent_at = ?, request = ?, sender = ?, owner = ?, ended_at = NULL, task_id = NULL,
+        task_status = NULL, request_id = NULL, reason = '', answer = NULL, noted_at = NULL, saved_to = NULL,
+        saved_bytes = NULL WHERE {_WHERE}
 """
 _AGAIN = f"UPDATE entries SET state = 'sending', sent_at = ?, ended_at = NULL, reason = '' WHERE {_WHERE}"
 # What was accepted stays so: a webhook may have told it before its call gave up.
@@ -45,6 +45,11 @@ _END = """
         AND (state <> 'accepted' OR ?4 = 'accepted')
 """
 _END_ENTRY, _END_ATTEMPT = _END.format(table="entries"), _END.format(table="attempts")
+_NOTE = """
+    UPDATE entries SET task_status = ?3, noted_at = iif(?5 IS NULL, noted_at, ?4), answer = coalesce(?5, answer),
+        saved_to = coalesce(?6, saved_to), saved_bytes = coalesce(?7, saved_bytes)
+        WHERE namespace = ?8 AND origin = ?1 AND task_id = ?2 AND state = 'accepted'
+"""
 _KEEP = f"INSERT INTO attempts ({_ALL}) SELECT {_ALL} FROM entries WHERE {_WHERE}"
 _DROP = f"DELETE FROM entries WHERE {_WHERE}"
 _RESTORE = f"""
@@ -86,11 +91,12 @@ class Rows:
     def begin(self, sendings: Sequence[Sending]) -> list[JournalEntry | None]:
         """See `Journal.begin`, of many at once."""
         rows = [(*sending, self._namespace, self._standing.owner.id) for sending in sendings]
+        on_the_wire = self._standing.on_the_wire
+        on_the_wire.update(sending.call for sending in sendings)
         if self._sql.executemany(_INSERT, rows).rowcount == len(rows):
-            found: list[JournalEntry | None] = [None] * len(rows)
-        else:
-            found = [self._begin_again(sending) for sending in sendings]
-        self._standing.on_the_wire.update(s.call for s, entry in zip(sendings, found, strict=True) if entry is None)
+            return [None] * len(rows)
+        found = [self._begin_again(sending) for sending in sendings]
+        on_the_wire.difference_update(s.call for s, entry in zip(sendings, found, strict=True) if entry is not None)
         return found
 
     def _begin_again(self, sending: Sending) -> JournalEntry | None:
@@ -107,9 +113,8 @@ class Rows:
         if not entry.may_be_sent:
             return entry
         self._sql.execute(_KEEP, where)
-        _, _, call, fingerprint, route, model, callback, sent_at, request = sending
-        changed = (call, fingerprint, route, model, callback, sent_at, request, self._standing.owner.id)
-        self._sql.execute(_NEXT, (*changed, *where))
+        _, _, *changed = sending
+        self._sql.execute(_NEXT, (*changed, self._standing.owner.id, *where))
         return None
 
     def end(self, endings: Sequence[Ending]) -> None:
@@ -138,17 +143,9 @@ class Rows:
                 (*where, *where),
             )
 
-    def note_task(self, note: TaskNote) -> None:
-        """See `Journal.note_task`."""
-        self._sql.execute(
-            "UPDATE entries SET task_status = ?, answer = coalesce(?, answer), saved_to = coalesce(?, saved_to),"
-            " noted_at = CASE WHEN ? IS NULL THEN noted_at ELSE ? END"
-            " WHERE namespace = ? AND origin = ? AND task_id = ? AND state = 'accepted'",
-            (
-                *(note.task_status, note.answer, note.saved_to, note.answer, note.noted_at),
-                *(self._namespace, note.origin, note.task_id),
-            ),
-        )
+    def note_tasks(self, notes: Sequence[TaskNote]) -> None:
+        """See `Journal.note_task_soon`, of many at once."""
+        self._sql.executemany(_NOTE, [(*note, self._namespace) for note in notes])
 
     def note_callback(self, origin: str, callback: str, note: TaskNote) -> JournalEntry | None:
         """See `Journal.note_callback`."""
@@ -161,7 +158,8 @@ class Rows:
             return None
         ending = Ending(
             *(origin, entry.key, entry.call, "accepted", self.now),
-            *(note.answer, note.task_id, note.task_status, entry.request_id, "a webhook told"),
+            # Without a request id: whatever answered it need not have been the gateway, which alone writes the books.
+            *(note.answer, note.task_id, note.task_status, None, "a webhook told"),
         )
         self.end([ending])
         return self.find(origin, entry.key)
@@ -185,7 +183,7 @@ class Rows:
         if entry.state != "accepted":
             status = None if task_id is None else "submitted"
             where = (entry.origin, entry.key, entry.call)
-            self.end([Ending(*where, state, self.now, answer, task_id, status, entry.request_id, "decided by hand")])
+            self.end([Ending(*where, state, self.now, answer, task_id, status, None, "decided by hand")])
         return self._the_one(key, entry.origin)
 
     def forget(self, older_than: float) -> int:
@@ -239,16 +237,15 @@ class Rows:
         )
         return [self._entry(row) for row in found]
 
-    def known_requests(self, origin: str, since: float) -> dict[str, float]:
-        """See `Journal.known_requests`."""
-        where = "namespace = ? AND origin = ? AND state = 'accepted' AND request_id IS NOT NULL AND sent_at >= ?"
-        return dict(
-            self._sql.execute(
-                f"SELECT request_id, sent_at FROM entries WHERE {where} UNION ALL"
-                f" SELECT request_id, sent_at FROM attempts WHERE {where}",
-                (self._namespace, origin, since) * 2,
-            )
+    def accepted_requests(self, origin: str, since: float) -> list[AcceptedRequest]:
+        """See `Journal.accepted_requests`."""
+        where = "namespace = ? AND origin = ? AND state = 'accepted' AND sent_at >= ?"
+        found = self._sql.execute(
+            f"SELECT request_id, sent_at, model, route FROM entries WHERE {where} UNION ALL"
+            f" SELECT request_id, sent_at, model, route FROM attempts WHERE {where}",
+            (self._namespace, origin, since) * 2,
         )
+        return [AcceptedRequest(*row) for row in found]
 
     def _the_one(self, key: str, origin: str | None) -> JournalEntry:
         where, values = ("key = ? AND origin = ?", (key, origin)) if origin is not None else ("key = ?", (key,))
@@ -268,44 +265,14 @@ class Rows:
         ).fetchall()
 
     def _entry(self, row: Any) -> JournalEntry:
-        (
-            key,
-            attempt,
-            state,
-            origin,
-            route,
-            model,
-            fingerprint,
-            sent_at,
-            ended_at,
-            task_id,
-            status,
-            request_id,
-            *rest,
-        ) = row
-        reason, saved_to, answer, request, noted_at, call, owner = rest
-        if state == "sending" and not self._is_sending(call, owner):
-            state, reason = "in doubt", DIED
-        return JournalEntry(
-            key=key,
-            attempt=attempt,
-            state=state,
-            origin=origin,
-            route=route,
-            model=model,
-            fingerprint=fingerprint,
-            sent_at=_moment(sent_at),
-            ended_at=None if ended_at is None else _moment(ended_at),
-            task_id=task_id,
-            task_status=status,
-            request_id=request_id,
-            reason=reason,
-            saved_to=saved_to,
-            answer=answer,
-            request=request,
-            noted_at=None if noted_at is None else _moment(noted_at),
-            call=call,
-        )
+        *values, owner = row
+        facts = dict(zip(_FIELDS, values, strict=True))
+        if facts["state"] == "sending" and not self._is_sending(facts["call"], owner):
+            facts["state"], facts["reason"] = "in doubt", DIED
+        for name in "sent_at", "ended_at", "noted_at":
+            if facts[name] is not None:
+                facts[name] = datetime.fromtimestamp(facts[name], UTC)
+        return JournalEntry(**facts)
 
     def _is_sending(self, call: str, owner: str) -> bool:
         if owner == self._standing.owner.id:
@@ -322,10 +289,6 @@ _STORED: dict[EntryState | None, tuple[str, ...]] = {
     "refused": ("refused",),
 }
 """How the states are stored: whether a sender lives is not."""
-
-
-def _moment(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)
 
 
 def _bare_task(task_id: str) -> str:

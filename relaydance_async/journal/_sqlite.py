@@ -19,7 +19,7 @@ from ..models.journal import EntryState, JournalEntry
 from ._committer import Change, Committer, Job, Look
 from ._database import Durability, copy_database, open_database
 from ._failures import as_journal_error
-from ._journal import Ending, Sending, TaskNote
+from ._journal import AcceptedRequest, Ending, Sending, TaskNote
 from ._owner import Standing
 from ._replies import reply_here
 from ._rows import Rows
@@ -150,9 +150,9 @@ class SqliteJournal:
         """See `Journal`."""
         return await self._look(Rows.find_task, origin, task_id)
 
-    async def note_task(self, note: TaskNote) -> None:
+    def note_task_soon(self, note: TaskNote) -> None:
         """See `Journal`."""
-        await self._change(Rows.note_task, note)
+        self._ask_quietly(note)
 
     async def note_callback(self, origin: str, callback: str, note: TaskNote) -> JournalEntry | None:
         """See `Journal`."""
@@ -181,9 +181,9 @@ class SqliteJournal:
         """All attempts of a key, the last one at the end; none when there is no entry."""
         return await self._look(Rows.history, key, origin)
 
-    async def known_requests(self, origin: str, since: float) -> dict[str, float]:
+    async def accepted_requests(self, origin: str, since: float) -> list[AcceptedRequest]:
         """See `Journal`."""
-        return await self._look(Rows.known_requests, origin, since)
+        return await self._look(Rows.accepted_requests, origin, since)
 
     async def settle(self, key: str, *, task_id: str, origin: str | None = None) -> JournalEntry:
         """Say by hand that the request of a key was accepted. Its answer is then this task.

@@ -34,10 +34,11 @@ class JournalEntry:
         task_status: of that task, as it was last seen.
         request_id: the gateway's id of the request, if an answer came.
         reason: why it was refused or is in doubt, or who decided that.
-        saved_to: where its clip was saved.
+        saved_to, saved_bytes: where its clip was saved, and its size.
         answer: JSON, as it is replayed.
         noted_at: when the answer, or the task that it is about, was last seen (UTC). Its URLs are as old as that.
         request: JSON, if the journal keeps requests; signatures and tokens are left out.
+        sender: a hash of the API key that it was sent with, which tells that from others and opens nothing.
         call: the call that sent it.
     """
 
@@ -55,12 +56,29 @@ class JournalEntry:
     request_id: str | None = None
     reason: str = ""
     saved_to: str | None = None
+    saved_bytes: int | None = None
     noted_at: datetime | None = None
     answer: str | None = field(default=None, repr=False)
     request: str | None = field(default=None, repr=False)
+    sender: str = field(default="", repr=False)
     call: str = field(default="", repr=False)
 
     @property
     def may_be_sent(self) -> bool:
         """Whether the key may be sent again: it was refused, or its task failed, which is not billed."""
         return self.state == "refused" or (self.state == "accepted" and self.task_status == "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What `resolve_doubts` found out about one key.
+
+    Attributes:
+        entry: as it is now: "refused", so that it may be sent again, "accepted", or still "in doubt".
+        why: what decided it, or what is missing.
+        candidates: the gateway's ids of the charges that may be its own. One of them may, or none.
+    """
+
+    entry: JournalEntry
+    why: str
+    candidates: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from ._base import Result, WireModel
@@ -244,16 +244,12 @@ class VideoRequest(BaseModel):
     references: Sequence[Annotated[Reference, BeforeValidator(_as_reference)]] = ()
     metadata: Mapping[str, Any] = Field(default_factory=dict[str, Any])
 
-    _all_metadata: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
-
     @model_validator(mode="after")
     def _fits(self) -> VideoRequest:
-        named = self._named_metadata()
-        twice = sorted(named.keys() & self.metadata.keys())
-        if twice:
+        if self.metadata and (twice := sorted(self._named_metadata().keys() & self.metadata.keys())):
             raise ValueError(f"given twice, as an argument and in metadata: {', '.join(twice)}")
-        self._check_references()
-        self._all_metadata = {**self.metadata, **named}
+        if self.references:
+            self._check_references()
         return self
 
     def _check_references(self) -> None:
@@ -281,5 +277,5 @@ class VideoRequest(BaseModel):
             "model": self.model,
             "prompt": self.prompt,
             "seconds": self.seconds,
-            "metadata": self._all_metadata or None,
+            "metadata": {**self.metadata, **self._named_metadata()} or None,
         }

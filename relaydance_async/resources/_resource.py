@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from .._call import Controller, Receiver
-from .._config import Options, check_headers
+from .._call import Api, Receiver
+from .._config import checked_headers
 from .._sansio.extras import CallExtras
 from .._sansio.request import PreparedRequest, build_get, build_post
 from .._sansio.timeout import as_timeout
@@ -26,9 +26,8 @@ T = TypeVar("T")
 class Resource:
     """The base of every endpoint."""
 
-    def __init__(self, controller: Controller, options: Options) -> None:
-        self._controller = controller
-        self._options = options
+    def __init__(self, api: Api) -> None:
+        self._api = api
 
     def _get(self, route: Route[T], extras: CallExtras, **ids: object) -> Coroutine[Any, Any, T]:
         """A GET of a route with these ids."""
@@ -66,7 +65,7 @@ class Resource:
             return await self._execute(request, route.returns, extras)
 
     def _execute(self, request: PreparedRequest, receive: Receiver[T], extras: CallExtras) -> Coroutine[Any, Any, T]:
-        return self._controller.execute(request, receive, apply(extras, self._options))
+        return apply(extras, self._api).call(request, receive)
 
 
 def names_of(options: type) -> frozenset[str]:
@@ -77,19 +76,18 @@ def names_of(options: type) -> frozenset[str]:
 READ_OPTIONS = names_of(ReadOptions)
 
 
-def apply(extras: CallExtras, options: Options) -> Options:
-    """The options of a view, changed for one call."""
+def apply(extras: CallExtras, api: Api) -> Api:
+    """The API with the options of one call."""
+    changed: dict[str, Any] = {}
     if extras.headers is not None:
-        check_headers(extras.headers)
-        added = {name.lower(): value for name, value in extras.headers.items()}
-        options = options.changed(headers={**options.headers, **added})
+        changed["headers"] = {**api.options.headers, **checked_headers(extras.headers)}
     if extras.timeout is not None:
-        options = options.changed(timeout=as_timeout(extras.timeout))
+        changed["timeout"] = as_timeout(extras.timeout)
     if extras.deadline is not None:
-        options = options.changed(deadline=extras.deadline)
+        changed["deadline"] = extras.deadline
     if extras.idempotency_key is not None:
-        options = options.changed(idempotency_key=extras.idempotency_key)
-    return options
+        changed["idempotency_key"] = extras.idempotency_key
+    return api.changed(**changed) if changed else api
 
 
 def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:

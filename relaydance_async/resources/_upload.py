@@ -85,6 +85,7 @@ async def open_upload(
                 *("POST", target, RetrySafety.BILLED, body, headers),
                 model=model_of(fields or {}),
                 canonical=canonical,
+                opened=opened,
             )
     except RelayDanceError:
         if progress.error is None:

@@ -8,12 +8,11 @@ from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..errors import APIStatusError, AuthenticationError, NotFoundError, RelayDanceError, ResponseDecodeError
 from ..models._options import ReadOptions
-from ..models.account import Balance, BillingUsage, Subscription, TokenUsage
+from ..models.account import Balance, BillingUsage, Subscription
+from ._books import TOKEN_USAGE
 from ._resource import READ_OPTIONS, Resource
 from ._route import get
 
-# Without the final slash the gateway redirects.
-TOKEN_USAGE = get("account.balance", "/api/usage/token/", as_model(TokenUsage))
 SUBSCRIPTION = get("account.balance", "/dashboard/billing/subscription", as_model(Subscription))
 USAGE = get("account.balance", "/dashboard/billing/usage", as_model(BillingUsage))
 

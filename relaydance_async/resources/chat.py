@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Mapping
+from functools import cached_property
 from typing import Any, Literal, Unpack, overload
 
 from pydantic import BaseModel
@@ -103,24 +104,27 @@ class Completions(Resource):
 class Chat(Resource):
     """Chat: the namespace of `completions`, as OpenAI has it."""
 
-    @property
+    @cached_property
     def completions(self) -> Completions:
         """OpenAI's chat completions."""
-        return Completions(self._controller, self._options)
+        return Completions(self._api)
+
+
+_NO_LISTS = (str, bytes, Mapping)
 
 
 def _as_list(messages: Iterable[Mapping[str, Any] | BaseModel]) -> list[Mapping[str, Any] | BaseModel]:
-    if isinstance(messages, str | bytes | Mapping):
+    if not isinstance(messages, list) and isinstance(messages, _NO_LISTS):
         raise InvalidInputError("messages must be a list of messages, such as [{'role': 'user', 'content': 'Hi'}]")
-    result = [_as_sent(message) for message in messages]
+    result = [_as_sent(message) if isinstance(message, BaseModel) else message for message in messages]
     if not result:
         raise InvalidInputError("messages must not be empty")
     return result
 
 
-def _as_sent(message: Mapping[str, Any] | BaseModel) -> Mapping[str, Any] | BaseModel:
+def _as_sent(message: BaseModel) -> Mapping[str, Any] | BaseModel:
     """Without the fields in which an answer keeps what didn't fit: a strict upstream would refuse them."""
-    if not isinstance(message, BaseModel) or not message.model_extra:
+    if not message.model_extra:
         return message
     kept = {name for name in message.model_extra if name.startswith("raw_")}
     return message.model_dump(exclude=kept, exclude_none=True) if kept else message

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-from .._call import Api, as_model
+from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..errors import DownloadError, InvalidInputError
 from ..models.images import Image, ImageParams, ImagesResponse
@@ -140,9 +140,9 @@ class Images(Resource):
             return await write_whole(part, partial(_decode, image.b64_json, max_bytes))
         if not image.url:
             raise InvalidInputError("the image has neither a url nor b64_json")
-        policy = HostPolicy.beside(self._controller.base_url, allow_private=allow_private_hosts)
-        source = ResultSource.of_image(image.url, self._controller.base_url, policy)
-        return await download(Api(self._controller, self._options), Result(source), part, limits)
+        policy = HostPolicy.beside(self._api.base_url, allow_private=allow_private_hosts)
+        source = ResultSource.of_image(image.url, self._api.base_url, policy)
+        return await download(self._api, Result(source), part, limits)
 
 
 def _name_of(image: Image) -> str:

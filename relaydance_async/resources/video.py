@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
@@ -13,19 +25,21 @@ import anyio
 import anyio.lowlevel
 
 from .._call import Api, as_model
-from .._config import Options
 from .._polling import ACTIVE_WAITS
 from .._sansio.extras import CallExtras
 from .._sansio.polling import AT_ONCE, Place
+from .._sansio.redact import one_line
 from .._sansio.request import PreparedRequest, build_get, build_model
 from .._sansio.watch import Watch, check_success
 from ..errors import DownloadError, InvalidInputError, RelayDanceError, TaskFailedError, mark_accepted
+from ..fanout import FanOut, fan_out
 from ..models._options import BodyOptions, ReadOptions, RequestOptions
 from ..models.video import Reference, VideoRequest, VideoTask
 from ._progress import Progress, ProgressHook
 from ._resource import READ_OPTIONS, Resource, apply, made_at_once, names_of
 from ._route import billed_post, get
 from ._task_events import EndEvent, TaskEvents
+from ._task_notes import TaskNotes
 from .download import (
     DEFAULT_MAX_BYTES,
     DEFAULT_MEMORY_BYTES,
@@ -39,11 +53,15 @@ from .download import (
     check_place,
     download,
     load,
+    on_disk,
     stream,
 )
 
 TaskOrId: TypeAlias = VideoTask | str
 UpdateHook: TypeAlias = Callable[[VideoTask], Awaitable[None] | None]
+SubmitHook: TypeAlias = Callable[[str], Awaitable[None] | None]
+
+log = logging.getLogger("relaydance_async")
 
 _POLL_SECONDS = 30.0
 """The longest that one phase of a poll may take. The gateway answers a poll at once as a rule, so one that hangs is
@@ -103,7 +121,25 @@ class Video(Resource):
         """
         arguments, extras = CallExtras.take(params, _SUBMIT_PARAMS)
         video = build_model(VideoRequest, {"model": model, "prompt": prompt, **arguments})
-        return self._post(SUBMIT, video.body(), extras)
+        submit = self._post(SUBMIT, video.body(), extras)
+        return submit if extras.idempotency_key is None else self._renewed(submit, extras)
+
+    async def _renewed(self, submit: Coroutine[Any, Any, VideoTask], extras: CallExtras) -> VideoTask:
+        """The submitted task. If its submit was replayed, and its URL may have expired, it is asked for again."""
+        task = await submit
+        if not (task.meta.replayed and task.status == "succeeded") or await self._notes().ended(task.task_id):
+            return task
+        try:
+            fresh = await _poll(_build_poll(task.task_id, extras), apply(_for_polls(extras), self._api))
+        except RelayDanceError as error:
+            log.warning("the URL of task %s could not be renewed: %s", one_line(task.task_id), one_line(error.message))
+            return task
+        self._notes().note(fresh)
+        fresh.give_meta(task.meta)
+        return fresh
+
+    def _notes(self) -> TaskNotes:
+        return TaskNotes(self._api)
 
     async def retrieve(self, task: TaskOrId, **options: Unpack[ReadOptions]) -> VideoTask:
         """The task as it is now. Safe to repeat.
@@ -116,7 +152,7 @@ class Video(Resource):
             NotFoundError: there is no such task.
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
-        return await self._poll(_build_poll(_id_of(task), extras), apply(extras, self._options))
+        return await _poll(_build_poll(_id_of(task), extras), apply(extras, self._api))
 
     async def wait(
         self,
@@ -148,8 +184,8 @@ class Video(Resource):
         Args:
             task: a task or its id.
             deadline: seconds to wait. None waits as long as it takes; the gateway gives a task up after 24 h.
-            on_update: called with the task at first and at each change; awaited if it returns an awaitable. An
-                exception that it raises ends the wait unchanged. The task goes on.
+            on_update: called with the task at first and at each change; awaited if it returns an awaitable. What it
+                raises is logged: it must not cost a clip that is paid for.
             receiver: a `WebhookReceiver` of the same event loop. A delivery of the task's end also ends the wait.
             options: `extra_headers`, `extra_query` and `timeout` of each poll. (The client's `deadline` bounds
                 each poll too.)
@@ -167,8 +203,45 @@ class Video(Resource):
         _, extras = CallExtras.take(options, _REQUEST_OPTIONS)
         return await self._wait(self._begin_watch(_id_of(task), deadline), deadline, on_update, receiver, extras)
 
+    def resume(
+        self,
+        tasks: Iterable[TaskOrId] | AsyncIterable[TaskOrId],
+        *,
+        in_flight: int = 10_000,
+        deadline: float | None = None,
+        on_update: UpdateHook | None = None,
+        receiver: TaskEvents | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> FanOut[TaskOrId, VideoTask]:
+        """Wait for many tasks, such as those that a process before this one has submitted: a `fan_out` of `wait`.
+
+            async with client.video.resume(ids) as outcomes:
+                async for outcome in outcomes:  # as they end
+                    print(outcome.item, outcome.error or outcome.value.url)
+
+        A task that fails, or whose wait does, stops no other; its error is in its outcome.
+
+        Args:
+            tasks: tasks or their ids.
+            in_flight: waits at once. Between two polls each holds no more than its place.
+            deadline, on_update, receiver, options: of each `wait`.
+
+        Raises:
+            InvalidInputError: before anything is sent: the deadline is not above 0, or no iterable.
+            FanOutStoppedError: at the end of the iteration: polling can't succeed, such as with a refused key.
+
+        Leaving the `async with` ends the waits, and leaves the tasks running. Only on asyncio and uvloop.
+        """
+        _check_deadline(deadline)
+        CallExtras.take(options, _REQUEST_OPTIONS)
+
+        def wait(task: TaskOrId) -> Coroutine[Any, Any, VideoTask]:
+            return self.wait(task, deadline=deadline, on_update=on_update, receiver=receiver, **options)
+
+        return fan_out(wait, tasks, in_flight=in_flight)
+
     def _begin_watch(self, task_id: str, deadline: float | None, last_seen: VideoTask | None = None) -> Watch:
-        clock = self._controller.clock
+        clock = self._api.clock
         place = Place.draw(clock.random)
         return Watch(task_id, begun=clock.monotonic(), place=place, deadline=deadline, last_seen=last_seen)
 
@@ -180,6 +253,9 @@ class Video(Resource):
         receiver: TaskEvents | None,
         extras: CallExtras,
     ) -> VideoTask:
+        if (ended := await self._notes().ended(watch.task_id)) is not None:
+            await _tell(on_update, ended)
+            return check_success(ended)
         event = EndEvent()
         subscribed = receiver.subscribe(watch.task_id, event.set) if receiver else nullcontext()
         with ACTIVE_WAITS.one_more(), anyio.move_on_after(deadline), subscribed:
@@ -190,17 +266,19 @@ class Video(Resource):
         self, watch: Watch, event: EndEvent, on_update: UpdateHook | None, extras: CallExtras
     ) -> VideoTask:
         request = _build_poll(watch.task_id, extras)
-        options = apply(extras, _limit_timeout(self._options))
+        api = apply(extras, _limit_timeout(self._api))
         pause = await self._first_pause(watch)
         while True:
             try:
-                task = await event.first_of(self._poll_after(pause, request, options, watch))
+                task = await event.first_of(self._poll_after(pause, request, api, watch))
             except RelayDanceError as error:
-                if not watch.record_error(error, self._controller.clock.monotonic()):
+                if not watch.record_error(error, self._api.clock.monotonic()):
                     raise
             else:
+                if task.is_terminal:
+                    self._notes().note(task)  # before a hook that may take long
                 if watch.record(task):
-                    await _call_hook(on_update, task)
+                    await _tell(on_update, task)
                 if task.is_terminal:
                     return check_success(task)
             pause = self._next_pause(watch)
@@ -212,21 +290,17 @@ class Video(Resource):
         return self._next_pause(watch)
 
     def _next_pause(self, watch: Watch) -> float:
-        controller = self._controller
-        return watch.next_poll(controller.clock.monotonic(), len(ACTIVE_WAITS), controller.learned_limit)
+        return watch.next_poll(self._api.clock.monotonic(), len(ACTIVE_WAITS), self._api.learned_limit)
 
-    async def _poll_after(self, pause: float, request: PreparedRequest, options: Options, watch: Watch) -> VideoTask:
-        clock = self._controller.clock
+    async def _poll_after(self, pause: float, request: PreparedRequest, api: Api, watch: Watch) -> VideoTask:
+        clock = self._api.clock
         if pause:
             await clock.sleep(pause)
         began = clock.monotonic()
         try:
-            return watch.check(await self._poll(request, options))
+            return watch.check(await _poll(request, api))
         finally:
             watch.polled(clock.monotonic() - began)
-
-    def _poll(self, request: PreparedRequest, options: Options) -> Coroutine[Any, Any, VideoTask]:
-        return self._controller.execute(request, RETRIEVE.returns, options)
 
     @made_at_once
     def generate(
@@ -235,13 +309,19 @@ class Video(Resource):
         model: str,
         prompt: str,
         deadline: float | None = None,
+        on_submit: SubmitHook | None = None,
         on_update: UpdateHook | None = None,
         receiver: TaskEvents | None = None,
         **params: Unpack[VideoParams],
     ) -> Coroutine[Any, Any, VideoTask]:
         """Submit a clip and wait for it: `submit`, then `wait`, with the arguments and errors of both.
 
-        `on_update` gets the submitted task, with its id, before the wait begins. `deadline` counts from then on.
+        `on_submit` is called with the task's id, once, before the wait begins, and awaited if it returns an awaitable:
+        the place to keep the id for a later process. What it raises ends the call, unchanged; the task goes on.
+        `on_update` gets the submitted task as well. `deadline` counts from then on.
+
+        With an `idempotency_key` the submit is what a journal remembers: generating again with the same key waits for
+        the same clip, or gives it at once.
 
         `extra_headers`, `extra_query` and `timeout` hold for the polls as well.
 
@@ -249,21 +329,24 @@ class Video(Resource):
         has a note on every other error but `TaskFailedError`; `maybe_accepted(exception)` is True of all these.
         """
         _check_deadline(deadline)
-        _, extras = CallExtras.take({**params, "idempotency_key": None}, _VIDEO_PARAMS)  # which is the submit's
+        _, extras = CallExtras.take(params, _VIDEO_PARAMS)
         submit = self.submit(model=model, prompt=prompt, **params)
-        return self._submit_and_wait(submit, deadline, on_update, receiver, extras)
+        return self._submit_and_wait(submit, deadline, on_submit, on_update, receiver, _for_polls(extras))
 
     async def _submit_and_wait(
         self,
         submit: Coroutine[Any, Any, VideoTask],
         deadline: float | None,
+        on_submit: SubmitHook | None,
         on_update: UpdateHook | None,
         receiver: TaskEvents | None,
         extras: CallExtras,
     ) -> VideoTask:
         task = await submit
         try:
-            await _call_hook(on_update, task)
+            if on_submit is not None and inspect.isawaitable(answer := on_submit(task.task_id)):
+                await answer
+            await _tell(on_update, task)
             watch = self._begin_watch(task.task_id, deadline, last_seen=task)
             return await self._wait(watch, deadline, on_update, receiver, extras)
         except TaskFailedError:
@@ -295,7 +378,8 @@ class Video(Resource):
         Args:
             task: a finished task, or an id, which is retrieved first.
             path: where to; a directory takes `<task_id>.mp4`.
-            overwrite: whether a file at `path` is replaced. If not, it is an error, before anything is asked for.
+            overwrite: whether a file at `path` is replaced. If not, it is an error, before anything is asked for. (A
+                file that the client's journal knows to be this clip is left as it is, and its path returned.)
             max_bytes: stop above that size.
             allow_private_hosts: also from addresses that aren't public. (Loopback is allowed when the API is on
                 loopback.)
@@ -320,16 +404,25 @@ class Video(Resource):
         limits = DownloadLimits(max_bytes, Progress(on_progress))
         part = PartFile(as_path(path), _id_of(task), overwrite=overwrite)
         # The headers of one call are for the API, and its transfer has a deadline of its own.
-        api = Api(self._controller, apply(CallExtras(timeout=extras.timeout), self._options).changed(deadline=None))
+        api = apply(CallExtras(timeout=extras.timeout), self._api).changed(deadline=None)
         with anyio.move_on_after(deadline):
+            if (done := await self._saved(part, _id_of(task))) is not None:
+                return done
             await check_place(part, _id_of(task))
-            return await download(api, await self._find(task, allow_private_hosts, extras), part, limits)
+            saved = await download(api, await self._find(task, allow_private_hosts, extras), part, limits)
+            self._notes().note_saved(_id_of(task), saved, part.size)
+            return saved
         raise DownloadError(
             f"the clip was not saved within the deadline of {deadline:g} s; what has come stays in the part file",
             kind="broken",
             task_id=_id_of(task),
             retryable=True,
         )
+
+    async def _saved(self, part: PartFile, task_id: str) -> Path | None:
+        """The file, if the journal knows that it is the clip, saved by an earlier call."""
+        saved = await self._notes().saved(task_id)
+        return None if saved is None else await on_disk(part.find_saved, *saved)
 
     async def content(
         self, task: TaskOrId, *, max_bytes: int = DEFAULT_MEMORY_BYTES, allow_private_hosts: bool = False
@@ -347,7 +440,7 @@ class Video(Resource):
 
         Cancelling it leaves nothing.
         """
-        return await load(self._api(), await self._find(task, allow_private_hosts, CallExtras()), max_bytes)
+        return await load(self._api, await self._find(task, allow_private_hosts, CallExtras()), max_bytes)
 
     @asynccontextmanager
     async def stream_content(
@@ -376,22 +469,19 @@ class Video(Resource):
         Cancelling it closes the connection.
         """
         result = await self._find(task, allow_private_hosts, CallExtras())
-        async with stream(self._api(), result, max_bytes) as pieces:
+        async with stream(self._api, result, max_bytes) as pieces:
             yield pieces
-
-    def _api(self) -> Api:
-        return Api(self._controller, self._options)
 
     async def _find(self, task: TaskOrId, allow_private: bool, extras: CallExtras) -> Result:
         """The clip of a task; one that had not ended when it was last seen is asked for."""
-        options = apply(extras, self._options)
+        api = apply(extras, self._api)
         if isinstance(task, str) or not task.is_terminal:
-            task = await self._poll(_build_poll(_id_of(task), extras), options)
-        policy = HostPolicy.beside(self._controller.base_url, allow_private=allow_private)
+            task = await _poll(_build_poll(_id_of(task), extras), api)
+        policy = HostPolicy.beside(self._api.base_url, allow_private=allow_private)
         task_id = task.task_id
 
         async def renew() -> ResultSource:
-            return self._source(await self._poll(_build_poll(task_id, extras), options), policy)
+            return self._source(await _poll(_build_poll(task_id, extras), api), policy)
 
         try:
             return Result(self._source(task, policy), task_id, renew)
@@ -403,7 +493,7 @@ class Video(Resource):
             raise InvalidInputError(
                 f"task {task.task_id} is {task.status}: there is no clip to download", task_id=task.task_id
             )
-        return ResultSource.of(task, self._controller.base_url, policy)
+        return ResultSource.of(task, self._api.base_url, policy)
 
 
 def _check_deadline(deadline: float | None) -> None:
@@ -415,16 +505,28 @@ def _id_of(task: TaskOrId) -> str:
     return task.task_id if isinstance(task, VideoTask) else task
 
 
+def _for_polls(extras: CallExtras) -> CallExtras:
+    return replace(extras, idempotency_key=None) if extras.idempotency_key is not None else extras
+
+
 def _build_poll(task_id: str, extras: CallExtras) -> PreparedRequest:
     return build_get(RETRIEVE.target(extras.query, task_id=task_id), task_id=task_id)
 
 
-def _limit_timeout(options: Options) -> Options:
-    return options.changed(timeout=options.timeout.at_most(_POLL_SECONDS))
+def _poll(request: PreparedRequest, api: Api) -> Coroutine[Any, Any, VideoTask]:
+    return api.call(request, RETRIEVE.returns)
 
 
-async def _call_hook(hook: UpdateHook | None, task: VideoTask) -> None:
-    if hook is not None:
+def _limit_timeout(api: Api) -> Api:
+    return api.changed(timeout=api.options.timeout.at_most(_POLL_SECONDS))
+
+
+async def _tell(hook: UpdateHook | None, task: VideoTask) -> None:
+    if hook is None:
+        return
+    try:
         answer = hook(task)
         if inspect.isawaitable(answer):
             await answer
+    except Exception:
+        log.exception("on_update raised for task %s; the wait goes on", one_line(task.task_id))

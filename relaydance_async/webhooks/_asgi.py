@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import anyio
 
+from .._sansio.redact import one_line
 from .._sansio.webhook import VerifiedCallback
 from ..errors import RelayDanceError, WebhookPayloadError, WebhookVerificationError
 from ._receiver import Delivery, WebhookReceiver
@@ -100,7 +101,7 @@ class WebhookApp:
         except WebhookPayloadError as error:
             return (503 if error.retryable else 400), unread
         except RelayDanceError as error:
-            log.warning("a webhook's task could not be fetched: %s", error)
+            log.warning("a webhook's task could not be fetched: %s", one_line(str(error)))
             return 503, unread
         return 204, unread
 

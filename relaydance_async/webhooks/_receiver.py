@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .._client import AsyncRelayDance
+from .._config import origin_of
 from .._sansio.webhook import SigningSecret, VerifiedCallback, build_callback_url, parse_delivery, verify_callback
 from ..errors import (
     ConfigurationError,
@@ -16,6 +17,7 @@ from ..errors import (
     WebhookPayloadError,
     WebhookVerificationError,
 )
+from ..journal import Journal, TaskNote
 from ..models.video import MOST_SECONDS, VideoTask
 from ..resources._task_events import OnEnd
 from ._memory import Bindings, Recent
@@ -57,6 +59,8 @@ class WebhookReceiver:
         secret: at least 16 bytes, kept on the server; several, the first of which signs, while secrets are rotated.
         remember: how many ended tasks, whose repeated deliveries are then known as such and cost no fetch, and how many
             bound references are kept; the oldest are forgotten first.
+        journal: the client's. A delivery then also tells that the request whose `callback_url` was minted here was
+            accepted, as which task: so a request that is in doubt is decided.
         now: Unix time in seconds.
 
     Raises:
@@ -69,6 +73,7 @@ class WebhookReceiver:
         *,
         secret: str | bytes | Sequence[str | bytes],
         remember: int = 10_000,
+        journal: Journal | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
@@ -81,6 +86,8 @@ class WebhookReceiver:
             raise ConfigurationError(f"a webhook secret must have at least {_MIN_SECRET} bytes")
         if remember < 1:
             raise ConfigurationError(f"remember must be 1 or more, not {remember!r}")
+        self._journal = journal
+        self._origin = origin_of(client.base_url)
         self._now = now
         self._ended: Recent[VideoTask] = Recent(remember)
         self._bindings = Bindings(remember)
@@ -140,11 +147,13 @@ class WebhookReceiver:
             WebhookVerificationError: the token is missing, wrong or expired, or of another task. Answer 403.
             WebhookPayloadError: the body is no task: answer 400. Or, with `retryable`, one that the gateway doesn't
                 know: answer 503, for it may be an upstream's id that is not bound yet.
-            RelayDanceError: the task could not be fetched. Answer 503, so that the delivery comes again.
+            RelayDanceError: the task could not be fetched, or not noted in the journal. Answer 503, so that the
+                delivery comes again.
 
         Cancelling it leaves nothing behind: the next delivery of the task counts as the first.
         """
-        reference = (self.verify_once(query) if isinstance(query, str) else query).reference
+        verified = self.verify_once(query) if isinstance(query, str) else query
+        reference = verified.reference
         claim = parse_delivery(body)
         task_id = self._bindings.task_id(reference)
         if task_id is None:
@@ -155,6 +164,7 @@ class WebhookReceiver:
             self._tell_subscribers(known)
             return Delivery(reference, known, duplicate=True)
         task = await self._fetch(task_id)
+        await self._note(verified, task)
         if not task.is_terminal:
             return Delivery(reference, task, early=claim.is_terminal)
         self._tell_subscribers(task)
@@ -169,6 +179,16 @@ class WebhookReceiver:
                 f"the gateway knows no task {task_id!r}; bind() the reference when the upstream sends an id of its own",
                 retryable=True,
             ) from None
+
+    async def _note(self, verified: VerifiedCallback, task: VideoTask) -> None:
+        """Let the journal know which task became of the request with this callback URL."""
+        if self._journal is None:
+            return
+        answer = task.model_dump_json(exclude_unset=True)
+        note = TaskNote(self._origin, task.task_id, task.status, self._now(), answer)
+        await self._journal.note_callback(self._origin, verified.token_hash, note)
+        if task.is_terminal:
+            self._journal.note_task_soon(note)
 
     def forget(self, task: VideoTask | str) -> None:
         """Let the next delivery of an ended task count as the first: what was to be done about it has failed."""

@@ -14,11 +14,9 @@ from tests.kit.calls import client_of
 from tests.kit.clocks import HandClock, QuickClock
 
 
-@pytest.fixture(params=["aiohttp", "httpx"])
+@pytest.fixture(params=["direct", "httpx"])
 def start(request: pytest.FixtureRequest) -> Start:
     """`start(sandbox, clock, **options)` gives a client over each of our transports."""
-    if request.param == "aiohttp":
-        pytest.importorskip("aiohttp")
 
     def make(sandbox: Sandbox, clock: QuickClock | HandClock | None = None, **options: Any) -> AsyncRelayDance:
         return client_of(sandbox, clock, **{"transport": request.param, **options})

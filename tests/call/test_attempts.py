@@ -9,6 +9,9 @@ import anyio
 import pytest
 
 from relaydance_async import APIConnectionError, APITimeoutError, RelayDanceError, RetryEvent, RetryPolicy, ServerError
+from relaydance_async._call import call
+from relaydance_async._call.deadline import Deadline
+from relaydance_async._timers import Timers
 from relaydance_async.sandbox import Fault, FaultyProxy, Sandbox
 from tests.call.support import Start, closed_port, failure_of
 from tests.kit.calls import ask_chat, list_models, submit_clip
@@ -74,10 +77,10 @@ async def test_a_call_whose_deadline_passes_in_the_queue_made_no_attempt(sandbox
 async def test_a_call_that_is_queued_again_and_runs_out_of_time_lists_what_was_made(
     sandbox: Sandbox, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deadlines: list[anyio.CancelScope] = []
+    deadlines: list[Deadline] = []
 
-    def by_hand(_: float) -> anyio.CancelScope:
-        deadlines.append(anyio.CancelScope())
+    def by_hand(seconds: float, timers: Timers | None) -> Deadline:
+        deadlines.append(Deadline(seconds, timers))
         return deadlines[-1]
 
     clock = HandClock()
@@ -87,7 +90,7 @@ async def test_a_call_that_is_queued_again_and_runs_out_of_time_lists_what_was_m
     async with start(sandbox, clock, max_concurrency=1) as client, anyio.create_task_group() as group:
         await client.models.list()
         view = client.with_options(deadline=1000.0)
-        monkeypatch.setattr(anyio, "move_on_after", by_hand)
+        monkeypatch.setattr(call, "Deadline", by_hand)
 
         async def submit() -> None:
             errors.append(await failure_of(submit_clip(view)))
@@ -99,7 +102,7 @@ async def test_a_call_that_is_queued_again_and_runs_out_of_time_lists_what_was_m
         await wait_until(lambda: sandbox.ledger.count(CHAT) == 1)  # which has the only permit now
         clock.advance(10)
         await wait_until(lambda: look_at(client).queued == 1)
-        deadlines[0].cancel()
+        deadlines[0].expire()
         await wait_until(lambda: bool(errors))
         group.cancel_scope.cancel()
     (error,) = errors

@@ -8,6 +8,9 @@ import anyio
 import pytest
 
 from relaydance_async import APITimeoutError, RetryPolicy, ServerError
+from relaydance_async._call import call
+from relaydance_async._call.deadline import Deadline
+from relaydance_async._timers import Timers
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import BILLED, ask_chat, submit_clip
@@ -47,19 +50,19 @@ async def test_a_billed_request_that_the_deadline_ends_may_have_been_accepted(
     sandbox: Sandbox, route: str, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.faults.add(Fault(route, delay=60.0))
-    deadlines: list[anyio.CancelScope] = []
+    deadlines: list[Deadline] = []
 
-    def by_hand(_: float) -> anyio.CancelScope:
-        deadlines.append(anyio.CancelScope())
+    def by_hand(seconds: float, timers: Timers | None) -> Deadline:
+        deadlines.append(Deadline(seconds, timers))
         return deadlines[-1]
 
     async def end_when_accepted() -> None:
         await wait_until(lambda: sandbox.ledger.accepted(route) == 1)
-        deadlines[0].cancel()
+        deadlines[0].expire()
 
     async with start(sandbox, deadline=9.0) as client:
         # However slow the machine is, it passes just when the request has been accepted.
-        monkeypatch.setattr(anyio, "move_on_after", by_hand)
+        monkeypatch.setattr(call, "Deadline", by_hand)
         async with anyio.create_task_group() as group:
             group.start_soon(end_when_accepted)
             error = await failure_of(BILLED[route](client))

@@ -12,7 +12,7 @@ from relaydance_async._sansio.request import build_get
 from relaydance_async._sansio.target import ApiTarget
 from relaydance_async.sandbox import Sandbox
 from tests.call.support import Start, failure_of
-from tests.kit.inside import controller_of, settings_of
+from tests.kit.inside import api_of
 from tests.kit.probe import look_at
 from tests.transports.support import serve
 
@@ -30,7 +30,7 @@ def answer(kind: str | None, body: bytes) -> bytes:
 
 def fetch(client: AsyncRelayDance, receive: Receiver[Any]) -> Any:
     """A call of a route that no resource has."""
-    return controller_of(client).execute(build_get(ApiTarget("/a", "/a")), receive, settings_of(client))
+    return api_of(client).call(build_get(ApiTarget("/a", "/a")), receive)
 
 
 @pytest.mark.parametrize("kind", ["audio/mpeg", "Audio/MPEG", "audio/mpeg; rate=1"])

@@ -61,7 +61,9 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 def _fuzz(name: str, runs: int, seconds: int, seed: int) -> int:
     atheris: Any = importlib.import_module("atheris")
-    with atheris.instrument_imports(include=["relaydance_async._sansio", "relaydance_async.models"]):
+    with atheris.instrument_imports(
+        include=["relaydance_async._sansio", "relaydance_async._engine", "relaydance_async.models"]
+    ):
         from tests.fuzz.targets import TARGETS
     directory = Path(tempfile.gettempdir())
     (directory / "seeds").mkdir()
@@ -120,6 +122,7 @@ def _memory() -> float:
 
 
 def _write_seeds(directory: Path) -> None:
+    from tests.fuzz.answers import SEEDS
     from tests.fuzz.shapes import CHUNKS, ERRORS, RESULTS, TASKS
 
     for number, shape in enumerate([*ERRORS, *TASKS, *CHUNKS, *RESULTS]):
@@ -128,15 +131,19 @@ def _write_seeds(directory: Path) -> None:
         (directory / f"{number}-event").write_bytes(b"\x00\x00data: " + text + b"\n\n")
         (directory / f"{number}-shape").write_bytes(bytes(16 * [number]))
         (directory / f"{number}-bare").write_bytes(text)
+    for number, seed in enumerate(SEEDS):
+        (directory / f"{number}-answer").write_bytes(b"\x00\x00\x01\xff" + seed)
 
 
 def _words() -> list[str]:
+    from tests.fuzz.answers import WORDS
     from tests.fuzz.shapes import NAMES, ODD
 
     dates = ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94", "+9999", "-0000", "120"]
     fields = ["rd_ref=", "rd_exp=", "rd_sig="]
     frames = ["data: ", "event: ", ": PING\n", "\r\n", "\n\n", "\r", "\xef\xbb\xbf", "[DONE]"]
-    return [word for word in [*NAMES, *ODD, *dates, *fields, *frames] if 0 < len(word) < 60]
+    answers = [word.decode("latin-1") for word in WORDS]
+    return [word for word in [*NAMES, *ODD, *dates, *fields, *frames, *answers] if 0 < len(word) < 60]
 
 
 def _escaped(word: str) -> str:

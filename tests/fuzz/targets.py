@@ -30,18 +30,19 @@ from relaydance_async import (
     WebhookPayloadError,
     WebhookVerificationError,
 )
+from relaydance_async._engine._coding import decoded
 from relaydance_async._sansio.chat_stream import ChatDecoder, decode_completion
 from relaydance_async._sansio.decode import decode_result
 from relaydance_async._sansio.envelope import build_decode_error, decode_status_error, parse_envelope
 from relaydance_async._sansio.retry_after import LONGEST, parse_retry_after
 from relaydance_async._sansio.sse import SSEParser
 from relaydance_async._sansio.webhook import build_callback_url, parse_delivery, verify_callback
-from relaydance_async._transports._coding import decoded
 from relaydance_async.models.account import BillingUsage, Subscription, TokenUsage
 from relaydance_async.models.catalog import ModelList
 from relaydance_async.models.files import UploadedFile
 from relaydance_async.models.images import ImagesResponse
 from relaydance_async.models.meta import ResponseMeta
+from tests.fuzz.answers import answer
 from tests.fuzz.shapes import CHUNKS, ERRORS, MESSAGE, ODD_VALUES, RESULTS, TASKS, USAGE, Draw, build_document
 
 Target = Callable[[bytes], None]
@@ -328,5 +329,6 @@ async def _arriving(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
 _loop = asyncio.new_event_loop()
 
 TARGETS: dict[str, Target] = {
-    target.__name__: target for target in (envelope, events, retry_after, task, webhook, result, stream, paid, coding)
+    target.__name__: target
+    for target in (envelope, events, retry_after, task, webhook, result, stream, paid, coding, answer)
 }

@@ -16,7 +16,7 @@ import pytest
 
 from relaydance_async import JournalError, SubmissionInDoubtError
 from relaydance_async.journal import TaskNote
-from tests.journal.support import ORIGIN, accepted, doubtful, refused, sending, state_of
+from tests.journal.support import ORIGIN, SUBMIT_PATH, accepted, doubtful, refused, sending, state_of
 
 pytestmark = pytest.mark.anyio
 
@@ -52,18 +52,22 @@ async def test_what_was_or_may_have_been_accepted_is_not_begun_again(journal: An
 
 async def test_one_of_two_begins_is_noted(journal: Any, open_journal: Any) -> None:
     other = open_journal()
-    won: list[str] = []
+    won: dict[str, list[str]] = {}
 
-    async def begin(which: Any, call: str) -> None:
-        if await which.begin(sending(call=call)) is None:
-            won.append(call)
+    async def begin(which: Any, key: str, call: str) -> None:
+        if await which.begin(sending(key, call)) is None:
+            won.setdefault(key, []).append(call)
 
-    async with anyio.create_task_group() as group:
-        for number in range(5):
-            group.start_soon(begin, journal, f"ours-{number}")
-            group.start_soon(begin, other, f"other-{number}")
-    assert len(won) == 1
-    assert (await other.find(ORIGIN, "row-1")).call == won[0]
+    for round_ in range(20):  # they may come to lie in one commit, or in several
+        async with anyio.create_task_group() as group:
+            for number in range(15):
+                key = f"row-{round_}-{number % 3}"
+                group.start_soon(begin, journal, key, f"ours-{round_}-{number}")
+                group.start_soon(begin, other, key, f"other-{round_}-{number}")
+    assert len(won) == 60
+    for key, calls in won.items():
+        entry = await other.find(ORIGIN, key)
+        assert ([entry.call], entry.state, entry.attempt) == (calls, "sending", 1)
 
 
 async def test_what_was_refused_is_the_next_attempt_with_its_history(journal: Any) -> None:
@@ -97,9 +101,9 @@ async def test_a_call_that_was_overtaken_while_it_paused_does_not_send_again(jou
 async def test_a_task_that_failed_is_the_next_attempt_and_one_that_goes_on_is_not(journal: Any) -> None:
     await journal.begin(sending())
     await journal.end(accepted())
-    await journal.note_task(TaskNote(ORIGIN, "task_1", "running", 1002.0, '{"task_id": "task_1"}'))
+    journal.note_task_soon(TaskNote(ORIGIN, "task_1", "running", 1002.0, '{"task_id": "task_1"}'))
     assert (await journal.begin(sending(call="call-2"))).task_status == "running"
-    await journal.note_task(TaskNote(ORIGIN, "task_1", "failed", 1003.0, '{"task_id": "task_1", "status": "failed"}'))
+    journal.note_task_soon(TaskNote(ORIGIN, "task_1", "failed", 1003.0, '{"task_id": "task_1", "status": "failed"}'))
     assert await journal.begin(sending(call="call-2")) is None
     await journal.end(accepted(call="call-2", task_id="task_2"))
     history = await journal.history("row-1")
@@ -313,13 +317,13 @@ async def test_later_states_of_a_task_are_noted(journal: Any) -> None:
     await journal.begin(sending())
     await journal.end(accepted())
     answer = '{"task_id": "task_1", "status": "succeeded"}'
-    await journal.note_task(TaskNote(ORIGIN, "task_1", "succeeded", 1100.0, answer))
-    await journal.note_task(TaskNote(ORIGIN, "task_1", "succeeded", 1200.0, saved_to="/clips/1.mp4"))
+    journal.note_task_soon(TaskNote(ORIGIN, "task_1", "succeeded", 1100.0, answer))
+    journal.note_task_soon(TaskNote(ORIGIN, "task_1", "succeeded", 1200.0, saved_to="/clips/1.mp4"))
     entry = await journal.find_task(ORIGIN, "task_1")
     assert entry == await journal.find(ORIGIN, "row-1")
     assert (entry.task_status, entry.answer, entry.saved_to) == ("succeeded", answer, "/clips/1.mp4")
     assert entry.noted_at == datetime.fromtimestamp(1100, UTC)  # when its URL was fresh
-    await journal.note_task(TaskNote(ORIGIN, "task_9", "succeeded", 1100.0, answer))  # somebody else's
+    journal.note_task_soon(TaskNote(ORIGIN, "task_9", "succeeded", 1100.0, answer))  # somebody else's
     assert await journal.find_task(ORIGIN, "task_9") is None
     assert await journal.find_task("https://b.example", "task_1") is None
 
@@ -362,9 +366,16 @@ async def test_the_requests_that_are_known_to_have_been_accepted(journal: Any) -
     for number in 0, 2:
         await journal.end(accepted(f"row-{number}", f"call-{number}", request_id=f"request-{number}"))
     await journal.end(refused("row-1", "call-1", request_id="request-1"))
-    assert await journal.known_requests(ORIGIN, 1001.0) == {"request-2": 1002.0}
-    assert await journal.known_requests(ORIGIN, 0.0) == {"request-0": 1000.0, "request-2": 1002.0}
-    assert await journal.known_requests("https://b.example", 0.0) == {}
+    await journal.end(doubtful("row-3", "call-3"))
+    await journal.settle("row-3", task_id="task_3")
+
+    async def known(since: float) -> list[Any]:
+        return sorted(await journal.accepted_requests(ORIGIN, since), key=lambda one: one.sent_at)
+
+    last = [("request-2", 1002.0, "m", SUBMIT_PATH), (None, 1003.0, "m", SUBMIT_PATH)]
+    assert await known(1001.0) == last
+    assert await known(0.0) == [("request-0", 1000.0, "m", SUBMIT_PATH), *last]
+    assert await journal.accepted_requests("https://b.example", 0.0) == []
 
 
 async def test_an_entry_shows_neither_answer_nor_request_and_its_error_pickles(journal: Any) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from relaydance_async import AsyncRelayDance
+from relaydance_async._sansio.request import build_get
+from relaydance_async.resources import _books as books
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import HandClock, QuickClock
+from tests.kit.inside import api_of
 from tests.kit.loops import without_loop
 from tests.kit.routes import CHAT, EDITS, FETCH, FILES, IMAGES, MODEL, MODELS, SUBMIT
 
@@ -52,6 +55,11 @@ async def submit_clip(client: AsyncRelayDance) -> Any:
 
 async def upload_file(client: AsyncRelayDance) -> Any:
     return await client.files.upload(b"not a picture", filename="cat.jpg")
+
+
+async def read_log(client: AsyncRelayDance) -> Any:
+    """What `resolve_doubts` reads, also without a doubt."""
+    return await api_of(client).call(build_get(books.LOG.target()), books.LOG.returns)
 
 
 async def list_models(client: AsyncRelayDance) -> Any:

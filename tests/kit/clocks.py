@@ -2,7 +2,7 @@
 
 - `QuickClock`: every sleep is over at once, and is written down.
 - `HandClock`: stands still until it is advanced; whoever sleeps on it waits for that.
-- `JumpingLoop`: an event loop whose own time, timeouts and all, can be put forward.
+- `JumpingLoop`: an event loop whose own time, timeouts and all, can be put forward (`jumping_uvloop`: one of uvloop).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import heapq
 import random
 import selectors
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -123,36 +124,30 @@ class _JumpingSelector(selectors.DefaultSelector):
         return []
 
 
-class JumpingLoop(asyncio.SelectorEventLoop):
+class Jumping(ABC):
     """A loop whose time can be put forward: what is timed then passes without being waited for.
 
     A client's clock may follow it, and a sleep on that puts it forward.
-
-    Args:
-        alone: nothing but timers runs in it, no sockets and no threads. Its time is no real one then: it begins with 0,
-            and jumps whenever the loop would wait.
     """
 
-    def __init__(self, *, alone: bool = False) -> None:
-        self._alone = alone
-        self._skipped = 0.0
+    def __init__(self) -> None:
         self.sleeps: list[float] = []
         self.after_sleep: list[Callable[[float], Any]] = []
         self.step = 1.0
         """Seconds that a sleep puts it forward by at once; those who wait for timers have their turn in between."""
-        super().__init__(_JumpingSelector(self.skip if alone else None))
         self._began = (self.time(), datetime.now(UTC))
 
+    @abstractmethod
     def time(self) -> float:
-        return self._skipped if self._alone else super().time() + self._skipped
+        """Seconds, those that were skipped included."""
+
+    @abstractmethod
+    def skip(self, seconds: float) -> None:
+        """Put it forward."""
 
     def now(self) -> datetime:
         at, date = self._began
         return date + timedelta(seconds=self.time() - at)
-
-    def skip(self, seconds: float) -> None:
-        """Put it forward."""
-        self._skipped += seconds
 
     async def skip_in_steps(self, seconds: float) -> None:
         """Put it forward, so that all timers meanwhile are met in order."""
@@ -173,3 +168,31 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def clock(self) -> Clock:
         """For a client that runs in this loop."""
         return Clock(self.time, self.sleep, lambda: 1.0, self.now)
+
+
+class JumpingLoop(Jumping, asyncio.SelectorEventLoop):
+    """Such a loop of asyncio's.
+
+    Args:
+        alone: nothing but timers runs in it, no sockets and no threads. Its time is no real one then: it begins with 0,
+            and jumps whenever the loop would wait.
+    """
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self._alone = alone
+        self._skipped = 0.0
+        asyncio.SelectorEventLoop.__init__(self, _JumpingSelector(self.skip if alone else None))
+        Jumping.__init__(self)
+
+    def time(self) -> float:
+        return self._skipped if self._alone else asyncio.SelectorEventLoop.time(self) + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        self._skipped += seconds
+
+
+def jumping() -> Jumping:
+    """The loop that runs."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Jumping)
+    return loop

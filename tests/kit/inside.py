@@ -9,22 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
 
 from relaydance_async import AsyncRelayDance
-from relaydance_async._call import Controller
+from relaydance_async._call import Api
 from relaydance_async._call.signing import _SEEN
 from relaydance_async._config import Options
+from relaydance_async._engine import _pool, _tls
 from relaydance_async._limits import KeyPace
 from relaydance_async._runtime import Runtimes
 from relaydance_async._sansio.pace import Open
-from relaydance_async._transports import _tls
 
 
 def settings_of(client: AsyncRelayDance) -> Options:
     """What the client, or a view, was told."""
-    return client._options
+    return client._api.options
 
 
 def runtimes_of(client: AsyncRelayDance) -> Runtimes:
@@ -32,9 +30,9 @@ def runtimes_of(client: AsyncRelayDance) -> Runtimes:
     return client._runtimes
 
 
-def controller_of(client: AsyncRelayDance) -> Controller:
+def api_of(client: AsyncRelayDance) -> Api:
     """What starts calls."""
-    return client._controller
+    return client._api
 
 
 def pace_of(client: AsyncRelayDance) -> KeyPace:
@@ -54,12 +52,12 @@ def open_pace(client: AsyncRelayDance) -> None:
 
 def close_pace(client: AsyncRelayDance, seconds: float) -> None:
     """As after a 429 that asks for so long a pause."""
-    pace_of(client).refused(controller_of(client).clock.monotonic(), seconds, 0.0)
+    pace_of(client).refused(api_of(client).clock.monotonic(), seconds, 0.0)
 
 
 def pause_of(client: AsyncRelayDance) -> float:
     """Seconds that no call passes for."""
-    return pace_of(client).pause(controller_of(client).clock.monotonic())
+    return pace_of(client).pause(api_of(client).clock.monotonic())
 
 
 def limit_of(client: AsyncRelayDance) -> int:
@@ -87,8 +85,6 @@ async def make_tls_context() -> None:
     await _tls.tls_context()
 
 
-def keep_idle_connections(transport: str, seconds: float) -> None:
-    """Have the connections of that transport kept for so long."""
-    module = {"httpx": "_pool", "aiohttp": "_aiohttp"}[transport]
-    transports: Any = import_module(f"relaydance_async._transports.{module}")
-    transports.KEEPALIVE_SECONDS = seconds
+def keep_idle_connections(seconds: float) -> None:
+    """Have the engine's connections kept for so long."""
+    _pool.KEEPALIVE_SECONDS = seconds

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pytest
+
+from tests.kit.clocks import Jumping, JumpingLoop
 
 Backend: TypeAlias = "str | tuple[str, dict[str, Any]]"
 """As anyio's fixture `anyio_backend` takes it."""
@@ -39,6 +42,16 @@ def backend_of_test(request: pytest.FixtureRequest) -> Backend:
 def backend_by_option(config: pytest.Config) -> Backend:
     """What `--loop` says."""
     return backend_of(f"any on {config.getoption('--loop')}")
+
+
+def jumping_loop_by_option(config: pytest.Config) -> Callable[[], Jumping]:
+    """The same, of the loops whose time can be put forward."""
+    if config.getoption("--loop") != "uvloop":
+        return JumpingLoop
+    pytest.importorskip("uvloop")
+    from tests.kit.jumping_uvloop import JumpingUvloop
+
+    return JumpingUvloop
 
 
 def make_loops(patch: pytest.MonkeyPatch, name: str) -> None:

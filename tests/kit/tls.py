@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from relaydance_async._transports import _tls
+from relaydance_async._engine import _tls
 
 
 def build_tls() -> tuple[ssl.SSLContext, str]:

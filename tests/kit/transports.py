@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 import httpx
 import pytest
 
+from relaydance_async import _transports
 from relaydance_async._transports import WireRequest, build_transport
 
-TRANSPORTS = ("httpx", "aiohttp", "caller")
+TRANSPORTS = ("direct", "httpx", "caller")
+
+
+def import_all() -> None:
+    """Import what the transports import when they are first used."""
+    for _, name, _ in pkgutil.iter_modules(_transports.__path__, f"{_transports.__name__}."):
+        with suppress(ImportError):  # of a library that is not installed
+            import_module(name)
 
 
 @asynccontextmanager
@@ -22,6 +32,11 @@ async def transport_options(name: str) -> AsyncGenerator[dict[str, Any], None]:
         return
     async with httpx.AsyncClient(verify=False) as http:
         yield {"http_client": http}
+
+
+def use_h11(patch: pytest.MonkeyPatch) -> None:
+    """As without the extra `[fast]`."""
+    patch.setattr("relaydance_async._transports._choice.has_httptools", lambda: False)
 
 
 def change_transport(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:

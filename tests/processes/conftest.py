@@ -14,12 +14,10 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(params=["aiohttp", "httpx", "aiohttp on uvloop", "httpx on uvloop"])
+@pytest.fixture(params=["direct", "httpx", "direct on uvloop", "httpx on uvloop"])
 def transport(request: pytest.FixtureRequest) -> str:
     """What the client sends with, and in which loop."""
     name: str = request.param
-    if name.startswith("aiohttp"):
-        pytest.importorskip("aiohttp")
     if name.endswith(ON_UVLOOP):
         pytest.importorskip("uvloop")
     return name

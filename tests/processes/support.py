@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.kit.loops import ON_UVLOOP, without_loop
 
 ROOT = Path(__file__).parents[2]
@@ -73,8 +71,6 @@ def connections():
 
 
 def environment(base_url: str, key: str, transport: str) -> dict[str, str]:
-    if transport.startswith("aiohttp"):
-        pytest.importorskip("aiohttp")
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     chosen = {"TRANSPORT": without_loop(transport), "USE_UVLOOP": "1" if transport.endswith(ON_UVLOOP) else ""}
     return {**os.environ, "PYTHONPATH": path, "SANDBOX_URL": base_url, "SANDBOX_KEY": key, **chosen}

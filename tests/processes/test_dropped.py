@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from relaydance_async import AsyncRelayDance, ChatStream
@@ -61,9 +62,9 @@ async def test_a_stream_outlives_the_variable_of_its_client(sandbox: Sandbox, tr
     assert (await stream.get_final_completion()).choices[0].message.content
 
 
-async def forget_streams(sandbox: Sandbox, transport: Any, *, read: bool) -> None:
+async def forget_streams(sandbox: Sandbox, *, read: bool, **options: Any) -> None:
     with FaultyProxy(sandbox.root_url) as proxy:
-        client = client_of(sandbox, base_url=proxy.base_url, transport=transport, max_concurrency=3)
+        client = client_of(sandbox, base_url=proxy.base_url, max_concurrency=3, **options)
         for _ in range(5):
             streams = [await open_endless(client) for _ in range(2)]
             if read:
@@ -79,16 +80,16 @@ async def forget_streams(sandbox: Sandbox, transport: Any, *, read: bool) -> Non
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("read", [False, True], ids=["unread", "partly read"])
-@pytest.mark.filterwarnings("default:Unclosed")  # aiohttp tells of it in debug mode
 async def test_a_forgotten_stream_gives_permit_and_connection_back(
     sandbox: Sandbox, transport: Any, read: bool
 ) -> None:
-    await forget_streams(sandbox, transport, read=read)
+    await forget_streams(sandbox, read=read, transport=transport)
 
 
 def test_a_forgotten_stream_gives_permit_and_connection_back_under_trio(sandbox: Sandbox) -> None:
     async def both() -> None:
-        await forget_streams(sandbox, "httpx", read=False)
+        async with httpx.AsyncClient() as http:
+            await forget_streams(sandbox, read=False, http_client=http)
 
     anyio.run(both, backend="trio")
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 AFTER_USE = """
 from tests.kit.inside import keep_idle_connections
 
-keep_idle_connections(os.environ["TRANSPORT"], 60.0)  # on a busy machine the children may take longer than 5
+keep_idle_connections(60.0)  # on a busy machine the children may take longer than 5
 
 async def five_at_once():
     '''None ends before each has a connection.'''

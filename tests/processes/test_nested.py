@@ -48,7 +48,7 @@ patched.close()
 }
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_program_that_nests_its_loops_ends(sandbox: Sandbox, transport: str, way: str) -> None:
     pytest.importorskip("nest_asyncio")
@@ -68,7 +68,7 @@ asyncio.run(leave())
 """
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 def test_a_program_that_leaves_calls_under_way_in_such_a_loop_ends(sandbox: Sandbox, transport: str) -> None:
     pytest.importorskip("nest_asyncio")
     # What it says is about generators that a loop which is not closed leaves to the interpreter.
@@ -100,7 +100,7 @@ print(running.done())
 """
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
 def test_a_notebook_awaits_at_its_top_level_and_nests_loops_in_its_cells(sandbox: Sandbox, transport: str) -> None:
     pytest.importorskip("nest_asyncio")
     done = run_program(f"{PATCHED}{NOTEBOOK}", sandbox.base_url, transport)

@@ -83,19 +83,6 @@ def test_a_client_made_at_import_serves_loops_of_every_kind(sandbox: Sandbox, tr
     assert (done.stderr, done.stdout.splitlines(), done.returncode) == ("", list(LOOPS), 0)
 
 
-def test_a_client_made_at_import_serves_trio_and_asyncio_in_turn(sandbox: Sandbox) -> None:
-    program = """
-from tests.kit.probe import loops_of
-
-for backend in ("trio", "asyncio", "trio"):
-    anyio.run(once, backend=backend)
-    gc.collect()
-assert loops_of(client) <= 1
-"""
-    done = run_program(program, sandbox.base_url, "httpx")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
 LEAVING_ALL_OPEN = """
 async def main():
     read, unread = await open_stream(client), await open_stream(client)

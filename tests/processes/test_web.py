@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.responses import StreamingResponse
 
@@ -21,6 +20,7 @@ from tests.kit.calls import HELLO, client_of
 from tests.kit.probe import held, look_at
 from tests.kit.routes import MODELS
 from tests.kit.waiting import wait_until
+from tests.kit.web import serving
 from tests.processes.support import complaints, next_line, started
 
 ENDLESS = {"sandbox_chunks": 10_000, "sandbox_chunk_delay": 0.005}
@@ -63,20 +63,6 @@ def build_app(made_at_import: AsyncRelayDance, made_in_lifespan: list[AsyncRelay
         return StreamingResponse(text(), media_type="text/plain")
 
     return app
-
-
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncGenerator[int]:
-    """The port of the app's server."""
-    config = uvicorn.Config(app, port=0, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    await wait_until(lambda: server.started)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
 
 
 async def ask(port: int, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

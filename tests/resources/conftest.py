@@ -21,12 +21,10 @@ def dialect(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture(params=["httpx", "aiohttp"])
+@pytest.fixture(params=["httpx", "direct"])
 def transport(request: pytest.FixtureRequest) -> str:
     """What the client sends with, and in which loop."""
     name: str = request.param
-    if name.startswith("aiohttp"):
-        pytest.importorskip("aiohttp", exc_type=ImportError)
     return name
 
 

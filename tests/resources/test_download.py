@@ -33,11 +33,9 @@ pytestmark = pytest.mark.anyio
 SIZE = 3 * 1024 * 1024 + 17
 
 
-@pytest.fixture(params=["httpx", "httpx on uvloop", "aiohttp", "aiohttp on uvloop"])
+@pytest.fixture(params=["httpx", "httpx on uvloop", "direct", "direct on uvloop"])
 def transport(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    if name.startswith("aiohttp"):
-        pytest.importorskip("aiohttp", exc_type=ImportError)
     return name
 
 

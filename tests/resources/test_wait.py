@@ -292,15 +292,18 @@ async def test_an_update_hook_may_be_a_coroutine_function_and_is_awaited(bench: 
     assert seen[-1] == "succeeded"
 
 
-async def test_what_an_update_hook_raises_ends_the_wait(bench: Bench) -> None:
+async def test_what_an_update_hook_raises_is_logged_and_costs_no_clip(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     _, client, _ = bench.filming()
     task = await client.video.submit(**CLIP)
 
     def refuse(task: VideoTask) -> None:
-        raise LookupError
+        raise LookupError("no such row")
 
-    with pytest.raises(LookupError):
-        await client.video.wait(task, on_update=refuse)
+    assert (await client.video.wait(task, on_update=refuse)).status == "succeeded"
+    assert f"on_update raised for task {task.task_id}; the wait goes on" in caplog.text
+    assert "no such row" in caplog.text
     assert (await held(client)).permits == 0
 
 

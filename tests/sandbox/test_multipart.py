@@ -46,7 +46,7 @@ async def test_a_cancelled_form_leaves_no_file(is_whole: bool, monkeypatch: pyte
     def slowly(self: Any, data: Any) -> int:
         began.set()
         go_on.wait(5)
-        written = write(self, data)
+        written: int = write(self, data)
         rolled.append(self)
         return written
 

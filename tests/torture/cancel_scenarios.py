@@ -21,6 +21,7 @@ from relaydance_async import AsyncRelayDance, ChatStream, RateLimitError, RetryP
 from relaydance_async.sandbox import Fault, Sandbox
 from relaydance_async.sandbox._clip import clip_pieces
 from relaydance_async.webhooks import Delivery, WebhookApp, WebhookReceiver
+from tests.kit.calls import read_log
 from tests.kit.probe import look_at
 from tests.kit.routes import CHAT, MODELS, SUBMIT
 from tests.torture.stepping import Outcome
@@ -367,6 +368,7 @@ SCENARIOS: dict[str, Scenario] = {
     "models.list": Scenario(lambda stage: stage.client.models.list()),
     "models.retrieve": Scenario(lambda stage: stage.client.models.retrieve("grok-4.3")),
     "account.balance": Scenario(lambda stage: stage.client.account.balance()),
+    "resolve_doubts": Scenario(lambda stage: read_log(stage.client)),
     "chat.completions.create": Scenario(ask),
     "chat.completions.create with a deadline": Scenario(ask, options={"deadline": 3600}),
     "chat.completions.create after a 503": Scenario(ask, fail_first_chat),

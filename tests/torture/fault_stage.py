@@ -21,8 +21,8 @@ import pytest
 from relaydance_async import AsyncRelayDance, RelayDanceError, RetryEvent, RetryPolicy, Timeout, VideoTask
 from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox
-from tests.kit.calls import ask_chat, fetch_model, list_models, make_image, open_stream, submit_clip
-from tests.kit.clocks import JumpingLoop
+from tests.kit.calls import ask_chat, fetch_model, list_models, make_image, open_stream, read_log, submit_clip
+from tests.kit.clocks import Jumping, jumping
 from tests.kit.probe import NOTHING, held
 from tests.kit.routes import (
     CHAT,
@@ -31,6 +31,7 @@ from tests.kit.routes import (
     FETCH,
     FILES,
     IMAGES,
+    LOG,
     MODEL,
     MODELS,
     SUBMIT,
@@ -87,6 +88,7 @@ ENDPOINTS = (
     Endpoint("models.list", "get", (MODELS,), lambda scene: list_models(scene.client)),
     Endpoint("models.retrieve", "get", (MODEL,), lambda scene: fetch_model(scene.client)),
     Endpoint("video.retrieve", "get", (FETCH,), lambda scene: scene.client.video.retrieve(scene.clip)),
+    Endpoint("resolve_doubts", "get", (LOG,), lambda scene: read_log(scene.client)),
     Endpoint("account.balance", "balance", BALANCES, lambda scene: scene.client.account.balance()),
     Endpoint("chat.completions.create", "chat", (CHAT,), lambda scene: ask_chat(scene.client)),
     Endpoint("images.generate", "post", (IMAGES,), lambda scene: make_image(scene.client)),
@@ -111,7 +113,7 @@ ENDPOINTS = (
 )
 
 
-async def skip_silences(loop: JumpingLoop, count: Callable[[], int], deadline: float | None) -> None:
+async def skip_silences(loop: Jumping, count: Callable[[], int], deadline: float | None) -> None:
     """Whenever another silence has begun, let the read timeout pass, or what is left of the call's deadline.
 
     Beyond that nothing is skipped: what the call still tidies up, in a thread, takes the time that it takes.
@@ -140,6 +142,10 @@ class Names:
                 raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
             host = "127.0.0.1"
         return self._real(host, *args, **options)
+
+    async def getaddrinfo_in_loop(self, host: Any, port: Any, **options: Any) -> Any:
+        """What a loop has for it. uvloop's own asks the C library at once."""
+        return await asyncio.to_thread(self.getaddrinfo, host, port, **options)
 
 
 class Stage:
@@ -185,7 +191,7 @@ class Stage:
             sum(ledger.accepted(route) for route in endpoint.routes),
         )
 
-    def begin(self, endpoint: Endpoint, row: Row, moment: Moment, loop: JumpingLoop) -> None:
+    def begin(self, endpoint: Endpoint, row: Row, moment: Moment, loop: Jumping) -> None:
         """Put the fault in force."""
         proxy = self.proxy(endpoint, row)
         times = 1 if moment == "first" else None
@@ -230,7 +236,7 @@ class Stage:
 
     @asynccontextmanager
     async def scene(
-        self, row: Row, transport: TransportName, loop: JumpingLoop, retries: list[RetryEvent]
+        self, row: Row, transport: TransportName, loop: Jumping, retries: list[RetryEvent]
     ) -> AsyncGenerator[Scene, None]:
         """A new client, behind the proxies."""
         with pytest.MonkeyPatch.context() as patch:
@@ -239,6 +245,7 @@ class Stage:
                 self._trust.load_verify_locations(cadata=self._authority)
             trust(patch, self._trust)
             patch.setattr(socket, "getaddrinfo", self._names.getaddrinfo)
+            patch.setattr(loop, "getaddrinfo", self._names.getaddrinfo_in_loop)
             url = self.sandbox.clip_url(self._task_id).replace(self.sandbox.cdn_url, self._origin("cdn", row))
             path = self._directory / "clip.mp4"
             async with AsyncRelayDance(
@@ -262,7 +269,7 @@ def _needs_tls(row: Row) -> bool:
     return row.fault in (Setting.NO_TLS, Setting.UNTRUSTED)
 
 
-def _dated(value: str, loop: JumpingLoop) -> str:
+def _dated(value: str, loop: Jumping) -> str:
     return value.replace("DATE", format_datetime(loop.now() + timedelta(seconds=RETRY_AFTER), usegmt=True))
 
 
@@ -279,8 +286,7 @@ class Played:
 
 async def play(stage: Stage, endpoint: Endpoint, row: Row, moment: Moment, transport: TransportName) -> Played:
     """Make the call with the fault in force, and then, by the same client, without it."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, JumpingLoop)
+    loop = jumping()
     loop.step = STEP
     loop.sleeps.clear()
     loop.after_sleep[:] = [stage.sandbox.clock.advance]
@@ -319,7 +325,7 @@ async def _check_at_rest(client: AsyncRelayDance) -> None:
     assert replace(now, connections=0) == NOTHING
 
 
-async def _use_again(stage: Stage, endpoint: Endpoint, row: Row, scene: Scene, loop: JumpingLoop) -> None:
+async def _use_again(stage: Stage, endpoint: Endpoint, row: Row, scene: Scene, loop: Jumping) -> None:
     """The fault is over: the same client serves, and holds nothing."""
     await _check_at_rest(scene.client)
     if row.deadline is not None:

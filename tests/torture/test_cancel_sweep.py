@@ -190,7 +190,7 @@ async def check_sweep(sandbox: Sandbox, sweep: Sweep, manners: list[tuple[str, b
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", ["httpx", "direct"])
 async def test_cancelled_at_any_of_its_steps_a_call_leaves_nothing(
     sandbox: Sandbox, transport: str, name: str, tmp_path: Path
 ) -> None:
@@ -199,7 +199,7 @@ async def test_cancelled_at_any_of_its_steps_a_call_leaves_nothing(
 
 @pytest.mark.torture
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", ["httpx", "direct"])
 async def test_cancelled_in_any_manner_at_any_of_its_steps_a_call_leaves_nothing(
     sandbox: Sandbox, transport: str, name: str, tmp_path: Path
 ) -> None:

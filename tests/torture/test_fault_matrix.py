@@ -17,7 +17,7 @@ import pytest
 from relaydance_async import APIConnectionError
 from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import ConnectionFault
-from tests.kit.clocks import JumpingLoop
+from tests.kit.loops import jumping_loop_by_option
 from tests.torture.fault_rows import (
     ALL_ROWS,
     BILLED,
@@ -36,13 +36,13 @@ from tests.torture.fault_stage import ENDPOINTS, GRACE, Endpoint, Stage, play
 pytestmark = pytest.mark.anyio
 
 
-TRANSPORTS: tuple[TransportName, ...] = ("httpx", "aiohttp")
+TRANSPORTS: tuple[TransportName, ...] = ("httpx", "direct")
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Its time can be put forward."""
-    return "asyncio", {"loop_factory": JumpingLoop}
+def anyio_backend(pytestconfig: pytest.Config) -> tuple[str, dict[str, Any]]:
+    """What `--loop` says. Its time can be put forward."""
+    return "asyncio", {"loop_factory": jumping_loop_by_option(pytestconfig)}
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ async def both_clients(base_url: str) -> AsyncGenerator[list[AsyncRelayDance], N
             max_concurrency=CONCURRENCY,
             _clock=Clock(sleep=sleep_fast),
         )
-        for transport in ("httpx", "aiohttp")
+        for transport in ("httpx", "direct")
     ]
     try:
         yield clients

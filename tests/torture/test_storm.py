@@ -32,16 +32,16 @@ SPEED = 20
 FAST = RetryPolicy(max_attempts=4, base=0.002, cap=0.01)
 
 
-@pytest.fixture(params=["httpx", "aiohttp"])
+@pytest.fixture(params=["httpx", "direct"])
 def transport(request: pytest.FixtureRequest) -> TransportName:
     name: TransportName = request.param
     return name
 
 
-@pytest.fixture(params=["httpx", "aiohttp", "a caller's httpx2.AsyncClient"])
+@pytest.fixture(params=["httpx", "direct", "a caller's httpx2.AsyncClient"])
 async def way(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
     """What the client sends with, as its options; with no more connections than there are permits."""
-    if request.param in ("httpx", "aiohttp"):
+    if request.param in ("httpx", "direct"):
         yield {"transport": request.param}
         return
     limits = httpx2.Limits(max_connections=CONNECTIONS)

@@ -16,13 +16,15 @@ from relaydance_async import AsyncRelayDance
 from relaydance_async._sansio.target import Network
 from relaydance_async._transports import Transport, build_transport
 from tests.kit.clocks import QuickClock
-from tests.kit.loops import Backend, backend_of, without_loop
+from tests.kit.loops import Backend, backend_of
 from tests.kit.tls import trust
+from tests.kit.transports import use_h11
 from tests.transports.support import KEY, server_context
 
-OURS = ("httpx", "httpx on trio", "httpx on uvloop", "aiohttp", "aiohttp on uvloop")
+OURS = ("direct", "direct with h11", "direct on uvloop", "httpx with h11", "httpx on uvloop")
 CALLERS = (
     "the caller's httpx",
+    "the caller's httpx on trio",
     "the caller's httpx on uvloop",
     "the caller's httpx2",
     "the caller's httpx over aiohttp",
@@ -80,7 +82,7 @@ class Maker:
     def options(self) -> dict[str, Any]:
         """What `AsyncRelayDance` is told."""
         if self.is_ours:
-            return {"transport": without_loop(self.kind)}
+            return {"transport": self.kind.partition(" ")[0]}
         return {"http_client": self.http_client()}
 
     def http_client(self) -> Any:
@@ -124,9 +126,11 @@ def anyio_backend(kind: str) -> Backend:
 
 
 @pytest.fixture
-async def maker(kind: str, trusting: ssl.SSLContext, anyio_backend: Backend) -> AsyncIterator[Maker]:
-    if "aiohttp" in kind:
-        pytest.importorskip("aiohttp")
+async def maker(
+    kind: str, trusting: ssl.SSLContext, anyio_backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Maker]:
+    if "with h11" in kind:
+        use_h11(monkeypatch)
     async with AsyncExitStack() as stack:
         yield Maker(kind, stack, trusting)
 

@@ -164,6 +164,8 @@ class Server:
     connections: int = 0
     open: int = 0
     most_open: int = 0
+    peers: set[Peer] = field(default_factory=set[Peer])
+    """The connections that are open."""
 
     @property
     def url(self) -> str:
@@ -204,8 +206,11 @@ async def serve(script: Script | bytes = OK, *, tls: ssl.SSLContext | None = Non
         try:
             async with stream:
                 _stop_reading_ahead(stream)
+                peer = Peer(stream)
+                server.peers.add(peer)
                 with suppress(Gone):
-                    await server.run(Peer(stream))
+                    await server.run(peer)
+                server.peers.discard(peer)
         except (anyio.BrokenResourceError, ssl.SSLError):
             pass  # the client was gone before the goodbye
         finally:

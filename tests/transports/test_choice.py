@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from relaydance_async import ConfigurationError
-from relaydance_async._transports._choice import OLDEST_AIOHTTP, has_aiohttp
+from relaydance_async import AsyncRelayDance, ConfigurationError
 from tests.kit.calls import list_models, submit_clip
+from tests.kit.transports import use_h11
 from tests.transports.conftest import CALLERS, Maker
-from tests.transports.support import as_json, over_every_transport, serve
+from tests.transports.support import KEY, as_json, over_every_transport, serve
 
 pytestmark = over_every_transport
 
 NAMES = {
-    "httpx": "httpx over a pool of single connections",
-    "httpx on trio": "httpx over a pool of single connections",
-    "httpx on uvloop": "httpx over a pool of single connections",
-    "aiohttp": "aiohttp",
-    "aiohttp on uvloop": "aiohttp",
+    "direct": "direct, with llhttp",
+    "direct with h11": "direct, with h11",
+    "direct on uvloop": "direct, with llhttp",
+    "httpx with h11": "httpx over an engine of ours, with h11",
+    "httpx on uvloop": "httpx over an engine of ours, with llhttp",
     "the caller's httpx": "the caller's httpx.AsyncClient",
+    "the caller's httpx on trio": "the caller's httpx.AsyncClient",
     "the caller's httpx on uvloop": "the caller's httpx.AsyncClient",
     "the caller's httpx2": "the caller's httpx2.AsyncClient",
     "the caller's httpx over aiohttp": "the caller's httpx.AsyncClient",
@@ -40,7 +41,7 @@ async def test_the_choice_is_logged_once_for_each_loop(maker: Maker, caplog: pyt
             await list_models(client)
             await list_models(client.with_options(deadline=5))
     said = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "relaydance_async"]
-    assert said == [("DEBUG", f"transport: {NAMES[maker.kind]}")]
+    assert [line for line in said if "transport" in line[1]] == [("DEBUG", f"transport: {NAMES[maker.kind]}")]
 
 
 async def chosen(maker: Maker, caplog: pytest.LogCaptureFixture) -> str:
@@ -52,51 +53,42 @@ async def chosen(maker: Maker, caplog: pytest.LogCaptureFixture) -> str:
     return said.removeprefix("transport: ")
 
 
-@pytest.mark.parametrize(("kind", "name"), [("aiohttp", "aiohttp"), ("httpx on trio", NAMES["httpx"])])
-async def test_aiohttp_is_chosen_where_it_can_be_used(
+@pytest.mark.parametrize(("kind", "name"), [("direct", NAMES["direct"]), ("direct with h11", NAMES["httpx with h11"])])
+async def test_the_direct_face_is_chosen_where_httptools_is_installed(
     maker: Maker, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await chosen(maker, caplog) == name
 
 
-@pytest.fixture(autouse=True)
-def look_again() -> Iterator[None]:
-    yield
-    has_aiohttp.cache_clear()
+@pytest.mark.parametrize("kind", ["direct"])
+async def test_aiohttp_is_a_deprecated_name_of_the_direct_face(maker: Maker, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "relaydance_async")
+    async with serve(MODELS) as server:
+        with pytest.warns(DeprecationWarning, match='is now called "direct"') as told:
+            client = maker.client(server.url, transport="aiohttp")
+        await list_models(client)
+    assert [warning.filename for warning in told] == [Maker.client.__code__.co_filename]
+    assert f"transport: {NAMES['direct']}" in caplog.messages
 
 
-def pretend_aiohttp_is(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pretend(_: str) -> str:
-        return version
-
-    monkeypatch.setattr("relaydance_async._transports._choice.version", pretend)
-    has_aiohttp.cache_clear()
-
-
-@pytest.mark.parametrize("kind", ["aiohttp"])
-@pytest.mark.parametrize("version", ["3.14.3", "3.9.0b1", "2.3.10"])
-async def test_an_aiohttp_older_than_the_extras_is_not_used(
-    maker: Maker, version: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    pretend_aiohttp_is(version, monkeypatch)
-    assert await chosen(maker, caplog) == NAMES["httpx"]
-    with pytest.raises(ConfigurationError, match="pip install -U"):
-        maker.client("http://127.0.0.1:1", transport="aiohttp")
-
-
-def test_the_extra_asks_for_that_aiohttp_too() -> None:
+def test_the_extra_of_that_name_is_one_too() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
-    oldest = ".".join(map(str, OLDEST_AIOHTTP))
-    assert tomllib.loads(text)["project"]["optional-dependencies"]["aiohttp"] == [f"aiohttp>={oldest}"]
+    extras: dict[str, Any] = tomllib.loads(text)["project"]["optional-dependencies"]
+    assert extras["aiohttp"] == ["relaydance-async[fast]"]
+    assert [name.partition(">")[0] for name in extras["fast"]] == ["httptools"]
 
 
-@pytest.mark.parametrize("version", ["3.14.4", "3.14.4.post1", "3.15.0", "4.0.0a1"])
-@pytest.mark.parametrize("kind", ["aiohttp"])
-async def test_a_newer_aiohttp_is_used(
-    maker: Maker, version: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("kind", ["the caller's httpx on trio"])
+@pytest.mark.parametrize("name", ["auto", "direct", "httpx"])
+@pytest.mark.parametrize("is_fast", [True, False])
+async def test_on_trio_a_client_is_asked_for(
+    maker: Maker, name: Any, is_fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend_aiohttp_is(version, monkeypatch)
-    assert await chosen(maker, caplog) == "aiohttp"
+    if not is_fast:
+        use_h11(monkeypatch)
+    client = AsyncRelayDance(KEY, base_url="http://127.0.0.1:1/v1", transport=name)
+    with pytest.raises(ConfigurationError, match=r"http_client=httpx\.AsyncClient\(\)"):
+        await list_models(client)
 
 
 @pytest.mark.parametrize("kind", CALLERS)

@@ -42,7 +42,7 @@ def found() -> Counter[str]:
     return Counter(f"{kind.__module__}.{kind.__name__}" for kind in kinds if kind.__module__.startswith(LIBRARIES))
 
 
-@pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("kind", ["direct", "httpx with h11"])
 async def test_a_call_that_succeeds_leaves_none(maker: Maker) -> None:
     async with serve(MODELS) as server:
         client = maker.client(server.url)
@@ -110,7 +110,7 @@ async def fail(client: AsyncRelayDance, call: Call) -> None:
 
 
 @pytest.mark.parametrize("case", FAILURES)
-@pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("kind", ["direct", "httpx with h11"])
 @pytest.mark.parametrize("deadline", [None, 60.0])
 async def test_a_call_that_fails_leaves_none(maker: Maker, case: str, deadline: float | None) -> None:
     answer, call = FAILURES[case]
@@ -125,7 +125,7 @@ async def test_a_call_that_fails_leaves_none(maker: Maker, case: str, deadline: 
         assert not found()
 
 
-@pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("kind", ["direct", "httpx with h11"])
 async def test_a_request_is_let_go_of_when_its_call_is_over(maker: Maker) -> None:
     async with serve(MODELS) as server:
         client = maker.client(server.url)

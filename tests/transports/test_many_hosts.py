@@ -4,96 +4,90 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 from typing import Any
 
-import anyio
 import pytest
 
-from relaydance_async import APIConnectionError
-from relaydance_async._sansio.timeout import Timeout
-from relaydance_async._transports import WireRequest, _aiohttp
-from relaydance_async._transports._aiohttp import AiohttpTransport
-from relaydance_async._transports._pool import Key, SlotPool
+from relaydance_async._engine._dial import Origin
+from relaydance_async._engine._outgoing import Heads
+from relaydance_async._engine._pool import IdleLimits, Pool
+from tests.transports.support import wire
+
+pytestmark = pytest.mark.anyio
 
 HOSTS = 10_000
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.anyio
-async def test_the_proxies_of_10_000_hosts_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+@pytest.fixture
+def kind() -> str:
+    return "direct"
 
-    def proxy_for(scheme: str, host: str, port: int, *, can_socks: bool) -> str | None:
-        asked.append(host)
-        return None
 
-    monkeypatch.setattr(_aiohttp, "proxy_for", proxy_for)
-    transport = AiohttpTransport()
+def origin_of(number: int) -> Origin:
+    return Origin("https", f"host-{number}.example", 443)
 
-    def refuse(*_: object, **__: object) -> Any:
-        raise ConnectionError("nobody is asked")
 
-    monkeypatch.setattr(transport, "_open_session", refuse)
+def test_what_is_remembered_of_the_heads_of_10_000_hosts_is_bounded() -> None:
+    heads = Heads()
     for number in range(HOSTS):
-        for _ in range(2):
-            request = WireRequest("GET", f"https://host-{number}.example/clip.mp4", {}, None, Timeout())
-            with pytest.raises(APIConnectionError):
-                await transport.send(request)
-    assert len(asked) == HOSTS  # the second time it is known
-    assert transport._find_proxy.cache_info().currsize <= 256
+        request = wire(f"https://host-{number}.example/clip.mp4", headers={"x-number": str(number)})
+        origin, host, target = heads.split(request.url)
+        assert (origin, target) == (origin_of(number), "/clip.mp4")
+        assert f"host: {host}\r\n".encode() in heads.build(request, target, host, ())
+    assert len(heads._origins) <= 256
+    assert len(heads._fields) <= 256
 
 
-class IdleSlot:
-    """What the pool asks of a connection that was used up or closed meanwhile."""
-
-    def __init__(self, key: Key, *, usable: bool) -> None:
-        self.key = key
-        self._usable = usable
-
-    def is_idle(self) -> bool:
-        return True
-
-    def is_usable(self) -> bool:
-        return self._usable
-
-    async def close(self) -> None:
-        await anyio.lowlevel.checkpoint()
-
-
-@pytest.mark.parametrize("usable", [True, False])
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.anyio
-async def test_the_pool_keeps_nothing_of_a_host_whose_last_idle_connection_is_gone(
-    monkeypatch: pytest.MonkeyPatch, usable: bool
-) -> None:
-    pool: Any = SlotPool(max_idle=100)
-
-    async def connect(key: Key) -> IdleSlot:
-        return IdleSlot(key, usable=usable)
-
-    monkeypatch.setattr(pool, "_connect", connect)
+def test_what_is_learnt_of_the_idle_limits_of_10_000_hosts_is_bounded() -> None:
+    limits = IdleLimits()
     for number in range(HOSTS):
-        key = (b"https", f"host-{number}.example".encode(), 443)
-        first = await pool._take(key, carefully=False)
-        await pool.give_back(first, whole=True)
-        second = await pool._take(key, carefully=False)
-        assert (second is first) is usable
-        await pool._drop(second)
+        limits.was_closed(origin_of(number), 1.0, 0.0)
+    assert len(limits._learnt) <= 256
+    assert limits.seconds(origin_of(HOSTS - 1), None, 1.0) == 0.5
+
+
+class IdleConnection:
+    """What the pool asks of a connection."""
+
+    def __init__(self, pool: Pool, origin: Origin, *, is_open: bool = True) -> None:
+        self.origin = origin
+        self.is_open = is_open
+        self.is_readable = False
+        self.idle_since = 0.0
+        self.expires = 0.0
+        self._pool = pool
+
+    def close(self) -> None:
+        self._pool.gone(self)  # type: ignore[arg-type]
+
+
+def pool_of(max_idle: int) -> Any:
+    return Pool(asyncio.get_running_loop(), contextvars.Context(), max_idle)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_the_pool_keeps_nothing_of_a_host_whose_last_idle_connection_is_gone(is_open: bool) -> None:
+    pool = pool_of(100)
+    for number in range(HOSTS):
+        connection = IdleConnection(pool, origin_of(number), is_open=is_open)
+        pool.add(connection)
+        pool.put_back(connection, None)
+        assert (pool.take(connection.origin) is connection) is is_open
+        connection.close()
         assert pool._idle == {}
-    assert pool.stats().open == 0
+    assert pool.count() == (0, 0)
+    assert pool.close() == []
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.anyio
-async def test_the_pool_keeps_max_idle_connections_of_10_000_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool: Any = SlotPool(max_idle=100)
-
-    async def connect(key: Key) -> IdleSlot:
-        return IdleSlot(key, usable=True)
-
-    monkeypatch.setattr(pool, "_connect", connect)
+async def test_the_pool_keeps_max_idle_connections_of_10_000_hosts() -> None:
+    pool = pool_of(100)
     for number in range(HOSTS):
-        key = (b"https", f"host-{number}.example".encode(), 443)
-        await pool.give_back(await pool._take(key, carefully=False), whole=True)
-    assert len(pool._idle) == pool.stats().open == 100
-    assert next(iter(pool._idle))[1] == f"host-{HOSTS - 100}.example".encode()
+        connection = IdleConnection(pool, origin_of(number))
+        pool.add(connection)
+        pool.put_back(connection, None)
+    assert pool.count() == (100, 100)
+    assert len(pool._idle) == 100
+    assert next(iter(pool._idle)) == origin_of(HOSTS - 100)
+    assert len(pool.close()) == 100

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from relaydance_async import APIConnectionError, DownloadError
+from relaydance_async import DownloadError
 from relaydance_async._sansio.breakage import Progress, Reached
 from relaydance_async._sansio.target import Network
-from relaydance_async._transports._sockets import AsyncioBackend
 from tests.transports.conftest import OURS, Maker
 from tests.transports.support import fetch, over_every_transport, serve
 
@@ -28,26 +25,6 @@ async def test_a_public_one_sends_nothing_to_a_private_address(maker: Maker, hos
             await fetch(transport, f"http://{host}:{server.port}/", progress=progress)
     assert (server.heads, progress.reached) == ([], Reached.NOT_SENT)
     assert transport.filenos() == []
-
-
-@pytest.mark.parametrize("kind", ["httpx", "httpx on uvloop"])
-async def test_a_connection_that_is_lost_before_its_address_is_looked_at_is_a_broken_one(
-    maker: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    connect = AsyncioBackend.connect_tcp
-
-    async def connect_and_lose(*args: Any, **options: Any) -> Any:
-        stream = await connect(*args, **options)
-        await stream.aclose()
-        return stream
-
-    monkeypatch.setattr(AsyncioBackend, "connect_tcp", connect_and_lose)
-    transport = await maker.transport(network=Network.PUBLIC)
-    async with serve() as server:
-        with pytest.raises(APIConnectionError, match="closed at once") as caught:
-            await fetch(transport, server.url)
-    assert caught.value.retryable
-    assert not caught.value.maybe_accepted
 
 
 @over_ours

@@ -7,15 +7,14 @@ import hashlib
 import ssl
 import threading
 from pathlib import Path
-from typing import Any
 
 import anyio
-import httpx
 import pytest
 import trustme
 from cryptography import x509
 
 from relaydance_async import APIConnectionError, APITimeoutError
+from relaydance_async._engine import _tls
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport
 from tests.kit.calls import ask_chat
@@ -156,13 +155,13 @@ async def test_the_context_is_made_once_off_the_event_loop(
     maker: Maker, tls_server: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
-    make = httpx.create_ssl_context
+    make = _tls.build_context
 
-    def noted(**options: Any) -> ssl.SSLContext:
+    def noted() -> ssl.SSLContext:
         threads.append(threading.get_ident())
-        return make(**options)
+        return make()
 
-    monkeypatch.setattr(httpx, "create_ssl_context", noted)
+    monkeypatch.setattr(_tls, "build_context", noted)
     first, second = await maker.transport(), await maker.transport()
     assert threads == []
     async with serve(tls=tls_server) as server:
@@ -180,7 +179,7 @@ async def test_the_context_is_made_once_off_the_event_loop(
 async def test_plain_http_needs_no_context(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
     trust(monkeypatch, None)
-    monkeypatch.setattr(httpx, "create_ssl_context", lambda: asked.append(True))
+    monkeypatch.setattr(_tls, "build_context", lambda: asked.append(True))
     async with serve() as server:
         assert await fetch(transport, server.url) == (200, b"ok")
     assert not asked

@@ -263,6 +263,22 @@ async def test_when_the_task_can_not_be_fetched_the_gateway_delivers_again_until
     assert [delivery.task.task_id for delivery in handler.deliveries] == [task_id]
 
 
+async def test_what_is_logged_of_a_fetch_that_fails_is_one_line(
+    client: AsyncRelayDance,
+    receiver: WebhookReceiver,
+    hooks: str,
+    sandbox: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sandbox.faults.add(Fault(FETCH, status=503, body=b'{"error": {"message": "no\\nERROR forged"}}', times=1))
+    await submitted(client, callback_url=receiver.callback_url(hooks, "r"))
+    sandbox.clock.advance(1000)
+    await wait_until(lambda: len(sandbox.ledger.webhooks) == 1)
+    (entry,) = [text for text in caplog.messages if "could not be fetched" in text]
+    assert "no\\nERROR forged" in entry
+    assert "\n" not in entry
+
+
 async def test_a_refused_key_is_no_reason_to_lose_a_delivery(
     client: AsyncRelayDance, receiver: WebhookReceiver, hooks: str, handler: Handler, sandbox: Sandbox
 ) -> None:

@@ -79,6 +79,22 @@ class PartFile:
         self.validator = validator
         self._is_stale = True
 
+    def find_saved(self, path: Path, size: int) -> Path | None:
+        """The target, if it is this very file and has so many bytes. For threads.
+
+        Raises:
+            OSError: it can't be looked at.
+        """
+        try:
+            target = self._in_directory() if self._to.is_dir() else self._to
+            with suppress(FileNotFoundError):
+                status = target.lstat()
+                if target.absolute() == path and stat.S_ISREG(status.st_mode) and status.st_size == size:
+                    return target
+        except ValueError:
+            pass  # which `check` tells about
+        return None
+
     def check(self) -> None:
         """That a file may be there. Nothing is written.
 

@@ -111,7 +111,7 @@ class _Reading:
             breaks += 1
             if not isinstance(failure, APIConnectionError) or not self._can_go_on(breaks):
                 raise as_download_error(failure, self._result.task_id)
-            clock = self._api.controller.clock
+            clock = self._api.clock
             await clock.sleep(backoff(breaks, self._api.options.retry, clock.random()))
             await self.begin()
 

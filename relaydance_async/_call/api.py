@@ -1,14 +1,14 @@
-"""Starts calls."""
+"""The API, as a client or a view of it sees it: what starts calls."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .._config import Clock, Options
 from .._sansio.request import PreparedRequest
 from ..errors import ConfigurationError
+from ..journal import Journal
 from .call import Call, Shared
 from .keyed import KeyedCall
 from .receive import Receiver
@@ -16,11 +16,23 @@ from .receive import Receiver
 T = TypeVar("T")
 
 
-class Controller:
-    """Executes calls: admission, transport, decoding, and the retries of all three."""
+class Api:
+    """Makes calls: admission, transport, decoding, and the retries of all three.
 
-    def __init__(self, shared: Shared) -> None:
+    Args:
+        shared: what all calls of a client share.
+        options: of those that are made here.
+    """
+
+    __slots__ = ("_shared", "options")
+
+    def __init__(self, shared: Shared, options: Options) -> None:
         self._shared = shared
+        self.options: Options = options
+
+    def changed(self, **options: Any) -> Api:
+        """The same with these options changed; see `Options.changed`."""
+        return Api(self._shared, self.options.changed(**options))
 
     @property
     def clock(self) -> Clock:
@@ -29,15 +41,30 @@ class Controller:
 
     @property
     def base_url(self) -> str:
-        """Where the API is, without a final slash."""
+        """Where it is, without a final slash."""
         return self._shared.endpoint.base_url
+
+    @property
+    def origin(self) -> str:
+        """Where the API is, without its path: what keys and tasks of a journal belong to."""
+        return self._shared.endpoint.root_url
+
+    @property
+    def sender(self) -> str:
+        """What tells the API key from others in a journal."""
+        return self._shared.endpoint.mark
+
+    @property
+    def journal(self) -> Journal | None:
+        """What remembers the calls with an idempotency key."""
+        return self._shared.journal
 
     @property
     def learned_limit(self) -> float | None:
         """Calls a second that the key takes, as learned from its 429s; None while that is not known."""
         return self._shared.pace.learned
 
-    def execute(self, request: PreparedRequest, receive: Receiver[T], options: Options) -> Coroutine[Any, Any, T]:
+    def call(self, request: PreparedRequest, receive: Receiver[T]) -> Coroutine[Any, Any, T]:
         """Make the call; the result is to be awaited, once.
 
         Raises:
@@ -48,39 +75,21 @@ class Controller:
         wire may have been accepted.
         """
         self._shared.endpoint.require_key()
+        options = self.options
         if options.idempotency_key is not None:
-            return self._keyed(request, receive, options, options.idempotency_key)
+            return self._keyed(request, receive, options.idempotency_key)
         call = Call(self._shared, request, receive, options)
         if options.observers or options.on_retry is not None:
             return call.run_watched()
         return call.run() if options.deadline is None else call.run_within(options.deadline)
 
-    def _keyed(
-        self, request: PreparedRequest, receive: Receiver[T], options: Options, key: str
-    ) -> Coroutine[Any, Any, T]:
+    def _keyed(self, request: PreparedRequest, receive: Receiver[T], key: str) -> Coroutine[Any, Any, T]:
         journal = self._shared.journal
         if journal is None:
             raise ConfigurationError(_NO_JOURNAL)
-        return KeyedCall(self._shared, journal, request, receive, options, key).run()
+        return KeyedCall(self._shared, journal, request, receive, self.options, key).run()
 
 
 _NO_JOURNAL = (
     'idempotency_key= needs a journal, which remembers the key: AsyncRelayDance(journal=SqliteJournal("run.db"))'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """The API, as a view with its own options sees it."""
-
-    controller: Controller
-    options: Options
-
-    @property
-    def base_url(self) -> str:
-        """Where it is, without a final slash."""
-        return self.controller.base_url
-
-    def call(self, request: PreparedRequest, receive: Receiver[T]) -> Coroutine[Any, Any, T]:
-        """See `Controller.execute`."""
-        return self.controller.execute(request, receive, self.options)

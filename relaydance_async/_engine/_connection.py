@@ -1,0 +1,494 @@
+"""One connection: bytes in, events out, and what is known of the bytes that went out.
+
+Theory of operation. A connection carries one request at a time. Nothing waits in here but the upload of a large body:
+the loop calls, and each call moves the state on.
+
+                      start                  head of 1xx (5 at most)
+    +------+ -----------------> +------+ <----+
+    | IDLE |                    | HEAD | -----+
+    +------+ <--+               +------+
+       |        |                  | final head
+       |        |   last byte      v
+       |        +------- +-----------------------+
+       |                 | LENGTH CHUNKED  CLOSE |   by what tells the end of the body
+       |                 +-----------------------+
+       |   bytes, its end,         |  an error, a limit, a timeout, surplus bytes,
+       |   too long idle           |  its end before that of the answer; CLOSE: its end
+       v                           v
+    +-------------------------------------------+
+    |                   GONE                    |
+    +-------------------------------------------+
+
+What was sent. `Progress` is moved from here alone, by the state of this connection:
+
+- nothing: `begin` was not awaited to its end;
+- a part: a write was refused, or the transport still had bytes of ours when the connection was lost. Its limits are
+  set so that it says when it holds a single byte (`pause_writing`), and when it holds none (`resume_writing`);
+- all: the last byte was handed to the kernel. Whether the other side has read it, TCP doesn't tell.
+
+Early answers. The answer to an upload may come before its end, and the server may then close. So before each piece is
+written, what has arrived is read; and when a write fails nevertheless, what lies in the socket is read before the loss
+is told. After an answer that is an error nothing more is written; after any other, what the server goes on to take.
+
+Time. One timer for each connection, put off when it goes off too early: a request moves a number, not a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from enum import IntEnum
+from typing import Protocol, cast
+
+from .._sansio.breakage import BreakKind, Broke, describe_timeout
+from .._sansio.request import BodyStream
+from ._descriptors import fileno_of, is_readable, last_words
+from ._dial import Origin
+from ._dial_error import plain_words
+from ._exchange import Exchange
+from ._outgoing import SMALL_BODY, Outgoing
+from ._parser import NewParser, Parser
+from ._rules import END_OF_HEAD, INTERIM_ANSWERS, Framing, Head, Malformed, check_start, framing_of, keeps_open
+from ._upload import upload
+
+_BUFFERED = 1024 * 1024
+"""Bytes that may arrive before somebody reads them; then the other side has to wait."""
+
+_GRACE = 0.25
+"""Seconds that an upload may wait to go on when its answer is whole (Go's net/http gives it 0.05)."""
+
+_NEVER = float("inf")
+
+
+class _State(IntEnum):
+    IDLE = 0
+    HEAD = 1
+    LENGTH = 2
+    CHUNKED = 3
+    CLOSE = 4
+    ANSWERED = 5
+    """The answer is whole, and the body of the request isn't."""
+    GONE = 6
+
+
+_IDLE, _HEAD, _LENGTH, _CHUNKED, _CLOSE, _ANSWERED, _GONE = _State
+_WITHOUT_BODY, _BY_LENGTH, _IN_CHUNKS, _BY_CLOSE = Framing
+
+
+class Owner(Protocol):
+    """Where a connection belongs."""
+
+    def put_back(self, connection: Connection, keep_alive: bytes | None) -> None:
+        """It is idle; the answer had this `Keep-Alive` field."""
+        ...
+
+    def gone(self, connection: Connection) -> None:
+        """It is closed."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """See above.
+
+    Attributes:
+        origin: whom it leads to.
+        via_proxy: whether a proxy reads the request line.
+        proxy_headers: for that proxy.
+        idle_since: when its last answer ended, by the loop's clock.
+        expires: when it has been idle for too long.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_buffer",
+        "_context",
+        "_deadline",
+        "_drained",
+        "_exchange",
+        "_interim",
+        "_is_blocked",
+        "_is_paused",
+        "_left",
+        "_loop",
+        "_new_parser",
+        "_owner",
+        "_parser",
+        "_reusable",
+        "_state",
+        "_transport",
+        "_upload",
+        "expires",
+        "idle_since",
+        "origin",
+        "proxy_headers",
+        "via_proxy",
+    )
+
+    def __init__(
+        self,
+        origin: Origin,
+        owner: Owner,
+        new_parser: NewParser,
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context,
+    ) -> None:
+        self.origin: Origin = origin
+        self.via_proxy: bool = False
+        self.proxy_headers: tuple[tuple[str, str], ...] = ()
+        self.idle_since: float = 0.0
+        self.expires: float = _NEVER
+        self._owner = owner
+        self._new_parser = new_parser
+        self._loop = loop
+        self._context = context  # for timers, each of which would hold a copy of that of its call
+        self._transport: asyncio.Transport | None = None
+        self._state = _IDLE
+        self._exchange: Exchange | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._parser: Parser | None = None
+        self._buffer: bytearray | None = None
+        self._left = 0
+        self._interim = 0
+        self._reusable = False
+        self._is_blocked = False
+        self._is_paused = False
+        self._drained: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._deadline = _NEVER
+
+    # What the engine asks.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be written to, as far as the loop knows."""
+        transport = self._transport
+        return transport is not None and not transport.is_closing()
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether bytes or its end have come that the loop has not read yet: asked of the kernel."""
+        return self._transport is None or is_readable(self.fileno)
+
+    @property
+    def fileno(self) -> int:
+        """Of its socket; -1 when that is closed."""
+        return fileno_of(self._transport)
+
+    @property
+    def has_unsent_bytes(self) -> bool:
+        """Whether the kernel has not taken all that was written."""
+        return self._is_blocked
+
+    def start(self, request: Outgoing, head: bytes) -> Exchange:
+        """Send a request, whose head this is; `Outgoing.begin` has been awaited."""
+        exchange = Exchange(request, self, self._loop.create_future())
+        self._exchange = exchange
+        self._state = _HEAD
+        self._interim = 0
+        self._reusable = True
+        body = request.body
+        if isinstance(body, BodyStream) or (body is not None and len(body) > SMALL_BODY):
+            if self.write(head):
+                self._upload = self._loop.create_task(upload(self, exchange, body))
+                return exchange
+        else:
+            request.sent_at_once()
+            if self.write(head + body if body else head):
+                self.expect(request.timeout.read)
+                return exchange
+        self.fail("closed", "it was closed before the request had been sent")
+        return exchange
+
+    def write(self, data: bytes | memoryview) -> bool:
+        """Hand this to the kernel, as far as it takes it; whether the connection was there for it."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
+            if not transport.is_closing():
+                return True
+            # It was open before: the one try to send this has failed, so the kernel has nothing of it.
+        if self._exchange is not None:
+            self._exchange.request.refused()
+        return False
+
+    async def drained(self, seconds: float) -> None:
+        """Until the kernel has taken all that was written. What it waits longer for than that ends the exchange."""
+        while self._is_blocked:
+            self.expect(seconds)
+            self._drained = self._loop.create_future()
+            try:
+                await self._drained
+            finally:
+                self._drained = None
+        if self._state is not _ANSWERED:
+            self._deadline = _NEVER
+
+    def uploaded(self, exchange: Exchange) -> None:
+        """The last byte of a large body was written."""
+        self._upload = None
+        if self._exchange is not exchange:
+            return
+        if self._state is _ANSWERED:
+            self._finish(exchange)
+        elif exchange.is_awaited:
+            self.expect(exchange.request.timeout.read)
+
+    def new_waiter(self) -> asyncio.Future[None]:
+        """For somebody who waits for what comes."""
+        return self._loop.create_future()
+
+    def taken(self) -> None:
+        """The reader has taken what had come."""
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            # In a context of its own: the loop keeps the one in which it begins to read.
+            contextvars.Context().run(self._transport.resume_reading)
+
+    def abandon(self) -> None:
+        """The reader is gone."""
+        self._exchange = None
+        self.close()
+
+    def fail(self, kind: BreakKind, text: str) -> None:
+        """The exchange is over, and the connection with it."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.fail(Broke(exchange.request.progress.reached, kind, text))
+        self.close()
+
+    def close(self) -> None:
+        """Close it at once. Over TLS it says goodbye, and waits for none."""
+        if self._state is _GONE:
+            return
+        self._state = _GONE
+        self._parser = self._buffer = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._upload is not None:
+            self._upload.cancel()
+            self._upload = None
+        if self._transport is not None:
+            if self._transport.get_extra_info("ssl_object") is not None:
+                self._transport.close()
+            self._transport.abort()
+        self._owner.gone(self)
+
+    def give_up(self) -> asyncio.Transport | None:
+        """Its loop may be closed: whoever takes the transport closes that."""
+        self._state = _GONE
+        self._exchange = None
+        transport, self._transport = self._transport, None
+        return transport
+
+    def expect(self, seconds: float) -> None:
+        """From now on, something has to happen within so many seconds."""
+        if seconds == _NEVER and self._state is not _ANSWERED:
+            self._deadline = _NEVER
+            return
+        if self._state is _ANSWERED:
+            seconds = min(seconds, _GRACE)
+        deadline = self._deadline = self._loop.time() + seconds
+        alarm = self._alarm
+        if alarm is not None:
+            if alarm.when() <= deadline:
+                return
+            alarm.cancel()
+        self._alarm = self._loop.call_at(deadline, self._ring, context=self._context)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        exchange = self._exchange
+        if exchange is None or self._deadline == _NEVER:
+            return
+        if self._loop.time() < self._deadline:
+            self._alarm = self._loop.call_at(self._deadline, self._ring, context=self._context)
+        elif self._state is _ANSWERED:
+            self._reusable = False
+            self._finish(exchange)  # the server wants no more of the body
+        elif self._drained is not None:
+            exchange.request.refused()
+            self.fail("timeout", describe_timeout("write", exchange.request.timeout))
+        elif exchange.is_awaited:
+            self.fail("timeout", describe_timeout("read", exchange.request.timeout))
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, but is none by its class
+        # Over TLS asyncio pauses at the limit itself, otherwise above it.
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        self._transport.set_write_buffer_limits(high=1 if is_tls else 0, low=0)
+
+    def pause_writing(self) -> None:
+        self._is_blocked = True
+
+    def resume_writing(self) -> None:
+        self._is_blocked = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self.close()  # it speaks unasked
+            return
+        try:
+            if self._state is _HEAD:
+                self._read_head(exchange, data)
+            else:
+                self._read_body(exchange, data)
+        except Malformed as error:
+            self.fail("closed", str(error))
+            return
+        if self._exchange is None:
+            return
+        if exchange.head is None:
+            return  # the time for it runs on
+        if exchange.has_enough:
+            exchange.wake()
+            if exchange.held > _BUFFERED and not self._is_paused and self._transport is not None:
+                self._is_paused = True
+                self._transport.pause_reading()
+        elif self._deadline != _NEVER and self._state is not _ANSWERED:
+            self._deadline = self._loop.time() + exchange.request.timeout.read
+
+    def _read_head(self, exchange: Exchange, data: bytes) -> None:
+        if self._buffer is not None:
+            searched = len(self._buffer) - 3
+            self._buffer += data
+            end = self._buffer.find(END_OF_HEAD, max(0, searched))
+            if end < 0:
+                check_start(self._buffer)
+                return
+            data, self._buffer = bytes(self._buffer), None
+        else:
+            end = data.find(END_OF_HEAD)
+            if end < 0:
+                check_start(data)
+                self._buffer = bytearray(data)
+                return
+        end += 4
+        check_start(data[:end])
+        parser = self._new_parser()
+        head = parser.read_head(data[:end])
+        if head.status < 200:
+            self._pass_over(exchange, head, data[end:])
+        else:
+            self._begin_body(exchange, head, parser, data[end:])
+
+    def _pass_over(self, exchange: Exchange, head: Head, rest: bytes) -> None:
+        self._interim += 1
+        if head.status == 101:
+            raise Malformed("the server changed the protocol, which nobody had asked for")
+        if self._interim > INTERIM_ANSWERS:
+            raise Malformed(f"more than {INTERIM_ANSWERS} interim answers came")
+        framing_of(head, exchange.request.method)  # none, but an odd one is refused here too
+        if rest:
+            self._read_head(exchange, rest)
+
+    def _begin_body(self, exchange: Exchange, head: Head, parser: Parser, rest: bytes) -> None:
+        framing, length = framing_of(head, exchange.request.method)
+        self._reusable = framing is not _BY_CLOSE and keeps_open(head)
+        exchange.answered(head)
+        exchange.request.progress.answered()
+        if self._upload is not None and head.status >= 300:
+            self._upload.cancel()  # nobody wants the rest
+            self._upload = None
+            self._reusable = False
+        if framing is _WITHOUT_BODY:
+            self._end_of_answer(exchange, bool(rest))
+            return
+        exchange.wake()
+        if framing is _BY_LENGTH:
+            self._state = _LENGTH
+            self._left = length
+        elif framing is _IN_CHUNKS:
+            self._state = _CHUNKED
+            self._parser = parser
+        else:
+            self._state = _CLOSE
+            exchange.ends_with_connection = True
+        if rest:
+            self._read_body(exchange, rest)
+
+    def _read_body(self, exchange: Exchange, data: bytes) -> None:
+        if self._state is _LENGTH:
+            left = self._left - len(data)
+            if left > 0:
+                self._left = left
+                exchange.feed(data)
+            else:
+                exchange.feed(data if left == 0 else data[:left])
+                self._left = 0
+                self._end_of_answer(exchange, left < 0)
+        elif self._state is _CHUNKED:
+            assert self._parser is not None
+            piece, ended = self._parser.read_chunks(data)
+            if piece:
+                exchange.feed(piece)
+            if ended:
+                self._end_of_answer(exchange, self._parser.surplus)
+        elif self._state is _CLOSE:
+            exchange.feed(data)
+        else:
+            self._reusable = False
+
+    def _end_of_answer(self, exchange: Exchange, has_surplus: bool) -> None:
+        if has_surplus:
+            self._reusable = False
+        self._parser = None
+        if self._upload is not None:
+            self._state = _ANSWERED
+            self.expect(_GRACE)
+            exchange.wake()
+        else:
+            self._finish(exchange)
+
+    def _finish(self, exchange: Exchange) -> None:
+        self._exchange = None
+        exchange.ended()
+        exchange.wake()
+        if self._reusable and not self._is_blocked and self.is_open:
+            self._state = _IDLE
+            assert exchange.head is not None
+            self._owner.put_back(self, exchange.head.fields.get(b"keep-alive"))
+        else:
+            self.close()
+
+    def eof_received(self) -> None:
+        self._lose(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        exchange = self._exchange
+        if exchange is not None and exc is not None and self._state is not _GONE:
+            if self._is_blocked:
+                exchange.request.refused()
+            if (words := last_words(self._transport)) and self._state is not _CLOSE:
+                self.data_received(words)
+        self._lose(exc)
+        self._is_blocked = False
+        self.resume_writing()
+        self._transport = None
+
+    def _lose(self, error: Exception | None) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self.close()
+        elif self._state is _CLOSE and error is None:
+            self._reusable = False
+            self._finish(exchange)
+        else:
+            if self._is_blocked:
+                exchange.request.refused()
+            self.fail("closed", self._why_it_broke(exchange, error))
+
+    def _why_it_broke(self, exchange: Exchange, error: Exception | None) -> str:
+        if self._state in (_HEAD, _ANSWERED):
+            if error is not None:
+                return plain_words(error)
+            begun = self._buffer is not None or self._interim
+            return "the answer was cut off in its head" if begun else "the server closed it without an answer"
+        length = exchange.got + self._left
+        told = f" ({exchange.got} of {length} bytes)" if self._state is _LENGTH else ""
+        return f"the answer was cut off{told}"

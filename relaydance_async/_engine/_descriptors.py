@@ -1,0 +1,80 @@
+"""Connections by their file descriptors: what only the kernel knows of them, and what a fork does to them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import select
+import socket
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+
+
+def fileno_of(transport: asyncio.BaseTransport | None) -> int:
+    """Of a transport's socket; -1 when it is closed or there is none."""
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    return sock.fileno() if sock is not None else -1
+
+
+if hasattr(select, "poll"):
+    _ENDED_OR_READABLE = select.POLLIN | getattr(select, "POLLRDHUP", 0)
+
+    def is_readable(fileno: int) -> bool:
+        """Whether a connection has bytes, or its end, that the event loop has not read yet; True of a closed one."""
+        if fileno < 0:
+            return True
+        poll = select.poll()
+        poll.register(fileno, _ENDED_OR_READABLE)
+        return bool(poll.poll(0))
+
+else:  # Windows
+
+    def is_readable(fileno: int) -> bool:
+        """Whether a connection has bytes, or its end, that the event loop has not read yet; True of a closed one."""
+        return fileno < 0 or bool(select.select([fileno], [], [], 0)[0])
+
+
+_LAST_WORDS = 64 * 1024
+
+
+def last_words(transport: asyncio.BaseTransport | None) -> bytes:
+    """What has arrived at a connection that is lost, and would be dropped with it. Over TLS it can't be read."""
+    fileno = fileno_of(transport)
+    if transport is None or fileno < 0 or os.name != "posix" or transport.get_extra_info("ssl_object") is not None:
+        return b""
+    with suppress(OSError), socket.socket(fileno=os.dup(fileno)) as copy:
+        return copy.recv(_LAST_WORDS, socket.MSG_DONTWAIT)
+    return b""
+
+
+def break_off(loop: asyncio.AbstractEventLoop, transports: list[asyncio.Transport | None]) -> None:
+    """Abort connections of a loop, which may be closed. The list is empty afterwards.
+
+    A loop that was closed has dropped the callback in which asyncio closes an aborted socket: only the end of the
+    transport closes it then, with a warning, and a transport refers to itself. So the garbage collector is told to run.
+    """
+    for transport in transports:
+        if transport is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                transport.abort()
+    if transports and loop.is_closed():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            transport = None
+            transports.clear()
+            gc.collect()
+
+
+def leave_to_parent(filenos: Iterable[int]) -> None:
+    """Take a forked child's hands off connections of its parent.
+
+    As long as a child holds a copy, the parent's closing does not end the connection; and a child that cleans up
+    behind one takes it out of the epoll instance that both share. The number stays in use, by /dev/null: whoever in
+    the child believes it to be a connection may still close it, and nothing else.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for fileno in filenos:
+        os.dup2(null, fileno, inheritable=False)
+    os.close(null)

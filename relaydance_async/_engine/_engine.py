@@ -1,0 +1,177 @@
+"""Sends attempts: the engine as a `Transport`.
+
+It belongs to the event loop in which it first sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import NamedTuple
+
+from .._sansio.breakage import BreakKind, Broke, Reached, build_connection_error
+from .._sansio.timeout import finite
+from ..errors import DownloadError
+from ._connection import Connection
+from ._descriptors import break_off
+from ._dial import Dialer, Origin
+from ._dial_error import DialError
+from ._exchange import Exchange
+from ._outgoing import Heads, Outgoing, Unsendable
+from ._parser import NewParser
+from ._pool import Pool
+
+
+class TransportStats(NamedTuple):
+    """How many connections a transport has; (0, 0) for a caller's client, whose connections are the caller's."""
+
+    open: int
+    """Idle ones, and those that are being opened, included."""
+    idle: int
+
+
+class _Local:
+    """What is bound to one event loop."""
+
+    def __init__(self, max_idle: int) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.context = contextvars.Context()
+        self.pool = Pool(self.loop, self.context, max_idle)
+
+
+class Engine:
+    """See `Transport`.
+
+    Args:
+        name: for the log.
+        dialer: makes its connections.
+        new_parser: reads its answers.
+        max_idle: how many idle connections are kept.
+    """
+
+    def __init__(self, name: str, dialer: Dialer, new_parser: NewParser, *, max_idle: int) -> None:
+        self.name: str = name
+        self._dialer = dialer
+        self._new_parser = new_parser
+        self._max_idle = max_idle
+        self._heads = Heads()
+        self._dialling = 0
+        self._local: _Local | None = None
+
+    async def send(self, request: Outgoing) -> Exchange:
+        """See `Transport`."""
+        exchange: Exchange | None = None
+        try:
+            origin, host, target = self._heads.split(request.url)
+            local = self._local
+            if local is None:
+                local = self._local = _Local(self._max_idle)
+            connection = local.pool.take(origin)
+            if connection is None:
+                connection = await self._dial(local, origin, request.timeout.connect)
+            exchange = await self._start(connection, request, host, target)
+            if (waiter := exchange.waiter) is not None:
+                await waiter
+                exchange.waiter = None
+            failure: Exception | None = exchange.failure
+        except (DialError, Unsendable) as error:
+            failure = _failure(error, request)
+        except Exception as error:
+            failure = error.with_traceback(None)
+        except BaseException as error:
+            if exchange is not None:
+                await exchange.aclose()
+            else:
+                await request.close_body()
+            raise error.with_traceback(None)  # noqa: B904  (it is the same one)
+        if failure is None and exchange is not None:
+            return exchange
+        await request.close_body()
+        assert failure is not None
+        raise failure
+
+    async def _start(self, connection: Connection, request: Outgoing, host: str, target: str) -> Exchange:
+        try:
+            if connection.via_proxy:
+                target = f"{connection.origin.scheme}://{host}{target}"
+            head = self._heads.build(request, target, host, connection.proxy_headers)
+            waiting = request.begin()
+            if waiting is not None:
+                await waiting
+        except BaseException:
+            connection.close()
+            raise
+        if waiting is not None and connection.is_readable:
+            connection.close()  # meanwhile; then it takes nothing
+        return connection.start(request, head)
+
+    async def _dial(self, local: _Local, origin: Origin, seconds: float) -> Connection:
+        def build() -> Connection:
+            return Connection(origin, local.pool, self._new_parser, local.loop, local.context)
+
+        self._dialling += 1
+        try:
+            async with asyncio.timeout(finite(seconds)):
+                dialled = await self._dialer.dial(origin, build)
+        except TimeoutError:
+            raise _Late(f"no connection within {seconds:g} s") from None
+        finally:
+            self._dialling -= 1
+        connection = dialled.protocol
+        connection.via_proxy = dialled.via_proxy
+        connection.proxy_headers = dialled.proxy_headers
+        if local.pool.is_closed:
+            connection.close()
+            raise DialError("unreachable", "the client was closed meanwhile")
+        local.pool.add(connection)
+        return connection
+
+    async def aclose(self) -> None:
+        """See `Transport`."""
+        if self._local is None:
+            return
+        connections = self._local.pool.close()
+        for connection in connections:
+            connection.fail("closed", "the client was closed")
+        if connections:
+            await asyncio.sleep(0)  # then their sockets are closed
+
+    def stats(self) -> TransportStats:
+        """See `Transport`."""
+        is_open, idle = self._local.pool.count() if self._local is not None else (0, 0)
+        return TransportStats(is_open + self._dialling, idle)
+
+    def filenos(self) -> list[int]:
+        """See `Transport`."""
+        if self._local is None:
+            return []
+        filenos = [connection.fileno for connection in self._local.pool.connections()]
+        return [fileno for fileno in filenos if fileno >= 0]
+
+    def abort(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See `Transport`."""
+        if self._local is None:
+            return
+        left = [connection.give_up() for connection in self._local.pool.close()]
+        break_off(loop, left)
+
+
+class _Late(DialError):
+    """There was no connection in time."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("unreachable", text)
+
+
+_KINDS: dict[str, BreakKind] = {"tls": "tls", "proxy": "proxy"}
+
+
+def _failure(error: DialError | Unsendable, request: Outgoing) -> Exception:
+    if isinstance(error, Unsendable):
+        broke = Broke(Reached.NOT_SENT, "setup", str(error), retryable=False)
+    elif error.kind == "address":
+        return DownloadError(error.text, kind="refused host")
+    else:
+        kind: BreakKind = "timeout" if isinstance(error, _Late) else _KINDS.get(error.kind, "connect")
+        broke = Broke(Reached.NOT_SENT, kind, error.text, error.retryable)
+    return build_connection_error(broke, peer=request.peer)

@@ -1,0 +1,78 @@
+"""Times at which something is to be done, most of which never come: deadlines and timeouts.
+
+A timer of asyncio's costs two microseconds and more, most of that after it was cancelled, and leaves objects behind for
+the garbage collector. Here one of them serves all: it is set to the earliest time. What is dropped stays in the heap as
+two numbers, until the heap is more of those than of others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from heapq import heapify, heappop, heappush
+from itertools import count
+
+_FEW = 100
+"""Dropped times that are not worth a sweep."""
+
+
+class Timers:
+    """The times of one event loop. To be used in its thread.
+
+    Args:
+        loop: by whose clock they are, in seconds.
+    """
+
+    __slots__ = ("_acts", "_at", "_handle", "_heap", "_numbers", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop: asyncio.AbstractEventLoop = loop
+        self._heap: list[tuple[float, int]] = []
+        self._acts: dict[int, Callable[[], object]] = {}
+        self._numbers = count()
+        self._handle: asyncio.TimerHandle | None = None
+        self._at = float("inf")
+
+    def __len__(self) -> int:
+        """How many are to come."""
+        return len(self._acts)
+
+    def set(self, at: float, act: Callable[[], object]) -> int:
+        """Call the function then, in no context of anybody's. It must not raise.
+
+        Returns:
+            The number to `drop` it by.
+        """
+        number = next(self._numbers)
+        self._acts[number] = act
+        heappush(self._heap, (at, number))
+        if at < self._at:
+            self._wake(at)
+        return number
+
+    def drop(self, number: int) -> None:
+        """Forget it. Safe to do twice, and when its time has come."""
+        self._acts.pop(number, None)
+        if len(self._heap) > 2 * len(self._acts) + _FEW:
+            self._heap = [entry for entry in self._heap if entry[1] in self._acts]
+            heapify(self._heap)
+
+    def _wake(self, at: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._at = at
+        # The caller's context would be kept for as long as the timer.
+        self._handle = self.loop.call_at(at, self._ring, context=Context())
+
+    def _ring(self) -> None:
+        self._handle, self._at = None, float("inf")
+        now, heap, acts = self.loop.time(), self._heap, self._acts
+        due: list[Callable[[], object]] = []
+        while heap and (heap[0][0] <= now or heap[0][1] not in acts):
+            if (act := acts.pop(heappop(heap)[1], None)) is not None:
+                due.append(act)
+        if heap:
+            self._wake(heap[0][0])
+        for act in due:
+            act()
