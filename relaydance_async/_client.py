@@ -231,6 +231,11 @@ class AsyncRelayDance:
         """
         return await Doubts(self._api).resolve()
 
+    @property
+    def learned_limit(self) -> float | None:
+        """Calls a second that the key takes, as learned from its 429s; None while that is not known."""
+        return self._api.learned_limit
+
     async def aclose(self) -> None:
         """Close the connections of the running loop, also when it is cancelled meanwhile.
 

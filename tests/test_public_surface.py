@@ -99,7 +99,8 @@ def test_the_arguments_of_the_client() -> None:
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "base_url", "chat", "files", "images", "models", "resolve_doubts", "video", "with_options",
+        "account", "aclose", "base_url", "chat", "files", "images", "learned_limit", "models", "resolve_doubts",
+        "video", "with_options",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 
@@ -155,7 +156,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False},
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
-    Account: {"balance": {"/options": ...}},
+    Account: {"balance": {"/options": ...}, "prices": {"/options": ...}},
     ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "meta": {}},
 }
 
