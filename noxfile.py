@@ -18,7 +18,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
-EXTRAS = "[aiohttp,sandbox,cli]"
+EXTRAS = "[aiohttp,sandbox,cli,parquet]"
 
 
 def works(command: str | Path, version: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -36,7 +37,7 @@ async def test_a_passing_fault_says_nothing_of_the_offer(bench: Bench) -> None:
         await client.account.prices()
 
 
-def listed(line: dict[str, object], **ratios: float) -> Price | None:
+def listed(line: Mapping[str, object], **ratios: float) -> Price | None:
     body = {"success": True, "data": [{"model_name": "m", **line}], "group_ratio": ratios}
     return PriceList.model_validate_json(json.dumps(body)).price_of("m")
 
