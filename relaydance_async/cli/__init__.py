@@ -21,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CannotBeginError as error:
         print(f"relaydance: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"relaydance: {error}", file=sys.stderr)
+        return 2
     except RelayDanceError as error:
         print(f"relaydance: {type(error).__name__}: {error}", file=sys.stderr)
         return 1

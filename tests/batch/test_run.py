@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from relaydance_async.cli import main
+from relaydance_async.cli.batch._run import Lines
 from relaydance_async.sandbox import Account, Fault, RateLimit, TaskPlan, TaskScript
 from tests.batch.support import MODEL, Prompts, Shell, Start, ended, lines_of
 from tests.kit.routes import CHAT, CLIPS, FETCH, IMAGES, SUBMIT
@@ -380,3 +384,43 @@ def test_the_key_is_nowhere(shell: Shell) -> None:
     assert shell.sandbox.api_key not in done.out + done.err
     for path in shell.out.iterdir():
         assert shell.sandbox.api_key.encode() not in path.read_bytes(), path
+
+
+def test_a_result_that_cannot_be_written_stops_it_in_a_line_and_is_not_lost(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("RELAYDANCE_API_KEY", "RELAYDANCE_BASE_URL"):
+        monkeypatch.setenv(name, shell.environment[name])
+    rows = shell.prompts(6)
+
+    def full(self: Lines, record: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lines, "add", full)
+        assert main(["batch", "run", rows, "--out", str(shell.out), "--in-flight", "2"]) == 5
+    assert "No space left on device" in capsys.readouterr().out
+    billed = shell.sandbox.ledger.billed(SUBMIT)
+    assert 0 < billed < 6
+    assert main(["batch", "run", rows, "--out", str(shell.out)]) == 0
+    assert shell.sandbox.ledger.billed(SUBMIT) == 6
+    assert len(shell.results()) == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+@pytest.mark.parametrize("kilobytes", [1, 20, 60])
+def test_on_a_disk_that_is_full_nothing_is_sent_without_an_entry(shell: Shell, kilobytes: int) -> None:
+    rows = shell.prompts(40)
+    size = kilobytes * 1024
+    process = shell.start("run", rows, "--out", str(shell.out), preexec_fn=lambda: limit_files(size))
+    done = ended(process)
+    assert done.code in (1, 2, 5)
+    assert shell.run(rows).code == 0
+    assert shell.sandbox.ledger.billed(SUBMIT) == 40
+    assert shell.sandbox.ledger.duplicates() == 0
+
+
+def limit_files(size: int) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +28,7 @@ from ... import (
 from ..._threads import in_thread
 from ...fanout import STOP_ON
 from .. import CannotBeginError
-from ._display import Display, LogLines, Tally
+from ._display import Display, Tally, warnings_in
 from ._money import Budget, BudgetSpentError, Prices
 from ._options import Pace
 from ._rows import Row
@@ -39,8 +38,6 @@ from ._work import DOUBT, Done, Worker, error_of, result_of
 
 ALL_DONE, SOME_FAILED, IN_DOUBT, OVER_BUDGET, STOPPED = 0, 1, 3, 4, 5
 """How a run ends, by its exit status. (2: it could not begin. 130, 143: SIGINT, SIGTERM.)"""
-
-log = logging.getLogger("relaydance_async")
 
 STOPS = (*STOP_ON, BudgetSpentError, JournalError)
 _PAGE = 256
@@ -107,24 +104,13 @@ class Batch:
     async def _go(self) -> int:
         journal = SqliteJournal(self.run.journal_file)
         client = AsyncRelayDance(journal=journal, retry=_RETRY)
-        with self._logged(), Signals(self._hear) as signals:
+        with warnings_in(self.display), Signals(self._hear) as signals:
             try:
                 budget = await self._play(client, journal, signals)
             finally:
                 await self._close(client, signals)
                 await journal.aclose()
         return self._conclude(budget, signals.code)
-
-    @contextmanager
-    def _logged(self) -> Generator[None]:
-        handler = LogLines(self.display)
-        log.addHandler(handler)
-        log.propagate = False
-        try:
-            yield
-        finally:
-            log.removeHandler(handler)
-            log.propagate = True
 
     def _hear(self, count: int) -> None:
         if count == 1:
@@ -214,22 +200,19 @@ class Batch:
             await asyncio.sleep(_TICK_SECONDS)
 
     async def _fan_out(self, worker: Worker, signals: Signals) -> None:
-        results, errors = (Lines(path) for path in (self.run.results_file, self.run.errors_file))
+        outcomes = fan_out(worker, self._row_by_row(), in_flight=self.pace.in_flight, stop_on=STOPS)
         try:
-            outcomes = fan_out(worker, self._row_by_row(), in_flight=self.pace.in_flight, stop_on=STOPS)
-            try:
-                async with outcomes, aclosing(signals.until(outcomes, count=1)) as coming:
-                    async for outcome in coming:
-                        await self._keep(outcome, results, errors, worker)
-            except FanOutStoppedError as error:
-                self._stop(error.__cause__)
-            except OSError as error:  # a result can't be written; the journal has it
-                self._stop(error)
-            for outcome in outcomes.untaken:
-                await self._keep(outcome, results, errors, worker)
-        finally:
-            results.close()
-            errors.close()
+            with closing(Lines(self.run.results_file)) as results, closing(Lines(self.run.errors_file)) as errors:
+                try:
+                    async with outcomes, aclosing(signals.until(outcomes, count=1)) as coming:
+                        async for outcome in coming:
+                            await self._keep(outcome, results, errors, worker)
+                except FanOutStoppedError as error:
+                    self._stop(error.__cause__)
+                for outcome in outcomes.untaken:
+                    await self._keep(outcome, results, errors, worker)
+        except OSError as error:  # a line can't be written; the journal has what it says
+            self._stop(error)
 
     def _stop(self, why: BaseException | None) -> None:
         self._code = OVER_BUDGET if isinstance(why, BudgetSpentError) else STOPPED

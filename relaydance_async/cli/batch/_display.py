@@ -8,7 +8,8 @@ import os
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -177,6 +178,19 @@ class LogLines(logging.Handler):
         """See `logging.Handler`."""
         self._display.say(record.getMessage())
         self._display.event("warning", message=record.getMessage())
+
+
+@contextmanager
+def warnings_in(display: Display) -> Generator[None]:
+    """Show there, and nowhere else, what the client warns of."""
+    log, handler = logging.getLogger("relaydance_async"), LogLines(display)
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = True
 
 
 class PlainLines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from ... import AsyncRelayDance
 from ...errors import ConfigurationError
 from .. import CannotBeginError
-from ._batch import Batch
+from ._batch import STOPPED, Batch
 from ._display import open_display
 from ._export import export_openai
 from ._money import Prices, parse_price
@@ -77,10 +78,13 @@ def _resume(run: Run, pace: Pace, *, as_json: bool) -> int:
 def _do(batch: Batch) -> int:
     try:
         code = batch.start()
+        if batch.run.facts["format"] == "openai":
+            export_openai(batch.run, batch.run.folder)
+    except OSError as error:
+        print(f"relaydance: {error}", file=sys.stderr)
+        return STOPPED
     finally:
         batch.display.close()
-    if batch.run.facts["format"] == "openai":
-        export_openai(batch.run, batch.run.folder)
     return code
 
 
