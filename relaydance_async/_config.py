@@ -120,7 +120,6 @@ class Options:
     on_retry: Observer | None
     max_response_bytes: int
     observers: tuple[Observer, ...] = ()
-    idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():

@@ -68,7 +68,7 @@ class Api:
         """Make the call; the result is to be awaited, once.
 
         Raises:
-            ConfigurationError: there is no key, or an idempotency key and no journal; at once.
+            ConfigurationError: there is no key; at once.
             RelayDanceError: of the last attempt, with `attempts` listing them all.
 
         Cancelling it closes the connection in use and gives its lease back; a billed request that was already on the
@@ -76,14 +76,24 @@ class Api:
         """
         self._shared.endpoint.require_key()
         options = self.options
-        if options.idempotency_key is not None:
-            return self._keyed(request, receive, options.idempotency_key)
         call = Call(self._shared, request, receive, options)
         if options.observers or options.on_retry is not None:
             return call.run_watched()
         return call.run() if options.deadline is None else call.run_within(options.deadline)
 
-    def _keyed(self, request: PreparedRequest, receive: Receiver[T], key: str) -> Coroutine[Any, Any, T]:
+    def call_keyed(self, request: PreparedRequest, receive: Receiver[T], key: str) -> Coroutine[Any, Any, T]:
+        """The same once for each idempotency key.
+
+        Raises:
+            ConfigurationError: there is no key of the API, or no journal; at once.
+            InvalidInputError: it can't be an idempotency key; at once.
+            IdempotencyError: the key stands in the way; nothing was sent.
+            JournalError: the journal can't be read or written.
+            RelayDanceError: of the last attempt.
+
+        Cancelling it while the request is on the wire leaves it to finish in the background.
+        """
+        self._shared.endpoint.require_key()
         journal = self._shared.journal
         if journal is None:
             raise ConfigurationError(_NO_JOURNAL)

@@ -203,9 +203,7 @@ class KeyedCall(NoObserver, Generic[T]):
     # The call, and what is noted of it.
 
     async def _send(self, began: float) -> T:
-        options = self._options.changed(
-            observers=(*self._options.observers, self), deadline=self._deadline(began), idempotency_key=None
-        )
+        options = self._options.changed(observers=(*self._options.observers, self), deadline=self._deadline(began))
         try:
             result = await Call(self._shared, self._request, self._receive, options).run_watched()
         except _TakenError:

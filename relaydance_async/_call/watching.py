@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from .._sansio.observer import CallInfo, CallObserver, Observer
 from .._sansio.request import PreparedRequest
@@ -28,13 +27,17 @@ class Watchers:
     def queued(self, attempt: int) -> None:
         """See `CallObserver`, here and below."""
         for observer in self._observers:
-            with _logged():
+            try:
                 observer.queued(attempt)
+            except Exception:
+                _tell()
 
     def admitted(self, attempt: int, queued_for: float, headers: dict[str, str]) -> None:
         for observer in self._observers:
-            with _logged():
+            try:
                 observer.admitted(attempt, queued_for, headers)
+            except Exception:
+                _tell()
 
     async def sending(self, attempt: int) -> None:
         for observer in self._observers:
@@ -42,13 +45,17 @@ class Watchers:
 
     def answered(self, attempt: int, meta: ResponseMeta) -> None:
         for observer in self._observers:
-            with _logged():
+            try:
                 observer.answered(attempt, meta)
+            except Exception:
+                _tell()
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
         for observer in self._observers:
-            with _logged():
+            try:
                 await observer.failed(record, error, decision, elapsed)
+            except Exception:
+                _tell()
 
     def keep_open(self) -> None:
         """The call goes on after it has returned: its answer is still being read, and will say when it ends."""
@@ -65,8 +72,10 @@ class Watchers:
 
     def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
         for observer in self._observers:
-            with _logged():
+            try:
                 observer.ended(result, error, maybe_accepted)
+            except Exception:
+                _tell()
 
 
 def watch(observers: Sequence[Observer], request: PreparedRequest) -> Watchers | None:
@@ -82,15 +91,13 @@ def watch(observers: Sequence[Observer], request: PreparedRequest) -> Watchers |
     )
     found: list[CallObserver] = []
     for observer in observers:
-        with _logged():
+        try:
             if (of_call := observer.call_began(info)) is not None:
                 found.append(of_call)
+        except Exception:
+            _tell()
     return Watchers(found) if found else None
 
 
-@contextmanager
-def _logged() -> Generator[None, None, None]:
-    try:
-        yield
-    except Exception:
-        log.exception("on_retry, or another observer, raised; the call goes on")
+def _tell() -> None:
+    log.exception("on_retry, or another observer, raised; the call goes on")

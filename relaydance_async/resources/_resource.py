@@ -65,7 +65,9 @@ class Resource:
             return await self._execute(request, route.returns, extras)
 
     def _execute(self, request: PreparedRequest, receive: Receiver[T], extras: CallExtras) -> Coroutine[Any, Any, T]:
-        return apply(extras, self._api).call(request, receive)
+        api = apply(extras, self._api)
+        key = extras.idempotency_key
+        return api.call(request, receive) if key is None else api.call_keyed(request, receive, key)
 
 
 def names_of(options: type) -> frozenset[str]:
@@ -85,8 +87,6 @@ def apply(extras: CallExtras, api: Api) -> Api:
         changed["timeout"] = as_timeout(extras.timeout)
     if extras.deadline is not None:
         changed["deadline"] = extras.deadline
-    if extras.idempotency_key is not None:
-        changed["idempotency_key"] = extras.idempotency_key
     return api.changed(**changed) if changed else api
 
 

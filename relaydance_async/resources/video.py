@@ -17,7 +17,6 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
@@ -130,7 +129,7 @@ class Video(Resource):
         if not (task.meta.replayed and task.status == "succeeded") or await self._notes().ended(task.task_id):
             return task
         try:
-            fresh = await _poll(_build_poll(task.task_id, extras), apply(_for_polls(extras), self._api))
+            fresh = await _poll(_build_poll(task.task_id, extras), apply(extras, self._api))
         except RelayDanceError as error:
             log.warning("the URL of task %s could not be renewed: %s", one_line(task.task_id), one_line(error.message))
             return task
@@ -331,7 +330,7 @@ class Video(Resource):
         _check_deadline(deadline)
         _, extras = CallExtras.take(params, _VIDEO_PARAMS)
         submit = self.submit(model=model, prompt=prompt, **params)
-        return self._submit_and_wait(submit, deadline, on_submit, on_update, receiver, _for_polls(extras))
+        return self._submit_and_wait(submit, deadline, on_submit, on_update, receiver, extras)
 
     async def _submit_and_wait(
         self,
@@ -503,10 +502,6 @@ def _check_deadline(deadline: float | None) -> None:
 
 def _id_of(task: TaskOrId) -> str:
     return task.task_id if isinstance(task, VideoTask) else task
-
-
-def _for_polls(extras: CallExtras) -> CallExtras:
-    return replace(extras, idempotency_key=None) if extras.idempotency_key is not None else extras
 
 
 def _build_poll(task_id: str, extras: CallExtras) -> PreparedRequest:

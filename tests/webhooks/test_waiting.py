@@ -177,16 +177,6 @@ async def test_a_deadline_and_a_cancellation_leave_no_listener(still: Still) -> 
         assert still.receiver._subscribers == {}
 
 
-async def test_what_an_update_hook_raises_leaves_no_listener(still: Still) -> None:
-    def refuse(task: VideoTask) -> None:
-        raise LookupError
-
-    async with still.client as client:
-        with pytest.raises(LookupError):
-            await client.video.wait(await submitted(client), receiver=still.receiver, on_update=refuse)
-    assert still.receiver._subscribers == {}
-
-
 async def test_generate_ends_on_the_gateways_own_webhook(still: Still) -> None:
     """From the submit to the clip over real sockets, with no poll after the first."""
     async with still.client as client, serving(WebhookApp(still.receiver)) as hooks:
