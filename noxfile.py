@@ -18,7 +18,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
-EXTRAS = "[aiohttp,sandbox,cli,parquet]"
+EXTRAS = "[fast,sandbox,cli,parquet]"
 
 
 def works(command: str | Path, version: str) -> bool:
@@ -96,6 +96,13 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "relaydance_async", "--ignoreexternal")
+
+
+@nox.session
+def limits(session: nox.Session) -> None:
+    """Runs the limiter against all kinds of limits in virtual time; writes docs/limits.md (`-- --rows TEXT` prints)."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks.limits", *session.posargs)
 
 
 @nox.session(python=OLDEST)

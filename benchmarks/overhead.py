@@ -142,15 +142,14 @@ async def _measure_objects(deadline: float | None) -> float:
 
 def _client_over(transport: MemoryTransport) -> AsyncRelayDance:
     from relaydance_async import AsyncRelayDance
-    from relaydance_async._limits import ForeignAdmission, KeyPace, LocalAdmission
+    from relaydance_async._limits import Book, ForeignAdmission, LocalAdmission
     from relaydance_async._runtime import Runtime
-    from relaydance_async._sansio.pace import Open
     from relaydance_async._sansio.target import Network
 
     client = AsyncRelayDance(payloads.API_KEY, base_url="http://127.0.0.1/v1")
     transports: Any = dict.fromkeys(Network, transport)
     permits = 2 * _IN_FLIGHT
-    admission = LocalAdmission(permits, KeyPace(Open(0.0, 0, 0)), time.monotonic, anyio.sleep)
+    admission = LocalAdmission(permits, Book(None, permits), time.monotonic, anyio.sleep)
     foreign = ForeignAdmission(permits, time.monotonic, anyio.sleep)
     client._runtimes._build = _ready(Runtime(transports, admission, foreign))
     return client

@@ -2,6 +2,7 @@
 
 from ._client import AsyncRelayDance
 from ._hooks import RetryEvent
+from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot
 from ._sansio.retry import RetryPolicy
 from ._sansio.timeout import Timeout
 from ._version import __version__
@@ -91,6 +92,10 @@ __all__ = [
     "JournalEntry",
     "JournalError",
     "LastFrame",
+    "Limit",
+    "LimiterSnapshot",
+    "Limits",
+    "LimitsSnapshot",
     "Model",
     "ModelList",
     "NotFoundError",

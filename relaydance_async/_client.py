@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import count
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -18,12 +19,13 @@ from ._config import (
     Options,
     Secret,
     Unset,
+    as_priority,
     build_endpoint,
     check_max_concurrency,
     checked_headers,
 )
 from ._hooks import RetryHook, as_observer
-from ._limits import ForeignAdmission, KeyOutage, KeyPace, LocalAdmission
+from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission
 from ._runtime import Held, Runtime, Runtimes
 from ._sansio.observer import Observer
 from ._sansio.redact import Redactor
@@ -45,6 +47,7 @@ from .resources.video import Video
 
 R = TypeVar("R", bound=Resource)
 
+_VIEWS = count(1)
 _NO_RETRIES = RetryPolicy(max_attempts=1)
 
 
@@ -89,7 +92,8 @@ class AsyncRelayDance:
             that wait in turn. Of 10 or more, some are kept free for each kind (billed calls, polls, streams), so that
             no kind can take all. Downloads from other hosts don't count; as many of them may be under way besides.
         retry: when and how often a call is repeated.
-        transport: "aiohttp" (the extra, asyncio only), "httpx", or "auto": aiohttp where it can be used.
+        transport: "direct", "httpx" (the same engine below an `httpx.AsyncClient`), or "auto": direct where the extra
+            `fast` is installed. All are asyncio's; under trio give an `http_client`.
         http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to
             one loop. If a server writes two answers to one request, its pool takes the second for that of your next
             call, which is then an error in most cases, and has somebody else's task id in a few; see docs/retries.md.
@@ -99,6 +103,7 @@ class AsyncRelayDance:
         allow_http: send the key over plain http:// to hosts other than loopback.
         signed_answers: whether the gateway puts its mark (`X-Oneapi-Request-Id`) on every answer, so that an error
             without one is somebody else's. None: the first answer with a mark tells, for all clients of the process.
+        limits: limits that you know; see `Limits`. All others are learned.
         journal: remembers what became of the calls with an `idempotency_key`; a `SqliteJournal`. It stays yours to
             close.
 
@@ -123,6 +128,7 @@ class AsyncRelayDance:
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         allow_http: bool = False,
         signed_answers: bool | None = None,
+        limits: Limits | None = None,
         journal: Journal | None = None,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
         _observers: Sequence[Observer] = (),
@@ -136,15 +142,16 @@ class AsyncRelayDance:
             raise ConfigurationError(f"journal must be a journal, such as SqliteJournal, not {type(journal).__name__}")
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
-        pace = self._pace = KeyPace()
+        book = self._book = Book(limits, permits)
         outage = KeyOutage(_clock.random)
 
         async def build() -> Runtime:
+            book.entered()
             transports = {
                 network: await build_transport(transport, http_client, max_idle=permits, network=network)
                 for network in Network
             }
-            api = LocalAdmission(permits, pace, _clock.monotonic, _clock.sleep, outage)
+            api = LocalAdmission(permits, book, _clock.monotonic, _clock.sleep, outage)
             return Runtime(transports, api, ForeignAdmission(permits, _clock.monotonic, _clock.sleep))
 
         self._runtimes = Runtimes(build)
@@ -160,7 +167,7 @@ class AsyncRelayDance:
             max_response_bytes=max_response_bytes,
             observers=tuple(_observers),
         )
-        self._api = Api(Shared(endpoint, self._runtimes, _clock, signing, redactor, pace, journal), options)
+        self._api = Api(Shared(endpoint, self._runtimes, _clock, signing, redactor, book, journal), options)
 
     def with_options(
         self,
@@ -171,15 +178,19 @@ class AsyncRelayDance:
         default_headers: Mapping[str, str] | Unset | None = UNSET,
         on_retry: RetryHook | Unset | None = UNSET,
         max_response_bytes: int | Unset | None = UNSET,
+        priority: int | str | Unset | None = UNSET,
     ) -> Self:
         """A view of this client with other options. What isn't given stays, and None turns a thing off: no timeout, no
         deadline, no retries, no headers of yours, no hook, no limit.
 
-        It shares connections, permits and the cool-down. `default_headers` are added to those there are. Closing a view
-        closes nothing.
+        `priority` is "interactive", "batch" or a small whole number (0 without it): waiting calls of a higher one go
+        first. Equal ones share fairly between views, so that a view of a thousand calls doesn't hold up another's one.
+
+        It shares connections, permits and what is known of the limits. `default_headers` are added to those there are.
+        Closing a view closes nothing.
 
         Raises:
-            ConfigurationError: a number out of range.
+            ConfigurationError: a number out of range, or an unknown priority.
         """
         headers: Any = default_headers
         if headers is None:
@@ -195,6 +206,8 @@ class AsyncRelayDance:
             headers=headers,
             on_retry=UNSET if on_retry is UNSET else as_observer(on_retry),
             max_response_bytes=sys.maxsize if max_response_bytes is None else max_response_bytes,
+            priority=UNSET if priority is UNSET else as_priority(0 if priority is None else priority),
+            view=next(_VIEWS),
         )
         view._owner = False
         return view
@@ -205,6 +218,15 @@ class AsyncRelayDance:
     files: _Endpoint[Files] = _Endpoint(Files)
     video: _Endpoint[Video] = _Endpoint(Video)
     account: _Endpoint[Account] = _Endpoint(Account)
+
+    @property
+    def limits(self) -> KnownLimits:
+        """What is known of the key's limits: `snapshot()` to look at it, `forget()` to start anew."""
+        return KnownLimits(self._book, self._api.clock.monotonic, self._queued)
+
+    def _queued(self) -> Mapping[int, int]:
+        runtime = self._runtimes.find()
+        return {} if runtime is None else runtime.api.queued()
 
     @property
     def base_url(self) -> str:
@@ -230,11 +252,6 @@ class AsyncRelayDance:
             RelayDanceError: the books could not be read now. (Those that are not offered say nothing.)
         """
         return await Doubts(self._api).resolve()
-
-    @property
-    def learned_limit(self) -> float | None:
-        """Calls a second that the key takes, as learned from its 429s; None while that is not known."""
-        return self._api.learned_limit
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, also when it is cancelled meanwhile.

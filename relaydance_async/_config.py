@@ -120,6 +120,9 @@ class Options:
     on_retry: Observer | None
     max_response_bytes: int
     observers: tuple[Observer, ...] = ()
+    priority: int = 0
+    view: int = 0
+    order: int | None = None
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -151,6 +154,27 @@ def _check_deadline(value: object) -> None:
 def _check_max_response_bytes(value: object) -> None:
     if not is_positive(value):
         raise ConfigurationError(f"max_response_bytes must be more than 0, not {value!r}")
+
+
+PRIORITIES = {"batch": -10, "interactive": 10}
+"""Names of priorities; without any it is 0."""
+_MOST_PRIORITY = 100
+
+
+def as_priority(value: object) -> int:
+    """A priority from its name or number.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if isinstance(value, str) and value in PRIORITIES:
+        return PRIORITIES[value]
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST_PRIORITY:
+        return value
+    names = " or ".join(map(repr, PRIORITIES))
+    raise ConfigurationError(
+        f"priority must be {names}, or a whole number from -{_MOST_PRIORITY} to {_MOST_PRIORITY}, not {value!r}"
+    )
 
 
 def _check_retry(value: object) -> None:

@@ -162,6 +162,8 @@ class Runtime:
         if not isinstance(self._loop, asyncio.AbstractEventLoop):
             return
         self.streams.clear()
+        self.api.abandon()
+        self.foreign.abandon()
         for transport in self._distinct():
             transport.abort(self._loop)
         if self._closer is not None:
@@ -225,7 +227,7 @@ class Runtimes:
         self._lock = threading.Lock()
         self._by_loop: dict[Loop, Runtime] = {}
         # The callback keeps the runtimes reachable until it has run, also when this is part of a cycle: garbage is
-        # finalized in any order, and aiohttp's objects complain when they are before they were closed.
+        # finalized in any order, and asyncio's transports complain when they are before they were closed.
         weakref.finalize(self, _abort_all, self._by_loop)
         _all.add(self)
 

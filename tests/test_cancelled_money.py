@@ -16,7 +16,7 @@ from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
 from tests.kit.calls import ask_chat, edit_image, list_models, make_image, open_stream, submit_clip, upload_file
 from tests.kit.calls import client_of as sandbox_client
 from tests.kit.clocks import JumpingLoop, QuickClock
-from tests.kit.inside import close_pace
+from tests.kit.inside import close_limits
 from tests.kit.strangers import Gateway, answer, gateway, good
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "direct"])]
@@ -152,7 +152,7 @@ async def test_a_call_that_waited_for_its_turn_was_not_accepted(transport: Any, 
     act, kind = STOPS[stop]
     ear = Ear()
     async with gateway(silence) as server, client_of(server, transport, _observers=[ear]) as client:
-        close_pace(client, 1000)
+        close_limits(client, 1000)
         queued = asyncio.Event()
         ear.queued = lambda attempt: queued.set()  # type: ignore[method-assign]
         with pytest.raises(kind) as caught:

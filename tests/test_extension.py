@@ -158,6 +158,13 @@ class Turnstile:
 
     in_use: int = 0
     waiting: int = 0
+
+    def abandon(self) -> None:
+        self.in_use = 0
+
+    def queued(self) -> dict[int, int]:
+        return {}
+
     tickets: list[Ticket] = field(default_factory=list[Ticket])
     lessons: list[tuple[How, float | None]] = field(default_factory=list[tuple[How, float | None]])
 
@@ -173,6 +180,7 @@ class Turnstile:
 class _Pass:
     queued_for = 2.5
     is_probe = False
+    is_search = False
 
     def __init__(self, turnstile: Turnstile) -> None:
         self._turnstile: Turnstile | None = turnstile

@@ -37,7 +37,8 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
-    "ChatStream", "FanOut", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Model",
+    "ChatStream", "FanOut", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
+    "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
     "JournalEntry", "SqliteJournal", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
     "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted",
@@ -89,18 +90,19 @@ def test_the_arguments_of_the_client() -> None:
         "max_response_bytes": 128 * 1024 * 1024,
         "allow_http": False,
         "signed_answers": None,
+        "limits": None,
         "journal": None,
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(
-        ["timeout", "deadline", "retry", "default_headers", "on_retry", "max_response_bytes"], UNSET
+        ["timeout", "deadline", "retry", "default_headers", "on_retry", "max_response_bytes", "priority"], UNSET
     )
 
 
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "base_url", "chat", "files", "images", "learned_limit", "models", "resolve_doubts",
-        "video", "with_options",
+        "account", "aclose", "base_url", "chat", "files", "images", "limits", "models", "resolve_doubts", "video",
+        "with_options",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 

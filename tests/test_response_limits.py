@@ -174,7 +174,9 @@ async def test_a_coding_is_undone_however_it_is_split(size: int) -> None:
     assert [piece async for piece in decoded(pieces_of(b"", 1), "gzip")] == []
 
 
-@pytest.mark.parametrize(("coding", "member"), [("gzip", gzip.compress(b"")), ("deflate", b"\x03\x00")])
+@pytest.mark.parametrize(
+    ("coding", "member"), [("gzip", gzip.compress(b"")), ("deflate", b"\x03\x00")], ids=["gzip", "deflate"]
+)
 async def test_empty_members_without_end_are_an_error(coding: str, member: bytes) -> None:
     with pytest.raises(ResponseDecodeError, match="goes on after its end"):
         [piece async for piece in decoded(pieces_of(member * 2000, 65536), coding)]

@@ -61,8 +61,8 @@ class Api:
 
     @property
     def learned_limit(self) -> float | None:
-        """Calls a second that the key takes, as learned from its 429s; None while that is not known."""
-        return self._shared.pace.learned
+        """Calls a second that polls may share with all else, as learned from 429s or set; None while not known."""
+        return self._shared.book.poll_rate
 
     def call(self, request: PreparedRequest, receive: Receiver[T]) -> Coroutine[Any, Any, T]:
         """Make the call; the result is to be awaited, once.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .._config import Clock, Endpoint, Options
-from .._limits import Admission, Ended, How, KeyPace, Kind, Lease, Ticket
+from .._limits import Admission, Book, Ended, How, Kind, Lease, Order, Ticket
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
 from .._sansio.outage import Failure
@@ -24,6 +24,7 @@ from .._sansio.target import ApiTarget, Network, network_of
 from .._transports import TransportResponse
 from ..errors import (
     APITimeoutError,
+    RateLimitError,
     RelayDanceError,
     mark_accepted,
 )
@@ -65,7 +66,7 @@ class Shared:
     clock: Clock
     signing: Signing
     redactor: Redactor
-    pace: KeyPace
+    book: Book
     journal: Journal | None = None
 
 
@@ -81,6 +82,8 @@ class Call(Generic[T]):
         "_queued_since",
         "_receive",
         "_request",
+        "_search",
+        "_searched",
         "_shared",
         "_unsent",
         "_watchers",
@@ -97,6 +100,8 @@ class Call(Generic[T]):
         self._history: History = NO_HISTORY
         self._queued_since: float | None = None
         self._unsent: Unsent = ALL_SENT
+        self._search: bool = False
+        self._searched: int = 0
         self._watchers: Watchers | None = None
 
     async def run(self) -> T:
@@ -113,6 +118,7 @@ class Call(Generic[T]):
                     lease = admission.enter_now(ticket) or await self._queue(admission, ticket)
                     if (lease.is_probe or runtime.is_closed) and not await self._may_go(lease, runtime):
                         continue
+                    self._search = lease.is_search
                     try:
                         response = await self._send(attempt, lease, runtime)
                     except BaseException as error:
@@ -231,8 +237,14 @@ class Call(Generic[T]):
         """Who lets the request in, and what it is told."""
         target, deadline = self._request.target, self._options.deadline
         until = None if deadline is None else self._began + deadline
+        options, kind = self._options, self._kind()
+        order = options.order
+        if order is None:
+            order = _BY_POLL if kind is _POLL else _BY_ASKED
         admission, route = (runtime.api, target.route) if isinstance(target, ApiTarget) else (runtime.foreign, "")
-        return admission, Ticket(self._kind(), route, self._request.model, deadline=until, began_at=self._began)
+        return admission, Ticket(
+            kind, route, self._request.model, options.priority, until, self._began, order, options.view
+        )
 
     def _kind(self) -> Kind:
         if self._receive.holds:
@@ -288,6 +300,9 @@ class Call(Generic[T]):
         cause = settled(cause, meta, self._shared.redactor)
         request, options, clock = self._request, self._options, self._shared.clock
         now = clock.monotonic()
+        if self._search and isinstance(cause, RateLimitError):
+            self._searched += 1  # it was sent to find the limit
+        self._search = False
         self._unsent = self._unsent.after(now, is_sent=not had_no_connection(cause, attempt))
         decision = decide(
             cause,
@@ -300,6 +315,7 @@ class Call(Generic[T]):
             policy=options.retry,
             jitter=clock.random(),
             unsent=self._unsent,
+            searched=self._searched,
             is_admitted=attempt.admitted_at is not None,
         )
         record = attempt.record(cause, meta.status_code)
@@ -338,6 +354,7 @@ _TOO_LATE = GiveUp("its time is over")
 _BILLED, _POLL, _STREAM = Kind
 _QUEUED = Phase.QUEUED
 _ANY = Network.ANY
+_BY_ASKED, _BY_POLL = Order.ASKED, Order.POLL
 _ACCEPTED: tuple[How, float | None] = (Ended.ACCEPTED, None)
 _NOTHING_LEARNT: tuple[How, float | None] = (Ended.OTHER, None)
 

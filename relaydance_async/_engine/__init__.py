@@ -7,6 +7,7 @@ Each file is one idea, and says at its head how it works. In the order in which 
     pool        the idle connections
     dial        new ones: proxy, resolver, happy_eyeballs, tls and tunnel, with a wire in the making
     connection  the states of one connection, and what is known of the bytes that left
+    link        its side to the event loop: bytes, pace and time
     upload      large bodies
     rules       what is accepted as an answer: one table for both parsers
     parser      their interface; llhttp and h11 implement it, chunks is what h11 forgives too much in

@@ -22,15 +22,12 @@ the loop calls, and each call moves the state on.
 What was sent. `Progress` is moved from here alone, by the state of this connection:
 
 - nothing: `begin` was not awaited to its end;
-- a part: a write was refused, or the transport still had bytes of ours when the connection was lost. Its limits are
-  set so that it says when it holds a single byte (`pause_writing`), and when it holds none (`resume_writing`);
+- a part: a write was refused, or the transport still had bytes of ours when the connection was lost (`_link.py`);
 - all: the last byte was handed to the kernel. Whether the other side has read it, TCP doesn't tell.
 
 Early answers. The answer to an upload may come before its end, and the server may then close. So before each piece is
 written, what has arrived is read; and when a write fails nevertheless, what lies in the socket is read before the loss
 is told. After an answer that is an error nothing more is written; after any other, what the server goes on to take.
-
-Time. One timer for each connection, put off when it goes off too early: a request moves a number, not a timer.
 """
 
 from __future__ import annotations
@@ -38,14 +35,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from enum import IntEnum
-from typing import Protocol, cast
+from typing import Protocol
 
 from .._sansio.breakage import BreakKind, Broke, describe_timeout
 from .._sansio.request import BodyStream
-from ._descriptors import fileno_of, is_readable, last_words
+from ._descriptors import last_words
 from ._dial import Origin
 from ._dial_error import plain_words
 from ._exchange import Exchange
+from ._link import NEVER, Link
 from ._outgoing import SMALL_BODY, Outgoing
 from ._parser import NewParser, Parser
 from ._rules import END_OF_HEAD, INTERIM_ANSWERS, Framing, Head, Malformed, check_start, framing_of, keeps_open
@@ -56,8 +54,6 @@ _BUFFERED = 1024 * 1024
 
 _GRACE = 0.25
 """Seconds that an upload may wait to go on when its answer is whole (Go's net/http gives it 0.05)."""
-
-_NEVER = float("inf")
 
 
 class _State(IntEnum):
@@ -78,6 +74,10 @@ _WITHOUT_BODY, _BY_LENGTH, _IN_CHUNKS, _BY_CLOSE = Framing
 class Owner(Protocol):
     """Where a connection belongs."""
 
+    def inbox(self) -> memoryview:
+        """What all connections receive into. asyncio alone would make 256 KiB for each arrival, and throw them away."""
+        ...
+
     def put_back(self, connection: Connection, keep_alive: bytes | None) -> None:
         """It is idle; the answer had this `Keep-Alive` field."""
         ...
@@ -87,7 +87,7 @@ class Owner(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(Link):
     """See above.
 
     Attributes:
@@ -99,23 +99,15 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_alarm",
         "_buffer",
-        "_context",
-        "_deadline",
-        "_drained",
         "_exchange",
         "_interim",
-        "_is_blocked",
-        "_is_paused",
         "_left",
-        "_loop",
         "_new_parser",
         "_owner",
         "_parser",
         "_reusable",
         "_state",
-        "_transport",
         "_upload",
         "expires",
         "idle_since",
@@ -132,16 +124,14 @@ class Connection(asyncio.Protocol):
         loop: asyncio.AbstractEventLoop,
         context: contextvars.Context,
     ) -> None:
+        super().__init__(loop, context, owner.inbox())
         self.origin: Origin = origin
         self.via_proxy: bool = False
         self.proxy_headers: tuple[tuple[str, str], ...] = ()
         self.idle_since: float = 0.0
-        self.expires: float = _NEVER
+        self.expires: float = NEVER
         self._owner = owner
         self._new_parser = new_parser
-        self._loop = loop
-        self._context = context  # for timers, each of which would hold a copy of that of its call
-        self._transport: asyncio.Transport | None = None
         self._state = _IDLE
         self._exchange: Exchange | None = None
         self._upload: asyncio.Task[None] | None = None
@@ -150,34 +140,8 @@ class Connection(asyncio.Protocol):
         self._left = 0
         self._interim = 0
         self._reusable = False
-        self._is_blocked = False
-        self._is_paused = False
-        self._drained: asyncio.Future[None] | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._deadline = _NEVER
 
     # What the engine asks.
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it can be written to, as far as the loop knows."""
-        transport = self._transport
-        return transport is not None and not transport.is_closing()
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether bytes or its end have come that the loop has not read yet: asked of the kernel."""
-        return self._transport is None or is_readable(self.fileno)
-
-    @property
-    def fileno(self) -> int:
-        """Of its socket; -1 when that is closed."""
-        return fileno_of(self._transport)
-
-    @property
-    def has_unsent_bytes(self) -> bool:
-        """Whether the kernel has not taken all that was written."""
-        return self._is_blocked
 
     def start(self, request: Outgoing, head: bytes) -> Exchange:
         """Send a request, whose head this is; `Outgoing.begin` has been awaited."""
@@ -200,28 +164,29 @@ class Connection(asyncio.Protocol):
         return exchange
 
     def write(self, data: bytes | memoryview) -> bool:
-        """Hand this to the kernel, as far as it takes it; whether the connection was there for it."""
-        transport = self._transport
-        if transport is not None and not transport.is_closing():
-            transport.write(data)
-            if not transport.is_closing():
-                return True
-            # It was open before: the one try to send this has failed, so the kernel has nothing of it.
-        if self._exchange is not None:
+        """See `Link`."""
+        is_written = super().write(data)
+        if not is_written and self._exchange is not None:
             self._exchange.request.refused()
-        return False
+        return is_written
 
-    async def drained(self, seconds: float) -> None:
-        """Until the kernel has taken all that was written. What it waits longer for than that ends the exchange."""
-        while self._is_blocked:
-            self.expect(seconds)
-            self._drained = self._loop.create_future()
-            try:
-                await self._drained
-            finally:
-                self._drained = None
-        if self._state is not _ANSWERED:
-            self._deadline = _NEVER
+    def expect(self, seconds: float) -> None:
+        """See `Link`."""
+        super().expect(min(seconds, _GRACE) if self._state is _ANSWERED else seconds)
+
+    def late(self) -> None:
+        """See `Link`."""
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if self._state is _ANSWERED:
+            self._reusable = False
+            self._finish(exchange)  # the server wants no more of the body
+        elif self._drained is not None:
+            exchange.request.refused()
+            self.fail("timeout", describe_timeout("write", exchange.request.timeout))
+        elif exchange.is_awaited:
+            self.fail("timeout", describe_timeout("read", exchange.request.timeout))
 
     def uploaded(self, exchange: Exchange) -> None:
         """The last byte of a large body was written."""
@@ -232,17 +197,6 @@ class Connection(asyncio.Protocol):
             self._finish(exchange)
         elif exchange.is_awaited:
             self.expect(exchange.request.timeout.read)
-
-    def new_waiter(self) -> asyncio.Future[None]:
-        """For somebody who waits for what comes."""
-        return self._loop.create_future()
-
-    def taken(self) -> None:
-        """The reader has taken what had come."""
-        if self._is_paused and self._transport is not None:
-            self._is_paused = False
-            # In a context of its own: the loop keeps the one in which it begins to read.
-            contextvars.Context().run(self._transport.resume_reading)
 
     def abandon(self) -> None:
         """The reader is gone."""
@@ -262,16 +216,10 @@ class Connection(asyncio.Protocol):
             return
         self._state = _GONE
         self._parser = self._buffer = None
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
         if self._upload is not None:
             self._upload.cancel()
             self._upload = None
-        if self._transport is not None:
-            if self._transport.get_extra_info("ssl_object") is not None:
-                self._transport.close()
-            self._transport.abort()
+        self.hang_up()
         self._owner.gone(self)
 
     def give_up(self) -> asyncio.Transport | None:
@@ -281,54 +229,10 @@ class Connection(asyncio.Protocol):
         transport, self._transport = self._transport, None
         return transport
 
-    def expect(self, seconds: float) -> None:
-        """From now on, something has to happen within so many seconds."""
-        if seconds == _NEVER and self._state is not _ANSWERED:
-            self._deadline = _NEVER
-            return
-        if self._state is _ANSWERED:
-            seconds = min(seconds, _GRACE)
-        deadline = self._deadline = self._loop.time() + seconds
-        alarm = self._alarm
-        if alarm is not None:
-            if alarm.when() <= deadline:
-                return
-            alarm.cancel()
-        self._alarm = self._loop.call_at(deadline, self._ring, context=self._context)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        exchange = self._exchange
-        if exchange is None or self._deadline == _NEVER:
-            return
-        if self._loop.time() < self._deadline:
-            self._alarm = self._loop.call_at(self._deadline, self._ring, context=self._context)
-        elif self._state is _ANSWERED:
-            self._reusable = False
-            self._finish(exchange)  # the server wants no more of the body
-        elif self._drained is not None:
-            exchange.request.refused()
-            self.fail("timeout", describe_timeout("write", exchange.request.timeout))
-        elif exchange.is_awaited:
-            self.fail("timeout", describe_timeout("read", exchange.request.timeout))
-
     # What the loop calls.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, but is none by its class
-        # Over TLS asyncio pauses at the limit itself, otherwise above it.
-        is_tls = transport.get_extra_info("ssl_object") is not None
-        self._transport.set_write_buffer_limits(high=1 if is_tls else 0, low=0)
-
-    def pause_writing(self) -> None:
-        self._is_blocked = True
-
-    def resume_writing(self) -> None:
-        self._is_blocked = False
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-
     def data_received(self, data: bytes) -> None:
+        """These bytes have come; also called by whoever held the connection before."""
         exchange = self._exchange
         if exchange is None:
             self.close()  # it speaks unasked
@@ -347,11 +251,10 @@ class Connection(asyncio.Protocol):
             return  # the time for it runs on
         if exchange.has_enough:
             exchange.wake()
-            if exchange.held > _BUFFERED and not self._is_paused and self._transport is not None:
-                self._is_paused = True
-                self._transport.pause_reading()
-        elif self._deadline != _NEVER and self._state is not _ANSWERED:
-            self._deadline = self._loop.time() + exchange.request.timeout.read
+            if exchange.held > _BUFFERED:
+                self.pause()
+        elif self._state is not _ANSWERED:
+            self.put_off(exchange.request.timeout.read)
 
     def _read_head(self, exchange: Exchange, data: bytes) -> None:
         if self._buffer is not None:

@@ -23,15 +23,15 @@ from typing import Generic, NamedTuple, TypeVar
 
 from .._sansio.addresses import is_public
 from .._sansio.target import Network
-from . import _tls
 from ._dial_error import DialError
 from ._happy_eyeballs import connect
 from ._proxy import Proxy, proxy_for
 from ._resolver import Addresses, Resolver
+from ._tls import tls_context
 from ._tunnel import open_tunnel
 from ._wire import Wire
 
-P = TypeVar("P", bound=asyncio.Protocol)
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class Origin(NamedTuple):
@@ -150,7 +150,7 @@ class Dialer:
             raise DialError(error.kind, f"{proxy}: {error.text}", retryable=error.retryable) from None
 
     async def _tls_context(self) -> ssl.SSLContext:
-        return self._context if self._context is not None else await _tls.tls_context()
+        return self._context if self._context is not None else await tls_context()
 
 
 async def _finish(wire: Wire, context: ssl.SSLContext | None, origin: Origin, factory: Callable[[], P]) -> P:

@@ -169,7 +169,8 @@ class Exchange:
             await self._wait(limit)
             if self._failure is not None:
                 await self._raise()
-        body = self._take()
+        pieces = self._take()
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if len(body) > limit:
             await self.aclose()
             raise ResponseTooLargeError(f"the answer is larger than {limit} bytes", raw_body=body[:limit])
@@ -199,7 +200,8 @@ class Exchange:
         try:
             while True:
                 if self.held:
-                    yield self._take()
+                    for piece in self._take():
+                        yield piece
                 elif self.is_whole:
                     return
                 elif self._failure is not None:
@@ -224,14 +226,12 @@ class Exchange:
         finally:
             self.waiter = None
 
-    def _take(self) -> bytes:
+    def _take(self) -> list[bytes]:
         pieces, self._pieces = self._pieces, None
         self.held = 0
         if self._connection is not None:
             self._connection.taken()
-        if pieces is None:
-            return b""
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces or []
 
     async def _raise(self) -> None:
         await self.aclose()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from .._sansio.breakage import Broke, Progress
 from .._sansio.request import BodyStream
 from .._sansio.timeout import Timeout
 from ._dial import Origin
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 SMALL_BODY = 64 * 1024
 """Bytes of a body that goes out in one piece with the head: the kernel takes so much at once."""
@@ -137,7 +140,7 @@ class Heads:
             raise Unsendable("a header field has characters that HTTP doesn't know") from None
 
 
-def _bound(known: dict) -> dict:  # type: ignore[type-arg]
+def _bound(known: dict[K, V]) -> dict[K, V]:
     if len(known) >= _REMEMBERED:
         known.clear()
     return known

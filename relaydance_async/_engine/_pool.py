@@ -28,6 +28,9 @@ KEEPALIVE_SECONDS = 5.0
 LONGEST_KEEPALIVE = 60.0
 """However long a server would keep it: proxies and NATs in between forget sooner or later."""
 
+_INBOX_BYTES = 256 * 1024
+"""That may arrive at once, as asyncio has it."""
+
 _MARGIN = 1.0
 _SHORTEST = 0.05
 _LEARNT_HOSTS = 256
@@ -81,6 +84,7 @@ class Pool:
         self._idle_count = 0
         self._limits = IdleLimits()
         self._reaper: asyncio.TimerHandle | None = None
+        self._inbox: memoryview | None = None
 
     def count(self) -> tuple[int, int]:
         """How many are open, idle ones included, and how many of those are idle."""
@@ -112,6 +116,12 @@ class Pool:
             connection.close()
         return None
 
+    def inbox(self) -> memoryview:
+        """See `Owner`. It goes with the last connection: thousands of idle clients have none."""
+        if self._inbox is None:
+            self._inbox = memoryview(bytearray(_INBOX_BYTES))
+        return self._inbox
+
     def put_back(self, connection: Connection, keep_alive: bytes | None) -> None:
         """See `Owner`."""
         if self.is_closed:
@@ -140,6 +150,8 @@ class Pool:
     def gone(self, connection: Connection) -> None:
         """See `Owner`."""
         self._open.discard(connection)
+        if not self._open:
+            self._inbox = None
         if self._take_out(connection):
             self._note_close(connection)
 
@@ -179,6 +191,7 @@ class Pool:
             self._reaper.cancel()
             self._reaper = None
         given, self._open = list(self._open), set()
+        self._inbox = None
         return given
 
 

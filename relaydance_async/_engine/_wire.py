@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 
 from ._dial_error import DialError, as_dial_error
 
-P = TypeVar("P", bound=asyncio.Protocol)
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 TLS_SHUTDOWN_SECONDS = 2.0
 """How long a closed connection waits for the other side's goodbye."""
@@ -118,7 +118,7 @@ class Wire(asyncio.Protocol):
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         if self._held:
-            protocol.data_received(bytes(self._held))
+            cast(asyncio.Protocol, protocol).data_received(bytes(self._held))
         return protocol
 
     def abort(self) -> None:

@@ -1,20 +1,30 @@
 """Admission: when an attempt may begin."""
 
-from ._admission import Admission, Ended, How, Kind, Lease, Ticket
+from ._admission import Admission, Ended, How, Kind, Lease, Order, Ticket
+from ._book import Book
 from ._foreign import ForeignAdmission
 from ._key_outage import KeyOutage
-from ._key_pace import KeyPace
 from ._local import LocalAdmission
+from ._settings import Limit, Limits
+from ._shared import SharedLimits
+from ._snapshot import KnownLimits, LimiterSnapshot, LimitsSnapshot
 
 __all__ = [
     "Admission",
+    "Book",
     "Ended",
     "ForeignAdmission",
     "How",
     "KeyOutage",
-    "KeyPace",
     "Kind",
+    "KnownLimits",
     "Lease",
+    "Limit",
+    "LimiterSnapshot",
+    "Limits",
+    "LimitsSnapshot",
     "LocalAdmission",
+    "Order",
+    "SharedLimits",
     "Ticket",
 ]

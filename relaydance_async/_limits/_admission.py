@@ -22,6 +22,16 @@ class Kind(StrEnum):  # hashed for each attempt: a text's hash is known, any oth
     """A stream: it holds its permit until it is closed."""
 
 
+class Order:
+    """Whose turn is first among calls of one priority."""
+
+    METADATA = 0
+    """What a download asks of the API."""
+    POLL = 1
+    ASKED = 2
+    """Chats, images, submits, uploads: somebody waits for the answer, or pays for it."""
+
+
 @dataclass(slots=True)  # a frozen one takes three times as long to make
 class Ticket:
     """Who asks to be admitted. It is never changed.
@@ -30,7 +40,10 @@ class Ticket:
         kind: whose share of the permits it takes.
         route: the template of the path.
         model: that is asked for, or None.
-        priority: the higher goes first among those of its kind that wait; equal ones in the order they came.
+        priority: the higher goes first among those that wait; equal ones share fairly between views, and in a view in
+            the order they came.
+        order: among those of one priority; see `Order`.
+        view: of the client (`with_options`) whose call it is.
         deadline: on the monotonic clock, or None. Who can't be admitted before it is refused at once.
         began_at: when its call began, on the monotonic clock.
     """
@@ -41,6 +54,8 @@ class Ticket:
     priority: int = 0
     deadline: float | None = None
     began_at: float = 0.0
+    order: int = 2
+    view: int = 0
 
 
 class Ended(Enum):
@@ -76,6 +91,11 @@ class Lease(Protocol):
         """Whether the gateway is failing, and this attempt is to show if it is back."""
         ...
 
+    @property
+    def is_search(self) -> bool:
+        """Whether the attempt also looks for a limit, so that a refusal is no fault of its call."""
+        ...
+
     def probed(self) -> None:
         """The gateway is back. The lease goes on, as any other."""
         ...
@@ -103,6 +123,14 @@ class Admission(Protocol):
         """How many wait for one."""
         ...
 
+    def abandon(self) -> None:
+        """The loop has ended without a word: what was under way in it is not any more."""
+        ...
+
+    def queued(self) -> dict[int, int]:
+        """How many wait, by their priority."""
+        ...
+
     def enter_now(self, ticket: Ticket) -> Lease | None:
         """Admit it at once, or not: then `enter` waits. An admission that is shared over a network never can."""
         ...
@@ -111,7 +139,7 @@ class Admission(Protocol):
         """Wait until it may begin. Cancellation leaves nothing behind.
 
         Raises:
-            RateLimitError: the key cools down for longer than the ticket's deadline allows.
-        ServerError: the gateway fails, and a ticket without a deadline has waited for a minute.
+            APITimeoutError: its turn can't come before the ticket's deadline; it says when it would.
+            ServerError: the gateway fails, and a ticket without a deadline has waited for a minute.
         """
         ...

@@ -1,11 +1,11 @@
-"""The one wait: for a permit, the pace and the end of a cool-down together.
+"""The one wait: for a permit, the limits and the end of an outage together.
 
-Who can't begin at once stands in the line of its kind, and holds nothing while it waits. Whatever may let somebody in
-(a permit that comes back, a higher limit, a later time) ends in `_admit`, which lets in all who may begin now.
+Who can't begin at once stands in a lane (`_sansio.turns`), and holds nothing while it waits. Whatever may let somebody
+in (a permit that comes back, a learned limit, a later time) ends in `_admit`, which lets in all who may begin now.
 
-When the pace holds them back, the one whose turn it is becomes the leader. Only the leader sleeps. When it wakes, it
-lets in all whom the pace admits then, in one turn of the event loop. The pace may change at any time meanwhile.
-When the leader has left, admitted or cancelled, the next in line leads.
+When only time is missing, one of those who wait becomes the leader, and sleeps until the soonest moment at which
+somebody may pass. Then it lets in all who may, in one turn of the event loop. When the leader has left, admitted or
+cancelled, another leads.
 """
 
 from __future__ import annotations
@@ -13,32 +13,45 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import anyio
 
-from ..errors import RateLimitError
+from .._sansio.turns import Lane, Turns
+from ..errors import APITimeoutError
 from ._admission import Ended, How, Lease, Ticket
 from ._shares import Share, Shares
 
 Turn: TypeAlias = "asyncio.Future[None] | anyio.Event"
 """What a waiting task waits on. asyncio's own future takes less time and memory; trio has none."""
 
+FOREVER = float("inf")
+_LONG = 1.0
+"""Seconds. When nobody passes for longer, all who wait are asked whether their deadline comes before."""
 
-class Pace(Protocol):
-    """When the next call may pass. Times and delays are seconds on the monotonic clock."""
 
-    def pause(self, now: float) -> float:
-        """Until a cool-down is over; 0 without one."""
+class Barrier(Protocol):
+    """What a call must pass besides a permit. Times are seconds on the monotonic clock."""
+
+    @property
+    def is_search(self) -> bool:
+        """Whether a call that passes now is sent to find a limit."""
         ...
 
     def delay(self, now: float) -> float:
-        """Until the next call may pass; 0 when it may."""
+        """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
         ...
 
-    def admit(self, now: float) -> float:
-        """Let one call pass, if one may: then 0, else the delay."""
+    def passed(self, now: float) -> object:
+        """A call passes; what comes back belongs to it."""
         ...
+
+
+class Wants(NamedTuple):
+    """What the places of a lane wait for."""
+
+    share: Share
+    barrier: Barrier
 
 
 class Phase(Enum):
@@ -51,7 +64,7 @@ class Phase(Enum):
     LEFT = "left"
     """Cancelled."""
     LATE = "late"
-    """The cool-down lasts longer than its deadline allows."""
+    """Its turn can't come before its deadline."""
     HELD = "held"
     """The gateway has been failing for as long as it may wait."""
 
@@ -60,23 +73,35 @@ _WAITING, _ADMITTED, _ENDED = Phase.WAITING, Phase.ADMITTED, Phase.ENDED
 
 
 class Place:
-    """A place in a line; once admitted, the lease."""
+    """A place in a lane; once admitted, the lease."""
 
-    __slots__ = ("_entrance", "admitted_at", "asked_at", "is_probe", "phase", "share", "ticket", "turn")
+    __slots__ = (
+        "_entrance", "admitted_at", "asked_at", "barrier", "estimate", "is_probe", "is_search", "lane", "nap", "passed",
+        "phase", "share", "ticket", "turn",
+    )  # fmt: skip
 
-    def __init__(self, entrance: Entrance, share: Share[Place], ticket: Ticket, now: float, phase: Phase) -> None:
+    def __init__(
+        self, entrance: Entrance, share: Share, barrier: Barrier, ticket: Ticket, now: float, phase: Phase
+    ) -> None:
         self._entrance = entrance
-        self.share: Share[Place] = share
+        self.share: Share = share
+        self.barrier: Barrier = barrier
         self.ticket: Ticket = ticket
         self.phase: Phase = phase
+        self.lane: Lane[Place, Wants] | None = None
         self.turn: Turn | None = None
+        self.nap: anyio.CancelScope | None = None
+        """While it sleeps as the leader."""
+        self.passed: object = None
         self.is_probe: bool = False
+        self.is_search: bool = False
+        self.estimate: float = 0.0
         self.asked_at: float = now
         self.admitted_at: float = now
 
     @property
     def waits(self) -> bool:
-        """Whether it is still in its line."""
+        """Whether it is still in its lane."""
         return self.phase is _WAITING
 
     @property
@@ -96,6 +121,8 @@ class Place:
 
     def wake(self) -> None:
         """Have its task look again."""
+        if self.nap is not None:
+            self.nap.cancel()
         turn = self.turn
         if isinstance(turn, anyio.Event):
             turn.set()
@@ -104,21 +131,23 @@ class Place:
 
 
 class Entrance:
-    """An `Admission` for one event loop, over permits and a pace. Not to be used from other threads."""
+    """An `Admission` for one event loop, over permits and barriers. Not to be used from other threads."""
 
     def __init__(
         self,
-        shares: Shares[Place],
-        pace: Pace,
+        shares: Shares,
+        barrier: Callable[[Ticket], Barrier],
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._shares = shares
-        self._pace = pace
+        self._barrier = barrier
         self._monotonic = monotonic
         self._sleep = sleep
+        self._turns: Turns[Place, Wants] = Turns()
         self._leader: Place | None = None
-        self._nap: anyio.CancelScope | None = None
+        self._wakes_at: float = FOREVER
+        self._inside: set[Place] = set()
         self.waiting: int = 0
         """How many wait to be admitted."""
 
@@ -132,21 +161,39 @@ class Entrance:
         """How many permits there are now."""
         return self._shares.limit
 
+    def queued(self) -> dict[int, int]:
+        """How many wait, by their priority."""
+        counts: dict[int, int] = {}
+        for lane in self._turns.lanes:
+            counts[lane.rank[0]] = counts.get(lane.rank[0], 0) + lane.waiting
+        return counts
+
     def enter_now(self, ticket: Ticket) -> Lease | None:
         """See `Admission`."""
         shares = self._shares
         share = shares.of[ticket.kind]
-        # This overtakes nobody: those who wait without a leader wait for a permit that their kind can't have.
-        if self._leader is not None or not shares.has_room_for(share):
+        if not shares.has_room_for(share):
             return None
         now = self._monotonic()
-        if self._pace.admit(now):
+        barrier = self._barrier(ticket)
+        if self.waiting and self._would_overtake(share, barrier, ticket, now):
             return None
-        shares.in_use += 1
-        share.in_use += 1
-        place = Place(self, share, ticket, now, _ADMITTED)
+        if self._closed_for(now) or barrier.delay(now) > 0:
+            return None
+        place = Place(self, share, barrier, ticket, now, _ADMITTED)
+        shares.take(share)
         self._let_in(place, now)
         return place
+
+    def _would_overtake(self, share: Share, barrier: Barrier, ticket: Ticket, now: float) -> bool:
+        """Whether somebody waits for the same, or has only not woken yet."""
+        rank = (ticket.priority, ticket.order)
+        for lane in self._turns.lanes:
+            wants = lane.on
+            same = wants.share is share and wants.barrier is barrier and lane.rank >= rank
+            if same or (self._shares.has_room_for(wants.share) and wants.barrier.delay(now) <= 0):
+                return True
+        return False
 
     async def enter(self, ticket: Ticket) -> Lease:
         """See `Admission`."""
@@ -163,9 +210,12 @@ class Entrance:
         except BaseException:
             self._leave(place)
             raise
+        if self._leader is place:
+            self._leader = None
+            self._admit()
         place.turn = None  # a stream holds its lease for long
         if place.phase is Phase.LATE:
-            raise _cooling_down(self._pace.pause(self._monotonic()))
+            raise _too_late(place.estimate, self._why(place))
         if place.phase is Phase.HELD:
             raise self._held()
         return place
@@ -175,14 +225,26 @@ class Entrance:
 
     def give_back(self, place: Place, how: How, retry_after: float | None) -> None:
         """A lease has ended."""
+        self._inside.discard(place)
         self._learn(place, how, retry_after)
-        self._shares.in_use -= 1
-        place.share.in_use -= 1
+        self._shares.give(place.share)
         if self.waiting:
             self._admit()
 
+    def abandon(self) -> None:
+        """The loop has ended: what was under way in it is not any more."""
+        for place in list(self._inside):
+            place.ended(Ended.OTHER)
+
     def _let_in(self, place: Place, now: float) -> None:
-        """For whoever wants to know that an attempt begins."""
+        """It has a permit, and begins."""
+        self._inside.add(place)
+        place.is_search = place.barrier.is_search
+        place.passed = place.barrier.passed(now)
+
+    def _closed_for(self, now: float) -> float:
+        """Seconds for which nobody passes, whatever the limits say."""
+        return 0.0
 
     def _look_around(self, now: float) -> None:
         """For whoever turns away some of those who wait."""
@@ -191,19 +253,27 @@ class Entrance:
         """What is raised in those who were turned away so."""
         raise NotImplementedError
 
+    def _why(self, place: Place) -> str:
+        """What holds it back, in a few words."""
+        return "a limit"
+
     def _learn(self, place: Place, how: How, retry_after: float | None) -> None:
         """For whoever learns something from how attempts end."""
 
-    def _must_wait(self, share: Share[Place]) -> None:
+    def _must_wait(self, share: Share) -> None:
         """For whoever wants to know that somebody of this kind was not admitted at once."""
 
     def _join(self, ticket: Ticket) -> Place:
-        share, now = self._shares.of[ticket.kind], self._monotonic()
-        pause = self._pace.pause(now)
-        if pause and _is_late(ticket, now + pause):
-            raise _cooling_down(pause)
-        place = Place(self, share, ticket, now, _WAITING)
-        share.line.join(place, ticket.priority)
+        now = self._monotonic()
+        share, barrier = self._shares.of[ticket.kind], self._barrier(ticket)
+        delay = barrier.delay(now)
+        if _is_late(ticket, now + delay) and delay < FOREVER and delay > 0:
+            place = Place(self, share, barrier, ticket, now, Phase.LATE)
+            raise _too_late(delay, self._why(place))
+        place = Place(self, share, barrier, ticket, now, _WAITING)
+        rank = (ticket.priority, ticket.order)
+        wants = Wants(share, barrier)
+        place.lane = self._turns.join(place, (rank, share, barrier), rank, ticket.view, wants)
         self.waiting += 1
         self._admit()
         return place
@@ -221,58 +291,96 @@ class Entrance:
 
     def _admit(self) -> None:
         """Let in all who may begin now."""
-        shares = self._shares
-        while self._leader is None and (share := shares.next()) is not None:
+        while self.waiting:
             now = self._monotonic()
-            if self._pace.admit(now):
-                self._leader = share.line.first()
-                self._leader.wake()
-            else:
-                place = share.line.pop()
-                self.waiting -= 1
-                shares.serve(share)
-                place.phase, place.admitted_at = _ADMITTED, now
-                self._let_in(place, now)
-                place.wake()
+            lane, soonest = self._next(now)
+            if lane is None:
+                self._sleep_until(now + soonest)
+                return
+            place = self._turns.serve(lane)
+            self.waiting -= 1
+            self._shares.take(place.share)
+            place.phase, place.admitted_at, place.lane = _ADMITTED, now, None
+            self._let_in(place, now)
+            place.wake()
+
+    def _next(self, now: float) -> tuple[Lane[Place, Wants] | None, float]:
+        """The lane whose turn it is, or when one may come."""
+        closed = self._closed_for(now)
+        if closed > 0:
+            return None, closed
+        soonest = FOREVER
+        for lane in self._turns.order():
+            if self._shares.has_room_for(lane.on.share):
+                delay = lane.on.barrier.delay(now)
+                if delay <= 0:
+                    return lane, 0.0
+                soonest = min(soonest, delay)
+        return None, soonest
+
+    def _sleep_until(self, at: float) -> None:
+        """Somebody must wake then; nobody, if that is never."""
+        if at >= FOREVER:
+            self._wakes_at = FOREVER
+            return
+        leader = self._leader
+        if leader is None or not leader.waits:
+            self._wakes_at = at
+            self._leader = self._turns.lanes[0].first()
+            self._leader.wake()
+        elif at < self._wakes_at - 1e-4:
+            self._wakes_at = at
+            if leader.nap is not None:
+                leader.nap.cancel()
 
     async def _lead(self, place: Place) -> None:
-        """Sleep until the pace lets the next one pass, then let in all whom it does."""
+        """Sleep until somebody may pass, then let in all who may."""
         now = self._monotonic()
-        if (delay := self._pace.delay(now)) > 0:
-            if pause := self._pace.pause(now):
-                self._turn_away(now + pause)
+        if (delay := self._wakes_at - now) > 0:
+            self._turn_away(now)
             self._look_around(now)
             if place.phase is _WAITING:
-                await self._nap_for(delay)
-        self._leader = None
+                await self._nap(place, min(delay, _MOST_NAP))
+        if self._leader is place:
+            self._leader = None
         self._admit()
 
-    async def _nap_for(self, seconds: float) -> None:
-        with anyio.CancelScope() as self._nap:
+    async def _nap(self, place: Place, seconds: float) -> None:
+        with anyio.CancelScope() as place.nap:
             try:
                 await self._sleep(seconds)
             finally:
-                self._nap = None
+                place.nap = None
 
     def _stir(self) -> None:
         """It may be somebody's turn earlier than the leader knows."""
-        if self._nap is not None:
-            self._nap.cancel()
+        if self._leader is not None and self._leader.nap is not None:
+            self._leader.nap.cancel()
         elif self.waiting:
             self._admit()
 
-    def _turn_away(self, opens_at: float) -> None:
-        """Those whose deadline is before the end of the cool-down need not wait for it."""
-        for share in self._shares.all:
-            for place in share.line.all():
-                if _is_late(place.ticket, opens_at):
+    def _turn_away(self, now: float) -> None:
+        """Those whose deadline is before their turn can come need not wait for it."""
+        for lane in list(self._turns.lanes):
+            delay = lane.on.barrier.delay(now)
+            if not 0 < delay < FOREVER:
+                continue
+            for place in lane.all() if delay > _LONG else [lane.first()]:
+                if _is_late(place.ticket, now + delay):
+                    place.estimate = delay
                     self._take_out(place, Phase.LATE)
                     place.wake()
 
     def _take_out(self, place: Place, phase: Phase) -> None:
         place.phase = phase
-        place.share.line.left()
         self.waiting -= 1
+        if place.lane is not None:
+            self._turns.left(place.lane)
+            place.lane = None
+
+
+_MOST_NAP = 60.0
+"""Seconds. A clock that was set, or a limit that changed unseen, is noticed after that."""
 
 
 def _new_turn() -> Turn:
@@ -286,9 +394,8 @@ def _is_late(ticket: Ticket, opens_at: float) -> bool:
     return ticket.deadline is not None and opens_at >= ticket.deadline
 
 
-def _cooling_down(pause: float) -> RateLimitError:
-    return RateLimitError(
-        f"the key is cooling down after a 429 for {pause:.1f} s more, longer than the deadline allows",
-        retry_after=pause,
+def _too_late(estimate: float, why: str) -> APITimeoutError:
+    return APITimeoutError(
+        f"its turn would come in {estimate:.1f} s at the soonest, after its deadline ({why}); it was never sent",
         retryable=True,
     )

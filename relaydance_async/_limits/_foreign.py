@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ._entrance import Entrance, Place
+from ._entrance import Entrance
 from ._shares import Shares
 
 
-class _NoPace:
-    """The API's rate limit says nothing of other hosts."""
+class _Nothing:
+    """The API's limits say nothing of other hosts."""
 
-    def pause(self, now: float) -> float:
-        return 0.0
+    is_search = False
 
     def delay(self, now: float) -> float:
         return 0.0
 
-    def admit(self, now: float) -> float:
-        return 0.0
+    def passed(self, now: float) -> None:
+        return None
+
+
+_NOTHING = _Nothing()
 
 
 class ForeignAdmission(Entrance):
@@ -31,4 +33,4 @@ class ForeignAdmission(Entrance):
     """
 
     def __init__(self, maximum: int, monotonic: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
-        super().__init__(Shares[Place].undivided(maximum), _NoPace(), monotonic, sleep)
+        super().__init__(Shares.undivided(maximum), lambda ticket: _NOTHING, monotonic, sleep)

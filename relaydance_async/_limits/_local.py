@@ -6,52 +6,37 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
+from .._sansio.limiter import Verdict
 from .._sansio.outage import Failure
 from .._sansio.retry import PATIENCE
 from ..errors import ServerError
 from ._admission import Ended, How, Kind
+from ._book import Book
 from ._entrance import Entrance, Phase, Place
+from ._gate import Gate
 from ._key_outage import KeyOutage
-from ._key_pace import KeyPace
 from ._shares import Share, Shares
 
 log = logging.getLogger("relaydance_async")
 
-_ACCEPTED = Ended.ACCEPTED  # looking up a member of an enum takes as long as all else here
-
-
-_OVERLOADED = Failure("it says that it is overloaded")
-_FAILURES = {Ended.OVERLOADED: _OVERLOADED, Ended.UNREACHED: Failure("no connection")}
-
-
-class _Gate:
-    """The pace of the key, and the outages of the gateway, as one `Pace`."""
-
-    __slots__ = ("_outage", "_pace")
-
-    def __init__(self, pace: KeyPace, outage: KeyOutage) -> None:
-        self._pace = pace
-        self._outage = outage
-
-    def pause(self, now: float) -> float:
-        return self._pace.pause(now)
-
-    def delay(self, now: float) -> float:
-        return max(self._outage.delay(now), self._pace.delay(now))
-
-    def admit(self, now: float) -> float:
-        return self._outage.delay(now) or self._pace.admit(now)
+_OVERLOADED = Ended.OVERLOADED  # looking up a member of an enum takes as long as all else here
+_VERDICTS: dict[How, Verdict] = {
+    Ended.ACCEPTED: Verdict.ACCEPTED,
+    Ended.ANSWERED: Verdict.ACCEPTED,  # whatever it was, no limit refused it
+    Ended.REFUSED: Verdict.REFUSED,
+}
+_FAILURES = {Ended.OVERLOADED: Failure("it says that it is overloaded"), Ended.UNREACHED: Failure("no connection")}
 
 
 class LocalAdmission(Entrance):
-    """Lets attempts in by the pace of the key, the outages of the gateway, and permits, whose number adapts.
+    """Lets attempts in by what is known of the key's limits, the outages of the gateway, and permits.
 
-    The permits belong to this event loop; `_shares` says how the kinds divide them. The pace belongs to the key: all
-    loops of a client share it.
+    The permits belong to this event loop; `_shares` says how the kinds divide them. What is known belongs to the key:
+    all loops of a client share it.
 
     Args:
         maximum: attempts under way at once, of all kinds.
-        pace: of the key.
+        book: what is known of the key's limits.
         monotonic: the clock, in seconds.
         sleep: for a number of seconds.
         outage: of the gateway.
@@ -60,32 +45,46 @@ class LocalAdmission(Entrance):
     def __init__(
         self,
         maximum: int,
-        pace: KeyPace,
+        book: Book,
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         outage: KeyOutage | None = None,
     ) -> None:
         self._outage = outage if outage is not None else KeyOutage(random.random)
-        super().__init__(Shares[Place].divided(maximum), _Gate(pace, self._outage), monotonic, sleep)
-        self._key_pace = pace
+        super().__init__(Shares.divided(maximum), book.gate, monotonic, sleep)
+        self._book = book
         self._warned = False
 
     def probed(self, place: Place) -> None:
         """See `Entrance`."""
-        if self._outage.succeeded(self._monotonic(), is_probe=place.is_probe):
-            self._key_pace.restart()
+        self._is_back(place, self._monotonic())
+
+    def _is_back(self, place: Place, now: float) -> None:
+        if self._outage.succeeded(now, is_probe=place.is_probe):
+            self._book.restart(now)
             self._stir()
         place.is_probe = False
 
+    def _closed_for(self, now: float) -> float:
+        return self._outage.delay(now)
+
+    def _why(self, place: Place) -> str:
+        why = self._outage.why
+        gate = place.barrier
+        if why or not isinstance(gate, Gate):
+            return f"the gateway is failing: {why}"
+        return f"{gate.name}: {gate.governing.state.why}"
+
     def _let_in(self, place: Place, now: float) -> None:
+        super()._let_in(place, now)
         place.is_probe = self._outage.passed(now)
 
     def _look_around(self, now: float) -> None:
         since = self._outage.since
         if since is None:
             return
-        for share in self._shares.all:
-            for place in share.line.all():
+        for lane in list(self._turns.lanes):
+            for place in lane.all():
                 if place.ticket.deadline is None and now - max(place.ticket.began_at, since) >= PATIENCE:
                     self._take_out(place, Phase.HELD)
                     place.wake()
@@ -98,12 +97,12 @@ class LocalAdmission(Entrance):
         )
 
     def _learn(self, place: Place, how: How, retry_after: float | None) -> None:
-        self._learn_limits(place, how, retry_after)
-        self._learn_outage(place, how)
-
-    def _learn_outage(self, place: Place, how: How) -> None:
-        failure = how if isinstance(how, Failure) else _FAILURES.get(how)
         now = self._monotonic()
+        self._learn_limits(place, how, retry_after, now)
+        self._learn_outage(place, how, now)
+
+    def _learn_outage(self, place: Place, how: How, now: float) -> None:
+        failure = how if isinstance(how, Failure) else _FAILURES.get(how)
         if failure is not None:
             if how is not Ended.UNREACHED or place.is_probe:
                 self._outage.failed(failure, now, place.admitted_at, is_probe=place.is_probe)
@@ -111,26 +110,26 @@ class LocalAdmission(Entrance):
             if place.is_probe:
                 self._outage.given_up(now)
         else:
-            self.probed(place)
+            self._is_back(place, now)
             return
         if place.is_probe:
             place.is_probe = False
             self._stir()
 
-    def _learn_limits(self, place: Place, how: How, retry_after: float | None) -> None:
-        if how is _ACCEPTED:
-            if self._shares.limit < self._shares.maximum:
-                self._shares.grow()
-            self._key_pace.accepted(self._monotonic(), place.admitted_at)
-        elif how is Ended.REFUSED:
-            self._key_pace.refused(self._monotonic(), retry_after, place.admitted_at)
-        elif how is Ended.OVERLOADED:
-            before = self._shares.limit
-            self._shares.shrink()
-            if self._shares.limit < before:
-                log.info("the gateway is overloaded: at most %d calls at once from now on", self._shares.limit)
+    def _learn_limits(self, place: Place, how: How, retry_after: float | None, now: float) -> None:
+        shares, overload = self._shares, self._book.overload
+        if how is _OVERLOADED:
+            overload.overloaded(now, place.admitted_at, shares.in_use)
+        if shares.limit < shares.maximum or how is _OVERLOADED:
+            before = shares.limit
+            shares.set_limit(overload.limit(now))
+            if shares.limit < before:
+                log.info("the gateway is overloaded: at most %d calls at once from now on", shares.limit)
+        gate = place.barrier
+        if isinstance(gate, Gate):
+            gate.ended(place.passed, now, _VERDICTS.get(how, Verdict.NOTHING), retry_after)  # type: ignore[arg-type]
 
-    def _must_wait(self, share: Share[Place]) -> None:
+    def _must_wait(self, share: Share) -> None:
         streams = self._shares.of[Kind.STREAM]
         if self.waiting == 1:
             self._warned = False  # nobody waited before this one

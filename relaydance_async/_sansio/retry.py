@@ -122,6 +122,7 @@ def decide(
     policy: RetryPolicy,
     jitter: float,
     unsent: Unsent = ALL_SENT,
+    searched: int = 0,
     is_admitted: bool = True,
 ) -> Decision:
     """What follows a failed attempt.
@@ -134,6 +135,8 @@ def decide(
         safety, repeatable: of the request.
         jitter: a random number from 0 to 1.
         unsent: the attempts that had no connection, with this one.
+        searched: the attempts that were sent to find a limit, and refused. They don't count either, for as long as a
+            call without a deadline waits for a `Retry-After`.
         is_admitted: whether it was ever its turn.
     """
     if not error.retryable:
@@ -146,7 +149,9 @@ def decide(
     if not repeatable:
         return GiveUp("its body can be read only once")
     if unsent.since is None or policy.max_attempts == 1:
-        if attempt - unsent.count >= policy.max_attempts or policy.max_attempts == 1:
+        if deadline is None and now - began_at >= policy.longest_retry_after:
+            searched = 0
+        if attempt - unsent.count - searched >= policy.max_attempts or policy.max_attempts == 1:
             return GiveUp(_spent(attempt, unsent.count, policy))
         wait = backoff(attempt, policy, jitter)
     else:

@@ -106,7 +106,7 @@ class WireRequest:
         """Let go of what a body that was not sent to its end holds, such as a file. Safe to call at any time."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            # While aiohttp's task waits for a piece the body can't be closed; the cancellation of that task ends it.
+            # While the task of an upload waits for a piece the body can't be closed; its cancellation ends it.
             with anyio.CancelScope(shield=True), suppress(RuntimeError):
                 await opened.aclose()
 

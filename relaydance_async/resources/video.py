@@ -24,6 +24,7 @@ import anyio
 import anyio.lowlevel
 
 from .._call import Api, as_model
+from .._limits import Order
 from .._polling import ACTIVE_WAITS
 from .._sansio.extras import CallExtras
 from .._sansio.polling import AT_ONCE, Place
@@ -403,7 +404,7 @@ class Video(Resource):
         limits = DownloadLimits(max_bytes, Progress(on_progress))
         part = PartFile(as_path(path), _id_of(task), overwrite=overwrite)
         # The headers of one call are for the API, and its transfer has a deadline of its own.
-        api = apply(CallExtras(timeout=extras.timeout), self._api).changed(deadline=None)
+        api = apply(CallExtras(timeout=extras.timeout), self._metadata).changed(deadline=None)
         with anyio.move_on_after(deadline):
             if (done := await self._saved(part, _id_of(task))) is not None:
                 return done
@@ -439,7 +440,7 @@ class Video(Resource):
 
         Cancelling it leaves nothing.
         """
-        return await load(self._api, await self._find(task, allow_private_hosts, CallExtras()), max_bytes)
+        return await load(self._metadata, await self._find(task, allow_private_hosts, CallExtras()), max_bytes)
 
     @asynccontextmanager
     async def stream_content(
@@ -468,12 +469,17 @@ class Video(Resource):
         Cancelling it closes the connection.
         """
         result = await self._find(task, allow_private_hosts, CallExtras())
-        async with stream(self._api, result, max_bytes) as pieces:
+        async with stream(self._metadata, result, max_bytes) as pieces:
             yield pieces
+
+    @property
+    def _metadata(self) -> Api:
+        """For what a download asks of the API, which goes after all else."""
+        return self._api.changed(order=Order.METADATA)
 
     async def _find(self, task: TaskOrId, allow_private: bool, extras: CallExtras) -> Result:
         """The clip of a task; one that had not ended when it was last seen is asked for."""
-        api = apply(extras, self._api)
+        api = apply(extras, self._metadata)
         if isinstance(task, str) or not task.is_terminal:
             task = await _poll(_build_poll(_id_of(task), extras), api)
         policy = HostPolicy.beside(self._api.base_url, allow_private=allow_private)

@@ -169,7 +169,7 @@ async def test_each_attempt_tells_how_long_it_waited_for_its_turn_and_then_took(
                 if clock.sleeping:
                     clock.wake_next()
     records = errors[0].attempts
-    assert [record.wait for record in records] == [20.0, 20.0, None]
+    assert [record.wait for record in records] == [20.0, 20.0, 5.0, None]  # the second looked for the limit: no attempt
     assert records[0].queued == 0.0
     assert all(record.queued >= 0.0 and record.elapsed >= 0.0 for record in records)
     assert type(errors[0]) is ServerError

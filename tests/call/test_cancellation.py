@@ -11,9 +11,10 @@ import pytest
 
 from relaydance_async import AsyncRelayDance, RetryPolicy
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.call.support import Start, failure_of
+from tests.call.support import Start
 from tests.kit.calls import BILLED, ask_chat, list_models, make_image, submit_clip
 from tests.kit.clocks import HandClock
+from tests.kit.inside import close_limits
 from tests.kit.probe import NOTHING, held, look_at
 from tests.kit.routes import CHAT, IMAGES, MODELS, SUBMIT
 from tests.kit.transports import tap
@@ -127,11 +128,10 @@ async def test_cancelling_in_the_queue_leaves_the_queue(sandbox: Sandbox, start:
     assert sandbox.ledger.count(SUBMIT) == 0
 
 
-async def test_cancelling_during_the_cool_down_leaves_nothing(sandbox: Sandbox, start: Start) -> None:
+async def test_cancelling_while_a_limit_is_reached_leaves_nothing(sandbox: Sandbox, start: Start) -> None:
     clock = HandClock()
-    sandbox.faults.add(Fault(MODELS, status=429, headers={"retry-after": "9"}, times=1))
     async with start(sandbox, clock, retry=RetryPolicy(max_attempts=1)) as client:
-        await failure_of(client.models.list())
+        close_limits(client, 9.0)
         async with anyio.create_task_group() as group:
             group.start_soon(submit_clip, client)
             await wait_until(lambda: clock.sleeping == 1)

@@ -18,7 +18,7 @@ from relaydance_async._sansio.request import LargeJson, build_json_body
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.clocks import HandClock, QuickClock
-from tests.kit.inside import close_pace
+from tests.kit.inside import close_limits
 from tests.kit.probe import look_at
 from tests.kit.routes import CHAT
 from tests.kit.waiting import wait_until
@@ -79,7 +79,7 @@ async def test_messages_that_are_changed_while_the_call_is_queued_are_sent_as_th
     messages = conversation(size)
     clock = HandClock()
     async with start(sandbox, clock, base_url=f"{server.url}/v1", max_concurrency=1) as client:
-        close_pace(client, 9.0)
+        close_limits(client, 9.0)
         async with anyio.create_task_group() as group:
 
             async def ask() -> None:
@@ -232,7 +232,7 @@ async def test_large_bodies_that_wait_for_their_turn_hold_no_bytes(sandbox: Sand
         await client.chat.completions.create(model="grok-4.3", messages=messages)
 
     async with start(sandbox, clock, max_concurrency=1) as client:
-        close_pace(client, 60.0)
+        close_limits(client, 60.0)
         held = 0
         tracemalloc.start()
         try:

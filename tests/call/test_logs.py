@@ -93,7 +93,7 @@ async def test_an_error_of_the_reader_is_no_end_of_its_stream(
     assert told(caplog, "failed") == []
 
 
-async def test_pauses_that_follow_the_one_that_is_warned_of_are_told_at_info(
+async def test_refusals_that_follow_the_one_that_is_warned_of_are_told_at_info(
     sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "relaydance_async")
@@ -102,7 +102,7 @@ async def test_pauses_that_follow_the_one_that_is_warned_of_are_told_at_info(
         await client.models.list()
     first, *others = told(caplog, "a call got a 429")
     assert first[0] == "WARNING"
-    assert others == [("INFO", "a call got a 429: no call with this key is sent for 60.0 s")] * 2
+    assert others == [("INFO", "GET /models: a call got a 429")] * 2
 
 
 async def test_an_overload_is_told_at_info(sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbo
 from tests.call.support import Recorder, Start, closed_port, failure_of
 from tests.kit.calls import HELLO, submit_clip
 from tests.kit.clocks import HandClock, QuickClock
-from tests.kit.inside import close_pace, open_pace
+from tests.kit.inside import close_limits, open_limits
 from tests.kit.probe import look_at
 from tests.kit.routes import MODELS, SUBMIT
 from tests.kit.waiting import wait_until
@@ -102,7 +102,7 @@ async def test_the_seconds_in_the_queue_are_told_and_kept_on_the_error(sandbox: 
     clock, seen = HandClock(), Recorder()
     errors: list[RelayDanceError] = []
     async with start(sandbox, clock, _observers=[seen]) as client:
-        close_pace(client, 7.0)
+        close_limits(client, 7.0)
         async with anyio.create_task_group() as group:
 
             async def call() -> None:
@@ -119,7 +119,7 @@ async def test_the_seconds_in_the_queue_are_told_and_kept_on_the_error(sandbox: 
 async def test_a_call_that_is_admitted_at_once_waited_for_nothing(sandbox: Sandbox, start: Start) -> None:
     seen = Recorder()
     async with start(sandbox, HandClock(), _observers=[seen]) as client:
-        open_pace(client)
+        open_limits(client)
         await client.models.list()
     assert seen.waits == [0.0]
 

@@ -15,7 +15,7 @@ from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Recorder, Start, cancel_when, failure_of, is_cancelled
 from tests.kit.calls import HELLO, list_models, open_stream, submit_clip
 from tests.kit.clocks import HandClock, QuickClock
-from tests.kit.inside import close_pace
+from tests.kit.inside import close_limits
 from tests.kit.probe import look_at
 from tests.kit.routes import CHAT, CLIPS, MODELS, SUBMIT
 from tests.kit.waiting import wait_until
@@ -28,7 +28,7 @@ ONE_GOOD = ["began", "queued 1", "admitted 1", "sending 1", "answered 1 200", "e
 async def test_a_call_cancelled_in_the_queue_was_only_queued(sandbox: Sandbox, start: Start) -> None:
     seen = Recorder()
     async with start(sandbox, HandClock(), _observers=[seen]) as client:
-        close_pace(client, 3600)
+        close_limits(client, 3600)
         await cancel_when(lambda: list_models(client), lambda: look_at(client).queued == 1)
     assert seen.moments == ["began", "queued 1", "ended"]
     assert is_cancelled(seen)

@@ -27,27 +27,31 @@ FULL: dict[str, Any] = {
     "default_headers": {"x-team": "clips"},
     "max_response_bytes": 1000,
 }
+VIEW: dict[str, Any] = {**FULL, "priority": "interactive"}
 
 
 def full(events: list[RetryEvent]) -> AsyncRelayDance:
-    return AsyncRelayDance("sk-1", on_retry=events.append, **FULL)
+    return AsyncRelayDance("sk-1", on_retry=events.append, **FULL).with_options(priority="interactive")
 
 
-@pytest.mark.parametrize("name", [*FULL, "on_retry"])
+@pytest.mark.parametrize("name", [*VIEW, "on_retry"])
 def test_what_a_view_is_not_given_stays(name: str) -> None:
     client = full([])
     before, after = settings_of(client), settings_of(client.with_options(**{name: None}))
     changed = {field for field in before.__slots__ if getattr(before, field) != getattr(after, field)}
-    assert changed == {"headers" if name == "default_headers" else name}
-    assert settings_of(client.with_options()) == before
+    assert changed == {"headers" if name == "default_headers" else name, "view"}
+    again = settings_of(client.with_options())
+    assert again.changed(view=before.view) == before
+    assert len({before.view, after.view, again.view}) == 3
 
 
 def test_none_turns_each_option_off() -> None:
-    view = settings_of(full([]).with_options(**dict.fromkeys([*FULL, "on_retry"])))
+    view = settings_of(full([]).with_options(**dict.fromkeys([*VIEW, "on_retry"])))
     endless = float("inf")
     assert view.timeout == Timeout(endless, endless, endless)
     assert (view.deadline, view.retry, view.on_retry) == (None, RetryPolicy(max_attempts=1), None)
     assert view.max_response_bytes == sys.maxsize
+    assert view.priority == 0
     assert "x-team" not in view.headers
     assert "user-agent" in view.headers
 
@@ -178,3 +182,14 @@ def test_a_header_without_a_name_is_refused_by_clients_and_views_too() -> None:
         AsyncRelayDance("sk-1", default_headers=headers)
     with pytest.raises(ConfigurationError, match=r"^1 can't be the name of a header"):
         full([]).with_options(default_headers=headers)
+
+
+@pytest.mark.parametrize(("given", "number"), [("interactive", 10), ("batch", -10), (0, 0), (-3, -3), (100, 100)])
+def test_a_priority_is_a_name_or_a_small_number(given: Any, number: int) -> None:
+    assert settings_of(full([]).with_options(priority=given)).priority == number
+
+
+@pytest.mark.parametrize("given", ["urgent", 1.5, True, 101, -101, b"batch"])
+def test_other_priorities_are_an_error(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="priority must be 'batch' or 'interactive', or a whole number"):
+        full([]).with_options(priority=given)

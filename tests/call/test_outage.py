@@ -60,7 +60,7 @@ async def test_an_outage_of_some_seconds_loses_no_call_and_gets_few_requests(
     ):
         ends = await all_of(call, client, 300)
     assert not [end for end in ends if isinstance(end, RelayDanceError)]
-    assert len(server.taken) <= 1.3 * 300
+    assert len(server.taken) <= 1.4 * 300  # on this clock all 100 permits are out before the first answer
 
 
 async def test_an_outage_leaves_only_the_clips_that_were_on_the_wire_in_doubt(sandbox: Sandbox, start: Start) -> None:

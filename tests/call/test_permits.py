@@ -8,11 +8,12 @@ import pytest
 from relaydance_async import ResponseTooLargeError, RetryPolicy
 from relaydance_async.sandbox import Fault, FaultyProxy, Sandbox
 from tests.call.support import Start, failure_of
-from tests.kit.calls import list_models
-from tests.kit.clocks import QuickClock
-from tests.kit.inside import limit_of
-from tests.kit.probe import NOTHING, held
-from tests.kit.routes import MODELS
+from tests.kit.calls import ask_chat, list_models
+from tests.kit.clocks import HandClock, QuickClock
+from tests.kit.inside import limit_of, open_limits
+from tests.kit.probe import NOTHING, held, look_at
+from tests.kit.routes import CHAT, MODELS
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -24,19 +25,27 @@ async def test_a_429_slows_the_calls_down_but_lets_as_many_be_under_way(sandbox:
         assert limit_of(client) == 8
 
 
-async def test_an_overloaded_gateway_halves_the_limit_and_successes_raise_it_again(
+async def test_an_overloaded_gateway_lowers_the_limit_which_comes_back_in_a_moment(
     sandbox: Sandbox, start: Start
 ) -> None:
     sandbox.faults.add(Fault(MODELS, status=503, code="system_cpu_overloaded", times=1))
-    async with start(sandbox, QuickClock(), max_concurrency=8, retry=RetryPolicy(max_attempts=1)) as client:
-        await failure_of(client.models.list())
-        assert limit_of(client) == 4
-        for _ in range(5):
+    sandbox.faults.add(Fault(CHAT, delay=0.05))
+    clock = HandClock()
+    async with start(sandbox, clock, max_concurrency=20, retry=RetryPolicy(max_attempts=1)) as client:
+        open_limits(client)
+        async with anyio.create_task_group() as group:
+            for _ in range(16):
+                group.start_soon(ask_chat, client)
+            await wait_until(lambda: look_at(client).permits == 16)
+            await failure_of(client.models.list())
+            assert limit_of(client) == 11
+        clock.advance(0.4)
+        await client.models.list()
+        assert limit_of(client) == 11
+        for seconds, limit in ((0.1, 16), (0.5, 20)):
+            clock.advance(seconds)
             await client.models.list()
-        assert limit_of(client) == 5
-        for _ in range(60):
-            await client.models.list()
-        assert limit_of(client) == 8
+            assert limit_of(client) == limit
 
 
 async def test_other_errors_leave_the_limit_as_it_is(sandbox: Sandbox, start: Start) -> None:

@@ -15,7 +15,7 @@ from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import HELLO, list_models, submit_clip
 from tests.kit.clocks import HandClock
-from tests.kit.inside import close_pace, open_pace
+from tests.kit.inside import close_limits, open_limits
 from tests.kit.probe import look_at
 from tests.kit.routes import CLIPS, MODELS, SUBMIT
 from tests.kit.waiting import wait_until
@@ -31,7 +31,7 @@ async def test_the_most_streams_open_leave_room_for_a_submit_and_a_poll(
     sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with start(sandbox, HandClock(), max_concurrency=20) as client, AsyncExitStack() as streams:
-        open_pace(client)
+        open_limits(client)
         for _ in range(18):
             await streams.enter_async_context(await begin(client))
         assert look_at(client).permits == 18
@@ -63,7 +63,7 @@ async def finished_clip(sandbox: Sandbox, client: AsyncRelayDance) -> Any:
 
 async def test_20_slow_downloads_do_not_hold_up_a_submit(sandbox: Sandbox, start: Start, tmp_path: Path) -> None:
     async with start(sandbox, HandClock(), max_concurrency=20) as client:
-        open_pace(client)
+        open_limits(client)
         done = await finished_clip(sandbox, client)
         sandbox.faults.add(Fault(CLIPS, stall=True))
         async with anyio.create_task_group() as group:
@@ -82,7 +82,7 @@ async def test_a_cool_down_of_the_api_does_not_hold_up_a_download(
     sandbox: Sandbox, start: Start, tmp_path: Path
 ) -> None:
     async with start(sandbox, HandClock(), retry=RetryPolicy(max_attempts=1)) as client:
-        open_pace(client)
+        open_limits(client)
         done = await finished_clip(sandbox, client)
         sandbox.faults.add(Fault(MODELS, status=429, headers={"retry-after": "60"}))
         await failure_of(client.models.list())
@@ -92,7 +92,7 @@ async def test_a_cool_down_of_the_api_does_not_hold_up_a_download(
 
 async def test_a_429_of_another_host_does_not_hold_up_the_api(sandbox: Sandbox, start: Start, tmp_path: Path) -> None:
     async with start(sandbox, HandClock(), retry=RetryPolicy(max_attempts=1)) as client:
-        open_pace(client)
+        open_limits(client)
         done = await finished_clip(sandbox, client)
         sandbox.faults.add(Fault(CLIPS, status=429, headers={"retry-after": "60"}))
         await failure_of(client.video.download(done, tmp_path / "a.mp4"))
@@ -104,7 +104,7 @@ async def test_calls_that_wait_in_a_cool_down_hold_no_permit_and_no_connection(s
     async with start(sandbox, clock, max_concurrency=2) as client:
         await client.models.list()
         connections = look_at(client).connections
-        close_pace(client, 30.0)
+        close_limits(client, 30.0)
         async with anyio.create_task_group() as group:
             for call in (list_models, submit_clip, begin):
                 group.start_soon(call, client)

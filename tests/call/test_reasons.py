@@ -14,7 +14,7 @@ from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Start, failure_of
 from tests.kit.calls import Call, list_models, open_stream, submit_clip
 from tests.kit.clocks import QuickClock
-from tests.kit.inside import close_pace
+from tests.kit.inside import close_limits
 from tests.kit.routes import CHAT, FILES, MODELS, SUBMIT
 
 pytestmark = pytest.mark.anyio
@@ -65,9 +65,9 @@ async def test_the_reason_travels_with_the_error(sandbox: Sandbox, start: Start,
 
 async def test_a_cool_down_above_the_deadline_is_a_reason_too(sandbox: Sandbox, start: Start) -> None:
     async with start(sandbox, QuickClock(), deadline=5.0) as client:
-        close_pace(client, 60.0)
+        close_limits(client, 60.0)
         error = await failure_of(client.models.list())
-    why = "the next attempt would begin after 60.0 s, when the deadline of 5 s is over"
+    why = "its turn would not have come in time"
     assert error.not_retried_because == why
     assert f"Not repeated: {why}." in str(error)
     assert sandbox.ledger.count() == 0

@@ -101,6 +101,9 @@ class _Owner:
     def __init__(self) -> None:
         self.kept = False
 
+    def inbox(self) -> memoryview:
+        return memoryview(bytearray(1))
+
     def put_back(self, connection: Connection, keep_alive: bytes | None) -> None:
         self.kept = True
 
@@ -123,6 +126,15 @@ def _at_once(reading: Coroutine[Any, Any, bytes]) -> bytes:
     raise AssertionError("it waits")
 
 
+def _feed(connection: Connection, piece: bytes) -> None:
+    """As the loop does it."""
+    while piece and connection.is_open:
+        view = connection.get_buffer(-1)
+        count = min(len(view), len(piece))
+        view[:count], piece = piece[:count], piece[count:]
+        connection.buffer_updated(count)
+
+
 def read_by_engine(pieces: list[bytes], method: str, new_parser: Any) -> tuple[Verdict, bool]:
     """What the engine makes of it, and whether it would use the connection again."""
     owner = _Owner()
@@ -131,8 +143,7 @@ def read_by_engine(pieces: list[bytes], method: str, new_parser: Any) -> tuple[V
     request = WireRequest(method, "http://gateway.test/", {}, None, _NEVER)
     exchange = connection.start(request, b"")
     for piece in pieces:
-        if piece and connection.is_open:
-            connection.data_received(piece)
+        _feed(connection, piece)
     kept = owner.kept
     if connection.is_open:
         connection.eof_received()

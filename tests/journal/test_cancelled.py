@@ -20,7 +20,7 @@ from tests.journal.support import CLIP, keyed, state_of
 from tests.journal.test_keyed import CALLS, submit
 from tests.kit.calls import HELLO
 from tests.kit.clocks import HandClock
-from tests.kit.inside import close_pace
+from tests.kit.inside import close_limits
 from tests.kit.probe import NOTHING, look_at
 from tests.kit.routes import CHAT, FILES, SUBMIT
 from tests.kit.strangers import gateway
@@ -126,7 +126,7 @@ async def test_one_that_waits_for_its_turn_ends_at_once_without_an_entry(
 ) -> None:
     call, _ = CALLS[name]
     async with keyed(sandbox, journal, HandClock()) as client:
-        close_pace(client, 1000)
+        close_limits(client, 1000)
         error = await STOPS[stop](call(client, idempotency_key="row-1"), lambda: look_at(client).queued == 1)
         held = look_at(client)
         assert (held.permits, held.queued, held.tasks) == (0, 0, 0)

@@ -15,9 +15,10 @@ from relaydance_async._call import Api
 from relaydance_async._call.signing import _SEEN
 from relaydance_async._config import Options
 from relaydance_async._engine import _pool, _tls
-from relaydance_async._limits import KeyPace
+from relaydance_async._limits import Book, Limits, Ticket
+from relaydance_async._limits._gate import Gate
 from relaydance_async._runtime import Runtimes
-from relaydance_async._sansio.pace import Open
+from relaydance_async._sansio.limiter import Limiter
 
 
 def settings_of(client: AsyncRelayDance) -> Options:
@@ -35,9 +36,9 @@ def api_of(client: AsyncRelayDance) -> Api:
     return client._api
 
 
-def pace_of(client: AsyncRelayDance) -> KeyPace:
-    """What paces the attempts."""
-    return client._pace
+def book_of(client: AsyncRelayDance) -> Book:
+    """What is known of the limits."""
+    return client._book
 
 
 def parts_of(client: AsyncRelayDance) -> list[object]:
@@ -45,19 +46,40 @@ def parts_of(client: AsyncRelayDance) -> list[object]:
     return [client, vars(client), *vars(client).values()]
 
 
-def open_pace(client: AsyncRelayDance) -> None:
-    """As it is after the first calls: for tests of many calls on a clock that stands still."""
-    pace_of(client).state = Open(0.0, 0, 0)
+def open_limits(client: AsyncRelayDance) -> None:
+    """As they are after a crowd has passed: for tests of many calls on a clock that stands still."""
+    known, begin = book_of(client), Book.gate
+
+    def gate(ticket: Ticket) -> Gate:
+        found = begin(known, ticket)
+        if found.limiter.facts.trip is None:
+            found.limiter.is_free = True
+        return found
+
+    known.gate = gate  # type: ignore[method-assign]
 
 
-def close_pace(client: AsyncRelayDance, seconds: float) -> None:
-    """As after a 429 that asks for so long a pause."""
-    pace_of(client).refused(api_of(client).clock.monotonic(), seconds, 0.0)
+def close_limits(client: AsyncRelayDance, seconds: float) -> None:
+    """As after many 429s of all kinds of calls that ask for so long a pause."""
+    now = api_of(client).clock.monotonic()
+    wide = book_of(client).wide
+    wide.limiter = Limiter()
+    facts = wide.limiter.facts
+    facts.retry_after, facts.refused_at, facts.trusts = seconds, now, True
+    wide.limiter.hold(now)
+
+
+def learn_rate(client: AsyncRelayDance, rate: float) -> None:
+    """As when it is known that the key takes so many calls a second."""
+    book_of(client).limits = Limits(requests_per_minute=max(1, int(rate * 60)))
 
 
 def pause_of(client: AsyncRelayDance) -> float:
     """Seconds that no call passes for."""
-    return pace_of(client).pause(api_of(client).clock.monotonic())
+    now = api_of(client).clock.monotonic()
+    limiter = book_of(client).wide.limiter
+    waits = [gate.delay(now) for gate in book_of(client).gates] or [limiter.delay(now) if limiter else 0.0]
+    return max(waits)
 
 
 def limit_of(client: AsyncRelayDance) -> int:

@@ -9,8 +9,10 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from relaydance_async._limits import Admission, Ended, KeyPace, Kind, Lease, LocalAdmission, Ticket
-from relaydance_async._sansio.pace import Open
+from relaydance_async._limits import Admission, Book, Ended, Kind, Lease, Limits, LocalAdmission, Ticket
+from relaydance_async._limits._gate import Gate
+from relaydance_async._sansio.limiter import Limiter
+from relaydance_async._sansio.limiter.moves import MOVES
 
 
 async def settle() -> None:
@@ -64,18 +66,43 @@ class Time:
         await settle()
 
 
-def open_pace() -> KeyPace:
-    """Of a key without a known limit."""
-    return KeyPace(Open(0.0, 0, 0))
+class OpenBook(Book):
+    """Of a key without a known limit, after a crowd has passed."""
+
+    def gate(self, ticket: Ticket) -> Gate:
+        gate = super().gate(ticket)
+        if gate.limiter.facts.trip is None and gate.limiter.state.name == "open":
+            gate.limiter.is_free = True
+        return gate
+
+    def hold(self, now: float, seconds: float) -> None:
+        """As when all calls have been refused for so long."""
+        limiter = self.wide.limiter = Limiter()
+        limiter.facts.retry_after, limiter.facts.refused_at, limiter.facts.trusts = seconds, now, True
+        limiter.hold(now)
+
+    def pace(self, now: float, rate: float) -> None:
+        """As when it was learned that the key takes so many calls a second."""
+        limiter = self.wide.limiter = Limiter()
+        limiter.facts.trip = 0.02
+        limiter.state = MOVES.pace(limiter.facts, now, rate)
 
 
-def local(maximum: int, time: Time, pace: KeyPace | None = None) -> LocalAdmission:
-    """Admission to a key without a known limit, or of that pace."""
-    return LocalAdmission(maximum, pace if pace is not None else open_pace(), time.monotonic, time.sleep)
+def local(maximum: int, time: Time, book: Book | None = None) -> LocalAdmission:
+    """Admission to a key without a known limit, or with what that book knows."""
+    return LocalAdmission(maximum, book or OpenBook(Limits(), maximum), time.monotonic, time.sleep)
 
 
-def ticket(kind: Kind = Kind.BILLED, priority: int = 0, deadline: float | None = None) -> Ticket:
-    return Ticket(kind, "/route", priority=priority, deadline=deadline)
+def ticket(
+    kind: Kind = Kind.BILLED,
+    priority: int = 0,
+    deadline: float | None = None,
+    *,
+    order: int = 2,
+    view: int = 0,
+    model: str | None = None,
+) -> Ticket:
+    return Ticket(kind, "/route", model, priority=priority, deadline=deadline, order=order, view=view)
 
 
 class Crowd:

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from relaydance_async import RateLimitError
-from relaydance_async._limits import Ended, KeyPace, Kind, LocalAdmission
-from relaydance_async._sansio.pace import Steady
-from tests.limits.support import Crowd, Time, local, open_pace, settle, ticket
+from relaydance_async import APITimeoutError
+from relaydance_async._limits import Book, Ended, KeyOutage, Kind, LocalAdmission, Order
+from relaydance_async._sansio.outage import OutageLimits
+from tests.limits.support import Crowd, OpenBook, Time, local, settle, ticket
 
 pytestmark = pytest.mark.anyio
 
@@ -106,15 +106,42 @@ async def test_kinds_that_wait_take_turns(time: Time, group: anyio.abc.TaskGroup
     assert crowd.admitted == ["first", "stream", "b1", "p1", "b2", "p2", "b3", "p3"]
 
 
-async def test_priority_does_not_reach_beyond_its_kind(time: Time, group: anyio.abc.TaskGroup) -> None:
+async def test_priority_reaches_beyond_its_kind_but_starves_nobody(time: Time, group: anyio.abc.TaskGroup) -> None:
+    admission = local(1, time)
+    crowd = Crowd(admission, group)
+    await crowd.join("first")
+    for number in range(60):
+        await crowd.join(f"vip{number}", ticket=ticket(priority=100))
+    await crowd.join("poll", "other poll", "third poll", ticket=POLL)
+    while admission.waiting:
+        await crowd.end(crowd.admitted[-1])
+    served = [crowd.admitted.index(name) for name in ("poll", "other poll", "third poll")]
+    assert served[0] <= 20
+    assert 5 <= served[1] - served[0] <= 20
+
+
+async def test_polls_go_after_what_is_asked_and_before_what_downloads_ask(
+    time: Time, group: anyio.abc.TaskGroup
+) -> None:
     crowd = Crowd(local(1, time), group)
     await crowd.join("first")
-    for number in range(3):
-        await crowd.join(f"vip{number}", ticket=ticket(priority=100))
-    await crowd.join("poll", ticket=POLL)
-    for name in ("first", "vip0", "poll"):
-        await crowd.end(name)
-    assert crowd.admitted == ["first", "vip0", "poll", "vip1"]
+    await crowd.join("metadata", ticket=ticket(Kind.POLL, order=Order.METADATA))
+    await crowd.join("poll 1", "poll 2", ticket=ticket(Kind.POLL, order=Order.POLL))
+    await crowd.join("submit")
+    await crowd.join("stream", ticket=STREAM)
+    for _ in range(5):
+        await crowd.end(crowd.admitted[-1])
+    assert crowd.admitted == ["first", "submit", "stream", "poll 1", "poll 2", "metadata"]
+
+
+async def test_views_take_turns(time: Time, group: anyio.abc.TaskGroup) -> None:
+    crowd = Crowd(local(1, time), group)
+    await crowd.join("first")
+    await crowd.join("batch 1", "batch 2", "batch 3", "batch 4", ticket=ticket(view=1))
+    await crowd.join("chat 1", "chat 2", ticket=ticket(view=2))
+    for _ in range(6):
+        await crowd.end(crowd.admitted[-1])
+    assert crowd.admitted[1:] == ["batch 1", "chat 1", "batch 2", "chat 2", "batch 3", "batch 4"]
 
 
 async def test_a_lease_gives_its_permit_back_once(time: Time) -> None:
@@ -139,34 +166,38 @@ async def test_a_lease_knows_how_long_it_queued(time: Time, group: anyio.abc.Tas
 # The limit
 
 
-async def test_overload_halves_the_limit_which_never_falls_below_one(time: Time) -> None:
-    admission = local(100, time)
-    limits: list[int] = []
-    for _ in range(9):
-        lease = admission.enter_now(ticket())
+async def test_overload_cuts_the_limit_once_for_all_that_was_under_way(time: Time) -> None:
+    patient = KeyOutage(lambda: 0.5, OutageLimits(budget=1000.0))
+    admission = LocalAdmission(100, OpenBook(), time.monotonic, time.sleep, patient)
+    leases = [admission.enter_now(ticket()) for _ in range(90)]
+    await time.advance(0.1)
+    for lease in leases:
         assert lease is not None
         lease.ended(Ended.OVERLOADED)
-        limits.append(admission.limit)
-    assert limits == [50, 25, 12, 6, 3, 1, 1, 1, 1]
-
-
-async def test_the_limit_grows_by_about_one_for_each_limits_worth_of_successes(time: Time) -> None:
-    admission = local(20, time)
-
-    def end(how: Ended) -> int:
+    assert admission.limit in (62, 63)
+    limits: list[int] = []
+    for _ in range(20):
+        await time.advance(0.3)
         lease = admission.enter_now(ticket())
         assert lease is not None
-        lease.ended(how)
-        return admission.limit
+        await time.advance(0.01)
+        lease.ended(Ended.OVERLOADED)
+        limits.append(admission.limit)
+    assert limits[-1] == min(limits) == 1
 
-    assert end(Ended.OVERLOADED) == 10
-    assert [end(Ended.ACCEPTED) for _ in range(11)] == [10] * 10 + [11]  # the steps get smaller on the way
-    assert [end(how) for how in (Ended.OTHER, Ended.REFUSED)] == [11, 11]
-    await time.advance(1.0)
-    for _ in range(1000):
-        await time.advance(1.0)
-        end(Ended.ACCEPTED)
-    assert admission.limit == 20
+
+async def test_after_an_overload_all_permits_are_back_within_two_seconds(time: Time) -> None:
+    admission = local(100, time)
+    lease = admission.enter_now(ticket())
+    assert lease is not None
+    admission._book.overload.overloaded(time.at, time.at, 50)
+    lease.ended(Ended.OVERLOADED)
+    assert admission.limit == 35
+    await time.advance(2.0)
+    other = admission.enter_now(ticket())
+    assert other is not None
+    other.ended(Ended.ACCEPTED)
+    assert admission.limit == 100
 
 
 async def test_a_smaller_limit_admits_nobody_until_enough_permits_are_back(
@@ -186,11 +217,14 @@ async def test_a_smaller_limit_admits_nobody_until_enough_permits_are_back(
 async def test_a_larger_limit_admits_more_than_the_one_whose_permit_came_back(
     time: Time, group: anyio.abc.TaskGroup
 ) -> None:
-    crowd = Crowd(local(2, time), group)
+    admission = local(2, time)
+    crowd = Crowd(admission, group)
     await crowd.join("a")
     await crowd.end("a", Ended.OVERLOADED)
+    assert admission.limit == 1
     await crowd.join("b", "c", "d")
     assert crowd.admitted == ["a", "b"]
+    await time.advance(2.0)
     await crowd.end("b", Ended.ACCEPTED)
     assert sorted(crowd.admitted) == ["a", "b", "c", "d"]
 
@@ -198,56 +232,35 @@ async def test_a_larger_limit_admits_more_than_the_one_whose_permit_came_back(
 # The pace
 
 
-async def test_in_a_cool_down_everybody_waits_and_holds_nothing(time: Time, group: anyio.abc.TaskGroup) -> None:
-    admission = local(3, time)
+async def test_while_a_limit_is_reached_everybody_waits_and_holds_nothing(
+    time: Time, group: anyio.abc.TaskGroup
+) -> None:
+    book = OpenBook()
+    book.hold(time.at, 5.0)
+    admission = local(3, time, book)
     crowd = Crowd(admission, group)
-    await crowd.join("a")
-    crowd.leases["a"].ended(Ended.REFUSED, retry_after=5.0)
     await crowd.join("b", "c")
     await crowd.join("d", ticket=POLL)
     assert (admission.in_use, admission.waiting) == (0, 3)
     assert time.sleepers == 1
     await time.advance(4.9)
-    assert crowd.admitted == ["a"]
+    assert crowd.admitted == []
     await time.advance(0.2)
-    assert crowd.admitted == ["a", "b"]
+    assert crowd.admitted == ["b"]  # as the probe
     assert crowd.leases["b"].queued_for == pytest.approx(5.0)
+    assert crowd.leases["b"].is_search
+    await crowd.end("b", Ended.ACCEPTED)
     await time.advance(2.0)
-    assert sorted(crowd.admitted) == ["a", "b", "c", "d"]
-
-
-async def test_a_refusal_that_names_no_time_pauses_for_a_second(time: Time) -> None:
-    pace = open_pace()
-    lease = local(1, time, pace).enter_now(ticket())
-    assert lease is not None
-    lease.ended(Ended.REFUSED)
-    assert pace.pause(time.at) == 1.0
-
-
-async def test_a_refusal_of_zero_seconds_pauses_for_none(time: Time) -> None:
-    pace = open_pace()
-    lease = local(1, time, pace).enter_now(ticket())
-    assert lease is not None
-    lease.ended(Ended.REFUSED, retry_after=0.0)
-    assert pace.pause(time.at) == 0.0
-
-
-async def test_a_permit_that_comes_back_with_a_refusal_admits_nobody(time: Time, group: anyio.abc.TaskGroup) -> None:
-    crowd = Crowd(local(1, time), group)
-    await crowd.join("a", "b")
-    await crowd.end("a", Ended.REFUSED)
-    assert crowd.admitted == ["a"]
-    await time.advance(1.0)
-    assert crowd.admitted == ["a", "b"]
+    assert sorted(crowd.admitted) == ["b", "c", "d"]
 
 
 async def test_a_pause_that_grows_while_somebody_waits_is_waited_out(time: Time, group: anyio.abc.TaskGroup) -> None:
-    pace = open_pace()
-    pace.refused(time.at, 1.0, time.at)
-    crowd = Crowd(local(3, time, pace), group)
+    book = OpenBook()
+    book.hold(time.at, 1.0)
+    crowd = Crowd(local(3, time, book), group)
     await crowd.join("a")
     await time.advance(0.5)
-    pace.refused(time.at, 3.0, time.at)
+    book.hold(time.at, 3.0)
     await time.advance(2.9)
     assert crowd.admitted == []
     await time.advance(0.1)
@@ -258,15 +271,15 @@ async def test_a_pause_that_grows_while_somebody_waits_is_waited_out(time: Time,
 async def test_all_whom_the_pace_lets_pass_begin_in_one_turn_of_the_loop(
     time: Time, group: anyio.abc.TaskGroup
 ) -> None:
-    pace = open_pace()
-    pace.refused(time.at, 1.0, time.at)
-    admission = local(1_000, time, pace)
+    book = OpenBook()
+    book.hold(time.at, 1.0)
+    admission = local(1_000, time, book)
     crowd = Crowd(admission, group)
     for number in range(100):
         crowd.start(str(number))
     await settle()
     time.at += 100.0  # nobody has woken yet
-    pace.state = open_pace().state
+    book.wide.forget()
     await time.advance(0.0)
     assert len(crowd.admitted) == 100
     assert (admission.waiting, time.slept) == (0, [1.0])
@@ -275,16 +288,16 @@ async def test_all_whom_the_pace_lets_pass_begin_in_one_turn_of_the_loop(
 async def test_who_is_admitted_at_once_does_not_overtake_those_whom_the_pace_holds_back(
     time: Time, group: anyio.abc.TaskGroup
 ) -> None:
-    pace = open_pace()
-    pace.refused(time.at, 1.0, time.at)
-    admission = local(10, time, pace)
+    book = OpenBook()
+    book.hold(time.at, 1.0)
+    admission = local(10, time, book)
     await Crowd(admission, group).join("a")
     time.at += 5.0  # the one who sleeps has not woken yet
     assert admission.enter_now(POLL) is None
 
 
 async def test_the_first_calls_of_a_client_are_paced(time: Time, group: anyio.abc.TaskGroup) -> None:
-    crowd = Crowd(local(500, time, KeyPace()), group)
+    crowd = Crowd(local(500, time, Book()), group)
     for number in range(100):
         crowd.start(str(number))
     await settle()
@@ -293,21 +306,18 @@ async def test_the_first_calls_of_a_client_are_paced(time: Time, group: anyio.ab
     assert sorted(crowd.admitted, key=int) == [str(number) for number in range(100)]
 
 
-async def test_two_event_loops_share_the_pace_but_not_the_permits(time: Time) -> None:
-    pace = open_pace()
-    one, other = local(1, time, pace), local(1, time, pace)
-    lease = one.enter_now(ticket())
-    assert lease is not None
+async def test_two_event_loops_share_what_is_learned_but_not_the_permits(time: Time) -> None:
+    book = OpenBook()
+    one, other = local(1, time, book), local(1, time, book)
+    assert one.enter_now(ticket()) is not None
     assert other.enter_now(ticket()) is not None
-    lease.ended(Ended.REFUSED, retry_after=5.0)
-    assert one.enter_now(ticket()) is None
-    third = local(1, time, pace)
-    assert third.enter_now(ticket()) is None
+    book.hold(time.at, 5.0)
+    assert local(1, time, book).enter_now(ticket()) is None
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_event_loops_in_several_threads_share_the_pace() -> None:
-    pace, admitted = KeyPace(), [0, 0, 0]
+    book, admitted = Book(), [0, 0, 0]
 
     async def call(admission: LocalAdmission, thread: int) -> None:
         lease = admission.enter_now(ticket()) or await admission.enter(ticket())
@@ -316,7 +326,7 @@ async def test_event_loops_in_several_threads_share_the_pace() -> None:
         admitted[thread] += 1
 
     async def run(thread: int) -> None:
-        admission = LocalAdmission(50, pace, real_time.monotonic, asyncio.sleep)
+        admission = LocalAdmission(50, book, real_time.monotonic, asyncio.sleep)
         await asyncio.gather(*(call(admission, thread) for _ in range(300)))
         assert nothing_is_left(admission)
 
@@ -329,32 +339,32 @@ async def test_event_loops_in_several_threads_share_the_pace() -> None:
 
 
 async def test_a_higher_priority_that_comes_later_passes_first(time: Time, group: anyio.abc.TaskGroup) -> None:
-    pace = open_pace()
-    pace.refused(time.at, 1.0, time.at)
-    admission = local(10, time, pace)
+    book = OpenBook()
+    book.hold(time.at, 1.0)
+    admission = local(10, time, book)
     crowd = Crowd(admission, group)
     await crowd.join("leader", "second")
     await crowd.join("vip", ticket=ticket(priority=1))
     await time.advance(1.0)
     assert crowd.admitted == ["vip"]
+    await crowd.end("vip", Ended.ACCEPTED)
     await time.advance(10.0)
-    assert crowd.admitted == ["vip", "leader", "second"]
-    assert nothing_is_left(admission) is False
+    assert sorted(crowd.admitted) == ["leader", "second", "vip"]
     for name in crowd.admitted:
         await crowd.end(name)
     assert nothing_is_left(admission)
 
 
 async def test_a_leader_who_finds_no_permit_when_it_wakes_waits_for_one(time: Time, group: anyio.abc.TaskGroup) -> None:
-    pace = open_pace()
-    admission = local(2, time, pace)
+    book = OpenBook()
+    admission = local(2, time, book)
     crowd = Crowd(admission, group)
     await crowd.join("a", "b")
-    pace.refused(time.at, 1.0, time.at)
+    book.hold(time.at, 1.0)
     await crowd.join("c")
     await crowd.end("a")
     assert time.sleepers == 1  # c leads
-    admission._shares.shrink()
+    admission._shares.set_limit(1)
     await time.advance(5.0)
     assert (crowd.admitted, time.sleepers, admission.waiting) == (["a", "b"], 0, 1)
     await crowd.end("b")
@@ -364,52 +374,54 @@ async def test_a_leader_who_finds_no_permit_when_it_wakes_waits_for_one(time: Ti
 # Deadlines
 
 
-async def test_who_cannot_be_admitted_before_its_deadline_is_refused_at_once(time: Time) -> None:
-    pace = open_pace()
-    admission = local(1, time, pace)
-    pace.refused(time.at, 5.0, time.at)
+async def test_who_cannot_be_admitted_before_its_deadline_is_told_at_once(time: Time) -> None:
+    book = OpenBook()
+    admission = local(1, time, book)
+    book.hold(time.at, 5.0)
     assert admission.enter_now(ticket(deadline=time.at + 5)) is None
-    with pytest.raises(RateLimitError, match=r"cooling down after a 429 for 5\.0 s more, longer ") as info:
+    with pytest.raises(APITimeoutError, match=r"its turn would come in 5\.0 s at the soonest, .*never sent") as info:
         await admission.enter(ticket(deadline=time.at + 5))
-    assert (info.value.retryable, info.value.retry_after, info.value.status_code) == (True, 5.0, None)
+    assert (info.value.retryable, info.value.maybe_accepted, info.value.status_code) == (True, False, None)
     assert nothing_is_left(admission)
     assert time.slept == []
 
 
 async def test_a_deadline_after_the_cool_down_is_waited_for(time: Time, group: anyio.abc.TaskGroup) -> None:
-    pace = open_pace()
-    pace.refused(time.at, 5.0, time.at)
-    crowd = Crowd(local(1, time, pace), group)
+    book = OpenBook()
+    book.hold(time.at, 5.0)
+    crowd = Crowd(local(1, time, book), group)
     await crowd.join("a", ticket=ticket(deadline=time.at + 5.1))
     await time.advance(5.0)
     assert crowd.admitted == ["a"]
 
 
-async def test_a_cool_down_that_begins_while_they_queue_refuses_those_it_is_too_long_for(
+async def test_a_limit_that_is_reached_while_they_queue_turns_away_those_it_is_too_long_for(
     time: Time, group: anyio.abc.TaskGroup
 ) -> None:
-    admission = local(1, time)
+    book = OpenBook()
+    admission = local(1, time, book)
     crowd = Crowd(admission, group)
     await crowd.join("a")
     for name, deadline in (("soon", 2.0), ("later", 10.0), ("also soon", 3.0), ("whenever", None)):
         await crowd.join(name, ticket=ticket(deadline=None if deadline is None else time.at + deadline))
-    crowd.leases["a"].ended(Ended.REFUSED, retry_after=5.0)
+    book.hold(time.at, 5.0)
+    crowd.leases["a"].ended(Ended.OTHER)
     await settle()
     assert sorted(crowd.failed) == ["also soon", "soon"]
-    assert all(isinstance(error, RateLimitError) for error in crowd.failed.values())
+    assert all(isinstance(error, APITimeoutError) for error in crowd.failed.values())
     assert (admission.waiting, time.sleepers) == (2, 1)
     await time.advance(5.0)
     assert crowd.admitted == ["a", "later"]
 
 
 async def test_a_pause_that_gets_longer_refuses_even_the_one_who_leads(time: Time, group: anyio.abc.TaskGroup) -> None:
-    pace = open_pace()
-    pace.refused(time.at, 1.0, time.at)
-    admission = local(1, time, pace)
+    book = OpenBook()
+    book.hold(time.at, 1.0)
+    admission = local(1, time, book)
     crowd = Crowd(admission, group)
     await crowd.join("a", ticket=ticket(deadline=time.at + 2))
     await crowd.join("b")
-    pace.refused(time.at, 5.0, time.at)
+    book.hold(time.at, 5.0)
     await time.advance(1.0)
     assert list(crowd.failed) == ["a"]
     await time.advance(4.0)
@@ -418,12 +430,19 @@ async def test_a_pause_that_gets_longer_refuses_even_the_one_who_leads(time: Tim
     assert nothing_is_left(admission)
 
 
-async def test_a_slow_pace_is_no_cool_down_and_refuses_nobody(time: Time, group: anyio.abc.TaskGroup) -> None:
-    pace = KeyPace(Steady(rate=0.1, next_at=time.at + 10, since=time.at, calls=0, refusals=0, good_trials=0))
-    crowd = Crowd(local(1, time, pace), group)
-    await crowd.join("a", ticket=ticket(deadline=time.at + 5))
-    await time.advance(10.0)
-    assert (crowd.admitted, crowd.failed) == (["a"], {})
+async def test_the_one_at_the_head_says_when_a_slow_pace_is_too_slow(time: Time, group: anyio.abc.TaskGroup) -> None:
+    book = OpenBook()
+    book.pace(time.at, 0.1)
+    admission = local(1, time, book)
+    crowd = Crowd(admission, group)
+    await crowd.join("patient", ticket=ticket(deadline=time.at + 30))
+    await crowd.join("hasty", ticket=ticket(deadline=time.at + 15))
+    await time.advance(12.0)
+    assert (crowd.admitted, list(crowd.failed)) == (["patient"], [])
+    await crowd.end("patient", Ended.ACCEPTED)  # now it is at the head, and its turn is 8 s away
+    assert list(crowd.failed) == ["hasty"]
+    assert "its turn would come in" in str(crowd.failed["hasty"])
+    assert nothing_is_left(admission)
 
 
 # Streams
@@ -511,15 +530,16 @@ async def test_one_who_is_cancelled_when_just_admitted_hands_its_permit_on(
 async def test_cancelled_at_any_moment_nobody_leaves_anything_behind(
     time: Time, group: anyio.abc.TaskGroup, victim: str, turns: int
 ) -> None:
-    pace = open_pace()
-    admission = local(2, time, pace)
+    book = OpenBook()
+    admission = local(2, time, book)
     crowd = Crowd(admission, group)
     await crowd.join("a", "b")
     for name in ("leader", "second", "third"):
         crowd.start(name)
 
     async def live() -> None:
-        await crowd.end("a", Ended.REFUSED)
+        book.hold(time.at, 1.0)
+        await crowd.end("a")
         await time.advance(1.0)
         await crowd.end("b")
         await time.advance(5.0)
@@ -548,7 +568,8 @@ def test_in_a_loop_that_was_closed_under_them_those_who_wait_end_without_a_word(
     failures: list[object] = []
     monkeypatch.setattr("sys.unraisablehook", failures.append)
     time = Time()
-    admission = local(1, time)
+    book = OpenBook()
+    admission = local(1, time, book)
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda loop, context: None)  # asyncio tells of each task that was pending
     lease = admission.enter_now(ticket())
@@ -556,7 +577,8 @@ def test_in_a_loop_that_was_closed_under_them_those_who_wait_end_without_a_word(
     waiting = [loop.create_task(admission.enter(ticket())) for _ in range(3)]
     loop.run_until_complete(settle())
     if held_by == "pace":
-        lease.ended(Ended.REFUSED, 5.0)
+        book.hold(time.at, 5.0)
+        lease.ended(Ended.OTHER)
         loop.run_until_complete(settle())
     loop.close()
     lease.ended(Ended.OTHER)
@@ -568,9 +590,9 @@ def test_in_a_loop_that_was_closed_under_them_those_who_wait_end_without_a_word(
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # whose own cancellation comes even after the wake-up
 class TestAsyncio:
     async def test_one_who_is_cancelled_when_just_made_the_leader_lets_the_next_lead(self, time: Time) -> None:
-        pace = open_pace()
-        pace.refused(time.at, 5.0, time.at)
-        admission = local(10, time, pace)
+        book = OpenBook()
+        book.hold(time.at, 5.0)
+        admission = local(10, time, book)
         first, second, third = (asyncio.create_task(admission.enter(ticket())) for _ in range(3))
         await settle()
         led = admission._leader
@@ -597,13 +619,14 @@ class TestAsyncio:
         assert nothing_is_left(admission)
 
     async def test_one_who_is_cancelled_when_just_refused_leaves_nothing(self, time: Time) -> None:
-        pace = open_pace()
-        admission = local(1, time, pace)
+        book = OpenBook()
+        admission = local(1, time, book)
         lease = admission.enter_now(ticket())
         assert lease is not None
         late, patient = (asyncio.create_task(admission.enter(ticket(deadline=d))) for d in (time.at + 2, None))
         await settle()
-        lease.ended(Ended.REFUSED, retry_after=5.0)
+        book.hold(time.at, 5.0)
+        lease.ended(Ended.OTHER)
         await asyncio.sleep(0)
         late.cancel()
         await time.advance(5.0)

@@ -207,7 +207,7 @@ def test_a_fork_while_other_threads_call_or_hold_a_lock_leaves_no_child_stuck(sa
 
 
 FULL = """
-from tests.kit.inside import close_pace, pause_of
+from tests.kit.inside import close_limits, pause_of
 
 async def main():
     global client
@@ -215,7 +215,7 @@ async def main():
     held = await open_stream(client)
     waiting = [asyncio.ensure_future(client.models.list()) for _ in range(3)]
     await asyncio.sleep(0.01)
-    close_pace(client, 0.05)  # a 429 came: the gate is closed, and somebody holds the turn
+    close_limits(client, 0.05)  # 429s came: nobody passes, and somebody holds the turn
     pid = os.fork()
     if not pid:
         signal.alarm(20)
@@ -234,10 +234,7 @@ asyncio.run(main())
 def test_a_child_has_all_permits_and_passes_the_pace_of_a_parent_that_had_none_left(sandbox: Sandbox) -> None:
     done = run_program(FULL, sandbox.base_url, "auto")
     assert (done.returncode, done.stdout) == (0, "")
-    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
-        "a call has to wait",
-        "a call got a 429 (too many requests)",
-    ]
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["a call has to wait"]
 
 
 POOLS = """

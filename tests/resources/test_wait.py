@@ -26,12 +26,11 @@ from relaydance_async import (
 )
 from relaydance_async._config import Clock
 from relaydance_async._polling import ACTIVE_WAITS
-from relaydance_async._sansio.pace import Steady
 from relaydance_async._sansio.polling import AT_ONCE, every_nth, windows
 from relaydance_async._transports import TransportStats, WireRequest
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, TaskPlan, TaskScript
 from tests.kit.clocks import HandClock, QuickClock
-from tests.kit.inside import open_pace, pace_of
+from tests.kit.inside import learn_rate, open_limits
 from tests.kit.probe import NOTHING, held
 from tests.kit.routes import FETCH, SUBMIT
 from tests.kit.transports import change_transport
@@ -344,9 +343,9 @@ async def test_asleep_it_holds_no_permit(bench: Bench) -> None:
 async def test_on_a_key_whose_limit_is_learned_it_asks_less_often(bench: Bench) -> None:
     counts: list[int] = []
     for rate in (1000.0, 0.05):
-        sandbox, client, pace = bench.filming(tasks=slow(200))
+        sandbox, client, _ = bench.filming(tasks=slow(200))
         task = await client.video.submit(**CLIP)
-        pace_of(client).state = Steady(rate, pace.at, pace.at, 0, 0, 0)
+        learn_rate(client, rate)
         await client.video.wait(task)
         counts.append(sandbox.ledger.count(FETCH))
     assert counts[1] < counts[0] / 2
@@ -422,7 +421,7 @@ async def wait_for_all(waits: int, clock: HandClock, gateway: InstantGateway, mo
     async with AsyncRelayDance(
         "sk-1", base_url="http://127.0.0.1:1/v1", _clock=clock.clock, max_concurrency=50
     ) as client:
-        open_pace(client)
+        open_limits(client)
 
         async def wait(number: int) -> None:
             finished.append((await client.video.wait(f"task_{number}")).task_id)

@@ -329,7 +329,7 @@ async def occupy(stage: Stage) -> None:
         await anyio.lowlevel.checkpoint()
 
 
-async def close_pace(stage: Stage) -> None:
+async def close_limits(stage: Stage) -> None:
     stage.sandbox.faults.add(Fault(MODELS, status=429, retry_after="9", at=(1,)))
     with suppress(RateLimitError):
         await stage.client.with_options(retry=RetryPolicy(max_attempts=1)).models.list()
@@ -374,7 +374,7 @@ SCENARIOS: dict[str, Scenario] = {
     "chat.completions.create with a deadline": Scenario(ask, options={"deadline": 3600}),
     "chat.completions.create after a 503": Scenario(ask, fail_first_chat),
     "chat.completions.create in the queue": Scenario(ask, occupy, options={"max_concurrency": 1}),
-    "chat.completions.create in a cool-down": Scenario(ask, close_pace),
+    "chat.completions.create in a cool-down": Scenario(ask, close_limits),
     "chat.completions.create of a stream": Scenario(read_stream),
     "images.generate": Scenario(make_image),
     "images.edit": Scenario(edit_image),

@@ -138,7 +138,8 @@ class Peer:
     async def reset(self) -> None:
         """A TCP reset."""
         raw: socket.socket = self.stream.extra(anyio.abc.SocketAttribute.raw_socket)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError):  # the client was gone before, and the socket is closed
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await anyio.aclose_forcefully(self.stream)
 
     async def until_gone(self) -> None:

@@ -189,16 +189,20 @@ async def test_after_a_burst_what_a_trickle_does_not_need_is_closed(maker: Maker
         await wait_until(lambda: server.open == 1)
 
 
+@pytest.mark.parametrize("count", [60, pytest.param(8000, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("kind", ON_ASYNCIO)
-async def test_a_client_of_each_of_many_tenants_holds_no_connection_when_idle(maker: Maker) -> None:
+async def test_a_client_of_each_of_many_tenants_holds_no_connection_when_idle(maker: Maker, count: int) -> None:
     async with serve(as_json(b'{"object":"list","data":[]}')) as server:
         before = open_files()
-        clients = [maker.client(server.url) for _ in range(60)]
-        for client in clients:
+        clients = [maker.client(server.url) for _ in range(count)]
+        for number, client in enumerate(clients):
             await client.models.list()
+            if number % 200 == 199:
+                await pass_time(LONGEST / 10)
         await pass_time(LONGEST + 1)
         await wait_until(lambda: server.open == 0, 1)
-        await wait_until(lambda: open_files() <= before)
+        await wait_until(lambda: open_files() <= before, 1)
+        assert server.connections == count
 
 
 @pytest.mark.parametrize("kind", ON_ASYNCIO)

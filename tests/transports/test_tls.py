@@ -1,5 +1,7 @@
 """TLS: whom a transport trusts, what it says when it doesn't, and when the context is made."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import datetime

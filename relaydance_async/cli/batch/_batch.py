@@ -133,7 +133,7 @@ class Batch:
         await self._resolve(client, journal)
         held = await self._hold(journal, budget, prices)
         tally = self._tally
-        tally.limit, tally.committed, tally.cap = lambda: client.learned_limit, lambda: budget.committed, budget.cap
+        tally.limit, tally.committed, tally.cap = lambda: _rate_of(client), lambda: budget.committed, budget.cap
         worker = Worker(
             client=client,
             folder=self.run.folder,
@@ -271,6 +271,11 @@ class Batch:
         self.display.event("end", **report)
         self.display.close()
         return code
+
+
+def _rate_of(client: AsyncRelayDance) -> float | None:
+    """Calls a second that the slowest of the key's limits takes, as far as they are learned."""
+    return min((limiter.rate for limiter in client.limits.snapshot().limiters if limiter.rate), default=None)
 
 
 def _is_as_if_not_begun(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ from tests.transports.support import Peer, Server, as_json, fetch, over_every_tr
 
 pytestmark = over_every_transport
 
-QUICK = Timeout(5.0, 0.2, 5.0)
+QUICK = Timeout(5.0, 0.05, 5.0)
 """Some of these answers have no end."""
 
 
@@ -77,8 +77,9 @@ async def victims(transport: Transport, url: str, stolen: list[object]) -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
-@pytest.mark.parametrize("kind", OURS)
+@pytest.mark.parametrize(
+    ("kind", "secure"), [*((kind, False) for kind in OURS), ("direct", True), ("direct on uvloop", True)]
+)
 async def test_no_call_is_given_another_calls_answer(
     transport: Transport, tls_server: ssl.SSLContext, secure: bool
 ) -> None:

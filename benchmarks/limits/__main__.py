@@ -1,0 +1,17 @@
+"""`python -m benchmarks.limits` writes docs/limits.md; `--rows TEXT` prints the rows whose names hold the text."""
+
+from __future__ import annotations
+
+import argparse
+
+from .report import write
+from .table import main
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--seeds", type=int, default=3)
+parser.add_argument("--rows", help="print these rows instead of writing the document")
+chosen = parser.parse_args()
+if chosen.rows is None:
+    write(chosen.seeds)
+else:
+    main(chosen.seeds, chosen.rows)

@@ -1,0 +1,116 @@
+"""Writes the table and the plots of docs/limits.md."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from .clients import Botocore, OpenAI
+from .rows import Row, rows
+from .table import Result, run
+
+DOCS = Path(__file__).parents[2] / "docs"
+BEGIN, END = "<!-- the table: nox -s limits -->", "<!-- the end of the table -->"
+PLOTTED = (
+    "bucket: 20/s, absent",
+    "window, no Retry-After: fixed 100 per 5 s",
+    "under way: 10 of 1 s",
+    "changes: bucket 20 to 40",
+)
+
+
+def shown(row: Row, results: list[Result]) -> str:
+    """A line of the table."""
+    shares = [result.share for result in results]
+    refused = [result.refused for result in results]
+    if row.check in ("leave", "waits"):
+        share = f"p50 {max(r.p50 for r in results):.2f} s, p99 {max(r.p99 for r in results):.2f} s"
+    else:
+        share = f"{min(shares):.0%} … {statistics.median(shares):.0%}"
+    fair = f"{statistics.median(r.fair for r in results):.1f}" if row.processes > 1 else ""
+    met = "yes" if all(result.is_met for result in results) else "no"
+    goal = f"{row.share:.0%}" if row.share else ""
+    return (
+        f"| {row.group}: {row.name} | {share} | {goal} | {statistics.median(refused):.0%} … {max(refused):.0%} "
+        f"| {fair} | {met} |"
+    )
+
+
+def others(row: Row, seed: int) -> str:
+    """The same row with the behaviour of others' clients."""
+    found = [run(row, seed, make)[0] for make in (lambda: OpenAI(2), lambda: OpenAI(10), Botocore)]
+    return " | ".join(f"{result.share:.0%} ({result.refused:.0%})" for result in found)
+
+
+def table(seeds: int) -> tuple[str, int, int]:
+    """The table, how many rows are met in all seeds, and how many there are."""
+    lines = [
+        "| server | share of the ideal, worst … median | goal | refused, median … worst | fastest / slowest | met |",
+        "|---|---|---|---|---|---|",
+    ]
+    met = 0
+    for row in rows():
+        results = [run(row, seed)[0] for seed in range(1, seeds + 1)]
+        met += all(result.is_met for result in results)
+        lines.append(shown(row, results))
+    return "\n".join(lines), met, len(rows())
+
+
+def comparison() -> str:
+    """Others beside ours."""
+    lines = [
+        "| server: share of the ideal (refused) | ours | openai, 2 retries | openai, 10 retries | botocore adaptive |",
+        "|---|---|---|---|---|",
+    ]
+    chosen = (
+        "bucket: 20/s, rounded",
+        "window, no Retry-After: fixed 100 per 5 s",
+        "under way: 10 of 1 s",
+        "chance, 800/s: 3 %",
+    )
+    for row in rows():
+        if f"{row.group}: {row.name}" in chosen:
+            ours = run(row, 1)[0]
+            lines.append(f"| {row.group}: {row.name} | {ours.share:.0%} ({ours.refused:.0%}) | {others(row, 1)} |")
+    return "\n".join(lines)
+
+
+def draw(path: Path) -> None:
+    """Offered, accepted, refused and the learned limit over time."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    chosen = [row for row in rows() if f"{row.group}: {row.name}" in PLOTTED]
+    figure: Any
+    axes: Any
+    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained")
+    for axis, row in zip(axes.flat, chosen, strict=True):
+        _, world = run(row, 1)
+        count, end = world.processes[0].count, min(row.seconds, 90.0)
+        step = end / 90
+        edges = [number * step for number in range(91)]
+        axis.hist(count.accepted, edges, weights=[1 / step] * len(count.accepted), alpha=0.5, label="accepted")
+        axis.hist(count.refused, edges, weights=[1 / step] * len(count.refused), color="C3", label="refused")
+        seen = [(at, rate) for at, rate in count.rates if rate is not None and at <= end]
+        axis.plot([at for at, _ in seen], [rate for _, rate in seen], color="black", lw=1, label="learned, calls/s")
+        top = 3 * max(1.0, len(count.accepted) / row.seconds)
+        axis.set(title=f"{row.group}: {row.name}", xlabel="seconds", ylabel="calls/s", ylim=(0, top), xlim=(0, end))
+        axis.title.set_fontsize(9)
+    axes.flat[0].legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def write(seeds: int) -> None:
+    """Put the table into the document, and draw the plots."""
+    text = (DOCS / "limits.md").read_text(encoding="utf-8")
+    body, met, count = table(seeds)
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    words = f"{met} of {count} rows are met in each of {seeds} seeds.\n\n{body}\n\n{comparison()}"
+    (DOCS / "limits.md").write_text(f"{before}{BEGIN}\n\n{words}\n\n{END}{after}", encoding="utf-8")
+    draw(DOCS / "limits.png")
+    print(f"{met} of {count} rows are met in each of {seeds} seeds; docs/limits.md and docs/limits.png are written")

@@ -1,0 +1,116 @@
+"""All that is learned of one key's limits: a gate for each route and model. All event loops of a client share it.
+
+It needs no lock, which a fork could leave locked: what is counted across threads is a set, whose steps are whole. When
+two threads step at the same moment, one step of a limiter may be lost: one call is not counted, or one 429 not heard,
+and the next says the same again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from .._sansio.ceiling import Ceiling
+from .._sansio.key_wide import KeyWide
+from .._sansio.limiter import NUMBERS, Limiter
+from .._sansio.overload import Overload
+from ._admission import Kind, Ticket
+from ._gate import Gate
+from ._settings import Limit, Limits
+from ._shared import SharedLimits
+
+_MOST = 1000
+"""Gates that are remembered: the names of models come from the caller."""
+
+_FIRST_SEGMENT = {"video": "video", "videos": "video", "images": "image", "chat": "chat", "files": "file"}
+_POLL = Kind.POLL
+
+
+class Book:
+    """What is known of a key's limits.
+
+    Args:
+        limits: that the caller has set.
+        permits: attempts under way in one event loop, at most.
+        shared: with other processes, if anything is.
+    """
+
+    def __init__(self, limits: Limits | None = None, permits: int = 100, shared: SharedLimits | None = None) -> None:
+        self._shared_limits = shared
+        self.limits: Limits = limits if limits is not None else Limits()
+        self._numbers = NUMBERS if self.limits.processes == 1 else replace(NUMBERS, processes=self.limits.processes)
+        self.overload: Overload = Overload(permits)
+        self.wide: KeyWide = KeyWide(self._numbers)
+        self._gates: dict[tuple[str, str | None, bool], Gate] = {}
+        self._of_key = tuple(self.limits.of_key.ceilings(self.limits.processes))
+        self._shared: dict[tuple[str, str], tuple[Ceiling, ...]] = {}
+        self._pid = os.getpid()
+
+    def gate(self, ticket: Ticket) -> Gate:
+        """What a call must pass."""
+        key = (ticket.route, ticket.model, ticket.kind is _POLL)
+        gate = self._gates.get(key)
+        return gate if gate is not None else self._add(key)
+
+    @property
+    def gates(self) -> list[Gate]:
+        """All."""
+        return list(self._gates.values())
+
+    def _add(self, key: tuple[str, str | None, bool]) -> Gate:
+        if len(self._gates) >= _MOST:
+            self._prune()
+        route, model, is_poll = key
+        kind = "poll" if is_poll else _FIRST_SEGMENT.get(route.split("/")[1] if "/" in route else "", "")
+        ceilings = self._of_key + self._part("model", model, self.limits.per_model)
+        ceilings += self._part("kind", kind, self.limits.per_kind)
+        name = f"{'GET' if is_poll else 'POST'} {route}" + (f" {model}" if model else "")
+        limiter = Limiter(self._numbers)
+        if self._shared_limits is not None:
+            ceilings += (self._shared_limits.allowance(name, limiter),)
+        return self._gates.setdefault(key, Gate(name, limiter, self.wide, ceilings))
+
+    def _part(self, what: str, name: str | None, of: object) -> tuple[Ceiling, ...]:
+        limit = of.get(name) if isinstance(of, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        if name is None or not isinstance(limit, Limit):
+            return ()
+        key = (what, name)
+        if key not in self._shared:
+            self._shared[key] = tuple(limit.ceilings(self.limits.processes))
+        return self._shared[key]
+
+    def _prune(self) -> None:
+        """Forget those that are idle and know of no limit; when that helps nothing, all."""
+        kept = {key: gate for key, gate in self._gates.items() if gate.limiter.facts.flying or gate.refusals}
+        self._gates = kept if len(kept) < _MOST else {}
+
+    def forget(self) -> None:
+        """Start anew, with what the caller has set."""
+        self.wide.forget()
+        self.overload.forget()
+        for gate in self._gates.values():
+            gate.limiter.forget()
+            gate.refusals, gate.refused_at = 0, None
+
+    def restart(self, now: float) -> None:
+        """The gateway was down: not all calls should reach it at once. What is known of a limit stays."""
+        for gate in self.gates:
+            gate.limiter.restart(now)
+
+    def entered(self) -> None:
+        """An event loop begins to use it. After a fork, what was under way is the parent's."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            for gate in self._gates.values():
+                gate.forget_in_flight()
+
+    @property
+    def poll_rate(self) -> float | None:
+        """Calls a second that polls may share with all else; None while no limit is known."""
+        rates = [self.wide.limiter.rate] if self.wide.limiter is not None else []
+        rates += [gate.limiter.rate for (_, _, is_poll), gate in list(self._gates.items()) if is_poll]
+        known = [rate for rate in rates if rate]
+        set_rate = self.limits.requests_per_minute
+        if set_rate is not None:
+            known.append(set_rate / 60 / self.limits.processes)
+        return min(known, default=None)

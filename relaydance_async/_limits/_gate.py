@@ -1,0 +1,132 @@
+"""What one kind of call must pass: its own limiter, that of the key, and what the caller has set."""
+
+from __future__ import annotations
+
+import logging
+
+from .._sansio.ceiling import Ceiling
+from .._sansio.key_wide import KeyWide
+from .._sansio.limiter import Limiter, Sent, Verdict
+
+log = logging.getLogger("relaydance_async")
+
+_STEADY = ("open", "rate", "window", "under way")
+"""States of the key's limiter in which a refusal may be of somebody's own limit as well."""
+_QUIET = 60.0
+"""Seconds without a refusal after which the next one is told of again."""
+
+_ACCEPTED = Verdict.ACCEPTED  # looking up a member of an enum takes as long as all else here
+
+Passed = tuple[Sent, Sent | None]
+"""What the own and the key's limiter know of an attempt."""
+
+
+class Gate:
+    """Of one route and model.
+
+    Args:
+        name: for people.
+        limiter: its own.
+        wide: the key's.
+        ceilings: what the caller has set.
+    """
+
+    __slots__ = ("_quiet_until", "ceilings", "limiter", "name", "refusals", "refused_at", "wide")
+
+    def __init__(self, name: str, limiter: Limiter, wide: KeyWide, ceilings: tuple[Ceiling, ...]) -> None:
+        self.name: str = name
+        self.limiter: Limiter = limiter
+        self.wide: KeyWide = wide
+        self.ceilings: tuple[Ceiling, ...] = ceilings
+        self.refusals: int = 0
+        self.refused_at: float | None = None
+        self._quiet_until = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing holds it back, and nothing is to be learned but a refusal."""
+        return self.limiter.is_free and self.wide.limiter is None and not self.ceilings
+
+    @property
+    def governing(self) -> Limiter:
+        """The limiter that tells the pace."""
+        return self.limiter if self.wide.limiter is None else self.wide.limiter
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
+        if self.is_plain:
+            return 0.0
+        delay = self.limiter.delay(now)
+        if self.wide.limiter is not None:
+            delay = max(delay, self.wide.limiter.delay(now))
+        for ceiling in self.ceilings:
+            delay = max(delay, ceiling.delay(now))
+        return delay
+
+    def passed(self, now: float) -> Passed:
+        """A call passes."""
+        if not self.ceilings and self.wide.limiter is None:
+            return self.limiter.passed(now), None
+        sent = self.limiter.passed(now)
+        for ceiling in self.ceilings:
+            ceiling.passed(sent, now)
+        wide = self.wide.limiter
+        return sent, None if wide is None else wide.passed(now)
+
+    @property
+    def is_search(self) -> bool:
+        """Whether a call that passes now is sent to find a limit, so that its refusal is no fault of its own."""
+        if self.limiter.is_free and self.wide.limiter is None:
+            return False
+        return self.limiter.state.is_search or (self.wide.limiter is not None and self.wide.limiter.state.is_search)
+
+    def ended(self, passed: Passed, now: float, verdict: Verdict, retry_after: float | None) -> None:
+        """It has its answer."""
+        sent, wide_sent = passed
+        if verdict is _ACCEPTED and self.is_plain:
+            self.limiter.facts.flying.discard(sent)
+            if not self.wide.is_calm:
+                self.wide.accepted(self)
+            return
+        for ceiling in self.ceilings:
+            ceiling.ended(sent)
+        wide = self.wide.limiter
+        own = verdict
+        if wide is not None:
+            if wide_sent is not None:
+                wide.ended(wide_sent, now, verdict, retry_after)
+            if verdict is Verdict.REFUSED and wide.state.name not in _STEADY:
+                own = Verdict.NOTHING  # the key's, which is being learned
+            if wide.state.is_open:
+                self.wide.forget()
+        self.limiter.ended(sent, now, own, retry_after)
+        if verdict is Verdict.REFUSED:
+            self._refused(now, retry_after)
+        elif verdict is Verdict.ACCEPTED and not self.wide.is_calm:
+            self.wide.accepted(self)
+
+    def _refused(self, now: float, retry_after: float | None) -> None:
+        self.refusals += 1
+        self.refused_at = now
+        took_over = self.wide.refused(self, now)
+        if took_over:
+            log.warning("calls of different kinds are refused together: the limit is the key's, and is learned for all")
+            self.limiter.relax(now)
+        elif now >= self._quiet_until:
+            asked = "" if retry_after is None else f", with a Retry-After of {retry_after:g} s"
+            log.warning(
+                "%s: a call got a 429 (too many requests)%s: the limit is learned, and calls wait for their turn",
+                self.name,
+                asked,
+            )
+        else:
+            log.info("%s: a call got a 429", self.name)
+        self._quiet_until = now + (retry_after or 0.0) + _QUIET
+
+    def forget_in_flight(self) -> None:
+        """Nothing is under way: after a fork."""
+        self.limiter.forget_in_flight()
+        for ceiling in self.ceilings:
+            ceiling.forget_in_flight()
+        if self.wide.limiter is not None:
+            self.wide.limiter.forget_in_flight()

@@ -1,0 +1,131 @@
+"""What is known of the limits, to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from .._sansio.limiter import Limiter
+from ._book import Book
+from ._gate import Gate
+
+KEY = "the whole key"
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterSnapshot:
+    """One limiter as it was.
+
+    Attributes:
+        name: the route and the model, or "the whole key".
+        state: "open" (no limit is known), "held" (calls are refused, one at a time asks), "searching", "rate",
+            "window" or "under way".
+        why: in a few words.
+        seconds: that it has been in this state.
+        rate: calls a second, as learned; None without such a limit, 0 while it is held.
+        in_flight_limit: calls under way, as learned; None without such a limit.
+        in_flight: calls under way.
+        next_in: seconds that the next call would wait; infinite: not before one that is under way has ended.
+        refusals: calls that were refused so far.
+        refused_ago: seconds since the last of them; None: there was none.
+        retry_after: seconds that it asked for; None: it didn't say.
+    """
+
+    name: str
+    state: str
+    why: str
+    seconds: float
+    rate: float | None
+    in_flight_limit: float | None
+    in_flight: int
+    next_in: float
+    refusals: int = 0
+    refused_ago: float | None = None
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{self.name}: {self.state} for {self.seconds:.0f} s ({self.why})"]
+        if self.rate:
+            parts.append(f"{self.rate:.3g} calls/s")
+        if self.in_flight_limit is not None:
+            parts.append(f"{self.in_flight_limit:.0f} at once")
+        parts.append(f"{self.in_flight} under way")
+        if self.next_in == float("inf"):
+            parts.append("the next when one has ended")
+        elif self.next_in > 0:
+            parts.append(f"the next in {self.next_in:.2f} s")
+        if self.refused_ago is not None:
+            parts.append(f"{self.refusals} refused, the last {self.refused_ago:.0f} s ago")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsSnapshot:
+    """All limiters as they were.
+
+    Attributes:
+        limiters: of the key, if it has one, then of each route and model that was asked.
+        queued: calls of the running loop that wait for their turn, by their priority.
+        in_flight_limit: attempts that may be under way in a loop now; less than `max_concurrency` after an overload.
+    """
+
+    limiters: tuple[LimiterSnapshot, ...]
+    queued: Mapping[int, int] = field(default_factory=dict[int, int])
+    in_flight_limit: int = 0
+
+    def __str__(self) -> str:
+        waiting = ", ".join(
+            f"{count} of priority {priority}" for priority, count in sorted(self.queued.items(), reverse=True)
+        )
+        lines = [f"at most {self.in_flight_limit} calls under way; waiting: {waiting or 'nobody'}"]
+        return "\n".join([*lines, *map(str, self.limiters)])
+
+
+class KnownLimits:
+    """What a client knows of its key's limits: `client.limits`.
+
+    Args:
+        book: of the client.
+        monotonic: the clock, in seconds.
+        queued: calls that wait in the running loop, by their priority.
+    """
+
+    def __init__(self, book: Book, monotonic: Callable[[], float], queued: Callable[[], Mapping[int, int]]) -> None:
+        self._book = book
+        self._monotonic = monotonic
+        self._queued = queued
+
+    def snapshot(self) -> LimitsSnapshot:
+        """As it is now. It can be printed and pickled."""
+        now, book = self._monotonic(), self._book
+        seen = [] if book.wide.limiter is None else [_of(KEY, book.wide.limiter, book.wide.limiter.delay(now), now)]
+        seen += [_of_gate(gate, now) for gate in book.gates]
+        return LimitsSnapshot(tuple(seen), dict(self._queued()), book.overload.limit(now))
+
+    def forget(self) -> None:
+        """Start anew, as a new client would; what was set stays."""
+        self._book.forget()
+
+
+def _of_gate(gate: Gate, now: float) -> LimiterSnapshot:
+    ago = None if gate.refused_at is None else now - gate.refused_at
+    return _of(gate.name, gate.limiter, gate.delay(now), now, gate.refusals, ago)
+
+
+def _of(
+    name: str, limiter: Limiter, delay: float, now: float, refusals: int = 0, ago: float | None = None
+) -> LimiterSnapshot:
+    state, facts = limiter.state, limiter.facts
+    return LimiterSnapshot(
+        name,
+        state.name,
+        state.why,
+        max(0.0, now - state.since) if state.since else 0.0,
+        state.rate,
+        state.concurrency,
+        len(facts.flying),
+        delay,
+        refusals,
+        ago,
+        facts.retry_after,
+    )

@@ -1,0 +1,152 @@
+"""What all states of the limiter know, and the attempts in the order in which they were admitted."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from .numbers import NUMBERS, Numbers
+
+if TYPE_CHECKING:
+    from .state import Moves
+
+
+class Verdict(Enum):
+    """What an answer says about a limit."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    OVERLOADED = "overloaded"
+    NOTHING = "nothing"
+
+
+class Sent:
+    """An attempt that was admitted.
+
+    Attributes:
+        at: when.
+        level: attempts under way then, with it.
+        state: of the limiter then.
+        verdict: None until it is known.
+    """
+
+    __slots__ = ("at", "completed", "is_ordered", "level", "mark", "state", "verdict")
+
+    def __init__(self, at: float, level: int, state: object, completed: int) -> None:
+        self.at: float = at
+        self.level: int = level
+        self.state: object = state
+        self.completed: int = completed
+        self.mark: float = 0.0
+        self.verdict: Verdict | None = None
+        self.is_ordered: bool = False
+
+
+class Facts:
+    """What is known whatever the state.
+
+    Attributes:
+        flying: the attempts under way. A set, for its steps are whole whatever threads do.
+        completed: calls that were accepted and have their answers.
+        trip: round trip of a refusal, rather its upper end; None before the first.
+        latency: of an accepted call, about.
+        noise: share of refusals by chance.
+        peak: most attempts under way when one was accepted, since `opened`.
+        expected: calls that passed before the limit was reached the first time.
+        is_shared: whether windows were found to be used by others, too: then a pace does better.
+        retry_after: of the last refusal, and when that came.
+        trusts: whether a Retry-After holds: None while that is not known.
+    """
+
+    __slots__ = (
+        "_queue",
+        "completed",
+        "expected",
+        "flying",
+        "is_shared",
+        "judged",
+        "latency",
+        "moves",
+        "noise",
+        "numbers",
+        "peak",
+        "refused_at",
+        "retry_after",
+        "trip",
+        "trusts",
+    )
+
+    def __init__(self, moves: Moves, numbers: Numbers = NUMBERS) -> None:
+        self.moves = moves
+        self.numbers = numbers
+        self.flying: set[Sent] = set()
+        self.completed: int = 0
+        self.trip: float | None = None
+        self.latency: float = 0.0
+        self.noise: float = 0.0
+        self.judged: float = 10.0  # as if so many had been accepted: a first refusal says little
+        self.is_shared: bool = numbers.processes > 1
+        self.peak: int = 0
+        self.expected: int = 0
+        self.retry_after: float | None = None
+        self.refused_at: float = float("-inf")
+        self.trusts: bool | None = None
+        self._queue: deque[Sent] = deque()
+
+    @property
+    def rtt(self) -> float:
+        """The round trip of a refusal, or a guess."""
+        return self.numbers.trip_guess if self.trip is None else self.trip
+
+    @property
+    def counts_under_way(self) -> bool:
+        """Whether it makes a difference if calls under way are limited: a pace does as well for short ones."""
+        return self.peak > 1 and self.latency > 5 * self.rtt
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return len(self.flying)
+
+    def passed(self, sent: Sent) -> None:
+        """An attempt was admitted, after others of which some are not yet judged."""
+        self.flying.add(sent)
+        sent.is_ordered = True
+        self._queue.append(sent)
+
+    def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None) -> None:
+        """It has its answer."""
+        sent.verdict = verdict
+        took = now - sent.at
+        if verdict is Verdict.REFUSED:
+            self._refused(now, took, retry_after)
+        elif verdict is Verdict.ACCEPTED:
+            self.completed += 1
+            self.latency += (took - self.latency) * (0.1 if self.latency else 1.0)
+
+    def _refused(self, now: float, took: float, retry_after: float | None) -> None:
+        if self.trip is None:
+            self.trip = max(took, self.numbers.trip_at_least)
+        else:  # rather its upper end: what is judged too early is judged wrong
+            self.trip += (took - self.trip) * (0.5 if took > self.trip else 0.05)
+        self.retry_after, self.refused_at = retry_after, now
+
+    def learn_noise(self, refused: int, total: int) -> None:
+        """So many were refused by chance, of so many."""
+        self.judged = min(self.judged + total, self.numbers.noise_memory)
+        self.noise += (refused / total - self.noise) * min(1.0, total / self.judged)
+
+    def next_judged(self, now: float) -> Sent | None:
+        """The next attempt, in the order of admission, of which it is known whether it was refused."""
+        queue = self._queue
+        if not queue:
+            return None
+        first = queue[0]
+        trip = self.numbers.trip_unknown if self.trip is None else self.trip
+        if first.verdict is None and now - first.at < self.numbers.patience * trip:
+            return None
+        try:
+            return queue.popleft()
+        except IndexError:  # another thread was faster
+            return None

@@ -1,0 +1,150 @@
+"""Hold: a limit is reached. One probe at a time asks whether it is open again.
+
+How the refused and the accepted probe differ tells what is limited. A rate opens with time, what is under way with
+completions.
+"""
+
+from __future__ import annotations
+
+from .facts import Facts, Sent, Verdict
+from .state import Cycle, State
+
+
+class Hold(State):
+    """One call at a time passes.
+
+    Args:
+        began_at: when the first refused call was admitted.
+        cycle: what passed before, if that was counted from its begin.
+        back: the state that goes on afterwards, if the limit was known.
+        was_well: whether nothing had been refused for long: then it may be an outage.
+    """
+
+    __slots__ = (
+        "_back",
+        "_began",
+        "_cycle",
+        "_early",
+        "_is_early",
+        "_next_at",
+        "_probe",
+        "_refused",
+        "_step",
+        "_tells",
+    )
+    name = "held"
+
+    def __init__(
+        self, facts: Facts, now: float, began_at: float, cycle: Cycle | None, back: State | None, was_well: bool
+    ) -> None:
+        super().__init__(facts, now, "calls are refused: one at a time asks whether that is over")
+        self._began = began_at
+        self._cycle = cycle
+        self._back = back
+        self._probe: Sent | None = None
+        self._refused: Sent | None = None
+        self._early = 0
+        self._is_early = False
+        self._tells: bool | None = None
+        self._step = facts.numbers.slow_growth if was_well else facts.numbers.probe_growth
+        self._next_at = now + self._wait(now, facts.numbers.first_probe * facts.rtt)
+        if cycle is not None and cycle.closed[1] > 0 and not self._asked():
+            surely, at_most = cycle.closed
+            # As long as it was closed before, it surely is now; a fixed window may open earlier.
+            self._next_at = max(self._next_at, cycle.opened_at + 2 * surely - at_most)
+
+    @property
+    def is_search(self) -> bool:
+        return True
+
+    @property
+    def rate(self) -> float | None:
+        return 0.0
+
+    def _asked(self) -> float:
+        facts = self.facts
+        return 0.0 if facts.retry_after is None or facts.trusts is False else facts.retry_after
+
+    def _wait(self, now: float, least: float) -> float:
+        """Until the next probe."""
+        numbers, asked = self.facts.numbers, self._asked()
+        self._is_early = False
+        if asked > least:
+            early = numbers.early_share * asked
+            tests = 2 if self._cycle is not None else 1 if asked > numbers.long_asked else 0
+            if self.facts.trusts is None and self._early < tests and early > least:
+                self._early += 1
+                self._is_early = True
+                return early
+            return max(least, min(self.facts.refused_at + asked - now, numbers.longest_retry_after))
+        return least
+
+    def delay(self, now: float) -> float:
+        probe = self._probe
+        if probe is not None and probe.verdict is Verdict.NOTHING:
+            self._probe = None  # it was cancelled: the next one may go
+        elif probe is not None:
+            return max(1e-3, probe.at + self.facts.numbers.patience * self.facts.rtt - now)
+        return max(0.0, self._next_at - now)
+
+    def passed(self, sent: Sent) -> None:
+        self._probe = sent
+
+    def ended(self, sent: Sent, now: float, is_refused: bool) -> State:
+        if sent is not self._probe:
+            if is_refused and self._asked() and self._probe is None and not self._is_early:
+                self._next_at = max(self._next_at, now + self._wait(now, 0.0))
+            return self
+        return self._shut(sent, now) if is_refused else self._open(sent, now)
+
+    def judged(self, sent: Sent, now: float, is_refused: bool) -> State:
+        if sent is self._probe and not is_refused:
+            return self._open(sent, now)
+        if self._cycle is not None and not is_refused and sent.at >= self._cycle.opened_at:
+            self._cycle.accepted += 1
+        return self
+
+    def _shut(self, probe: Sent, now: float) -> State:
+        self._probe = None
+        numbers, facts = self.facts.numbers, self.facts
+        before, self._refused = self._refused, probe
+        if probe.level - 1 < 0.5 * facts.peak:
+            self._tells = False  # so little is under way that this can't be what is limited
+        elif self._tells is None and (before is None or probe.completed == before.completed):
+            self._tells = True  # refused while nothing had ended
+        if self._is_early and self._early == 2:
+            facts.trusts = True
+        held = now - self._began
+        growth = self._step if held < numbers.slow_from else numbers.slow_growth
+        if self._cycle is not None and held < self._cycle.closed[1]:
+            growth = min(growth, 0.15)
+        wait = min(numbers.longest_probe, max(2 * facts.rtt, growth * held))
+        self._next_at = now + (self._wait(now, 2 * facts.rtt) if self._asked() else wait)
+        return self
+
+    def _open(self, probe: Sent, now: float) -> State:
+        facts, numbers, cycle = self.facts, self.facts.numbers, self._cycle
+        if self._is_early:
+            # It was too long, so this pause says nothing of the limit.
+            facts.trusts = False
+            return self.moves.rounds(facts, now, probe, (0.0, 0.0))
+        refused = self._refused
+        if refused is not None and self._tells and probe.completed > refused.completed and facts.counts_under_way:
+            return self.moves.under_way(facts, now, facts.peak)
+        if self._back is not None:
+            return self._back.resumed(now, probe)
+        gap = probe.at - self._began
+        if cycle is None:
+            surely = 0.0 if refused is None else refused.at - self._began
+            return self.moves.rounds(facts, now, probe, (surely, gap))
+        period = probe.at - cycle.opened_at
+        rate = cycle.accepted / period
+        if (
+            numbers.processes > 1
+            or period < 1.0
+            or gap * rate <= numbers.bucket_gap
+            or gap <= numbers.bucket_trips * facts.rtt
+        ):
+            return self.moves.pace(facts, now, rate)
+        low = 0.7 * period if refused is None else refused.at - cycle.opened_at
+        return self.moves.window(facts, now, cycle.accepted, low, period, probe)

@@ -1,0 +1,130 @@
+"""One limiter: the states, driven by time and by what happens to attempts. Pure: the time is an argument."""
+
+from __future__ import annotations
+
+from .begin import Begin
+from .facts import Facts, Sent, Verdict
+from .learned import Learned
+from .moves import MOVES
+from .numbers import NUMBERS, Numbers
+from .state import State
+
+
+class Limiter:
+    """What is learned of one limit.
+
+    Args:
+        numbers: of it.
+    """
+
+    __slots__ = ("facts", "is_free", "state")
+
+    def __init__(self, numbers: Numbers = NUMBERS) -> None:
+        self.facts = Facts(MOVES, numbers)
+        self.state: State = Begin(self.facts, 0.0)
+        self.is_free: bool = False
+        """Whether nothing was ever refused, and a crowd has passed: then there is nothing to do."""
+
+    @property
+    def rate(self) -> float | None:
+        """Calls a second, as learned; None without a limit, or when what is under way is limited."""
+        return self.state.rate
+
+    @property
+    def concurrency(self) -> float | None:
+        """Calls under way, as learned; None without such a limit."""
+        return self.state.concurrency
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
+        if self.is_free:
+            return 0.0
+        self._judge(now)
+        self.state = self.state.tick(now)
+        return self.state.delay(now)
+
+    def passed(self, now: float) -> Sent:
+        """A call passes."""
+        facts = self.facts
+        state = self.state
+        if self.is_free:
+            sent = Sent(now, 0, state, 0)
+            facts.flying.add(sent)
+            return sent
+        sent = Sent(now, len(facts.flying) + 1, state, facts.completed)
+        facts.passed(sent)
+        state.passed(sent)
+        return sent
+
+    def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None = None) -> None:
+        """It has its answer."""
+        facts = self.facts
+        facts.flying.discard(sent)
+        if self.is_free:
+            if verdict is not _REFUSED:
+                return
+            self.is_free = False
+        facts.ended(sent, now, verdict, retry_after)
+        if verdict is not Verdict.NOTHING:
+            self.state = self.state.ended(sent, now, verdict is _REFUSED)
+            if not sent.is_ordered:  # it left while there was nothing to be learned
+                self.state = self.state.judged(sent, now, verdict is _REFUSED)
+        self._judge(now)
+        if facts.trip is None and self.state.is_open:
+            self.is_free = True
+
+    def learned(self, now: float) -> Learned:
+        """What it knows, for other processes."""
+        return self.state.learned(now)
+
+    def tell(self, learned: Learned, now: float) -> None:
+        """What another process knows. It is used until this one's own calls say otherwise."""
+        if learned.kind == self.state.learned(now).kind:
+            return
+        self.is_free = False
+        if learned.kind == "rate":
+            self.state = MOVES.pace(self.facts, now, learned.rate)
+        elif learned.kind == "under way":
+            self.state = MOVES.under_way(self.facts, now, int(learned.calls))
+        elif learned.kind == "window":
+            probe = Sent(now - learned.opened_ago, 1, None, 0)
+            low = 0.985 * learned.period
+            self.state = MOVES.window(self.facts, now, int(learned.calls), low, learned.period, probe)
+
+    def hold(self, now: float) -> None:
+        """A limit is known to be reached."""
+        self.is_free = False
+        self.state = MOVES.hold(self.facts, now, now, None, None, False)
+
+    def relax(self, now: float) -> None:
+        """What was refused was somebody else's affair: no limit is known, and one refusal begins no search."""
+        self.state = MOVES.begin(self.facts, now, 0.0)
+
+    def restart(self, now: float) -> None:
+        """The server was down: if no limit is known, a crowd begins slowly again."""
+        if self.is_free or self.state.is_open:
+            self.is_free = False
+            self.state = Begin(self.facts, now)
+
+    def forget(self) -> None:
+        """Start anew. What is under way stays."""
+        flying, self.facts = self.facts.flying, Facts(MOVES, self.facts.numbers)
+        self.facts.flying = flying
+        self.state = Begin(self.facts, 0.0)
+        self.is_free = False
+
+    def forget_in_flight(self) -> None:
+        """Nothing is under way: after a fork, or when a loop was broken off."""
+        self.facts.flying.clear()
+
+    def _judge(self, now: float) -> None:
+        facts = self.facts
+        while (sent := facts.next_judged(now)) is not None:
+            if sent.verdict is not Verdict.NOTHING:
+                is_refused = sent.verdict is _REFUSED
+                if not is_refused and sent.level > facts.peak:
+                    facts.peak = sent.level
+                self.state = self.state.judged(sent, now, is_refused)
+
+
+_REFUSED = Verdict.REFUSED
