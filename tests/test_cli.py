@@ -10,6 +10,7 @@ import pytest
 
 import relaydance_async
 from relaydance_async.cli import main
+from relaydance_async.cli._app import app
 from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
 
 
@@ -24,7 +25,7 @@ sys.exit(main({list(arguments)!r}))
     return subprocess.run([sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(("module", "extra"), [("rich", "[cli]"), ("uvicorn", "[sandbox]")])
+@pytest.mark.parametrize(("module", "extra"), [("rich", "[cli]"), ("cyclopts", "[cli]"), ("uvicorn", "[sandbox]")])
 def test_a_missing_extra_is_named(module: str, extra: str) -> None:
     done = run_without(module, "demo")
     assert done.returncode == 2
@@ -33,9 +34,21 @@ def test_a_missing_extra_is_named(module: str, extra: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_help_and_version_need_no_extra() -> None:
-    assert "demo" in run_without("rich", "--help").stdout
-    assert run_without("rich", "--version").stdout.strip() == relaydance_async.__version__
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == relaydance_async.__version__
+    for arguments in ([], ["--help"]):
+        assert main(arguments) == 0
+        said = capsys.readouterr().out
+        assert "demo" in said
+        assert "batch" in said
+
+
+def test_the_shells_are_told_how_to_complete() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        script = app.generate_completion(shell=shell)
+        assert "relaydance" in script
+        assert "in-flight" in script
 
 
 def test_it_runs_as_a_module() -> None:
@@ -46,11 +59,15 @@ def test_it_runs_as_a_module() -> None:
     assert "--live" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["demo", "--clips", "0"], ["demo", "--clips", "many"]])
-def test_what_it_does_not_take(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(arguments)
-    assert "usage:" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "arguments",
+    [["nothing"], ["demo", "--clips", "0"], ["demo", "--clips", "many"], ["demo", "--nothing"], ["batch", "run"]],
+)
+def test_what_it_does_not_take_is_told_in_a_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("relaydance: ")
+    assert said.count("\n") == 1
 
 
 def test_live_needs_a_key(capsys: pytest.CaptureFixture[str]) -> None:

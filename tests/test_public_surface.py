@@ -158,7 +158,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False},
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
-    Account: {"balance": {"/options": ...}},
+    Account: {"balance": {"/options": ...}, "prices": {"/options": ...}},
     ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "meta": {}},
 }
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from .. import __version__
 from ..errors import RelayDanceError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Its exit status is 0 when all went well, 1 when not, 2 when it could not begin."""
-    options = build_parser().parse_args(argv)
+    """Run a command. Its exit status is 0 when all went well, 1 when not, 2 when it could not begin.
+
+    `batch` has more of them: see docs/batch.md.
+    """
     try:
-        return int(options.command(options))
+        return _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except CannotBeginError as error:
+        print(f"relaydance: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
         print(f"relaydance: {error}", file=sys.stderr)
         return 2
     except RelayDanceError as error:
@@ -30,40 +33,23 @@ class CannotBeginError(Exception):
     """Something is missing: an extra, a key, a consent."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """What can be typed."""
-    parser = argparse.ArgumentParser(prog="relaydance", description="The command line of relaydance-async.")
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_demo(commands.add_parser("demo", help="show the whole client at work", description=_DEMO))
-    return parser
+def _run(argv: Sequence[str]) -> int:
+    try:
+        from cyclopts import CycloptsError
+
+        from ._app import app
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "relaydance_async":
+            raise
+        raise missing(error.name or "cyclopts") from None
+    try:
+        return int(app(argv, exit_on_error=False, print_error=False) or 0)
+    except CycloptsError as error:
+        raise CannotBeginError(f"{error} (--help shows what there is)") from None
 
 
-_DEMO = (
-    "Shows the whole client at work: models, an upload, a streamed chat, images, and many clips at once. By default "
-    "against a sandbox on this machine that limits the rate and fails on purpose; with --live against RelayDance."
-)
-
-
-def _add_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--clips", type=_count, metavar="N", help="clips to submit at once (default: 200; live: 2)")
-    parser.add_argument("--seed", type=int, default=7, metavar="N", help="of what goes wrong (default: %(default)s)")
-    parser.add_argument("--output", metavar="DIR", help="where to keep the clips (default: they are thrown away)")
-    parser.add_argument(
-        "--live", action="store_true", help="use the real service, with RELAYDANCE_API_KEY; costs money"
+def missing(module: str) -> CannotBeginError:
+    """The error of a package of the extra `[cli]` that isn't there."""
+    return CannotBeginError(
+        f'the command line needs {module}, which is not installed: pip install "relaydance-async[cli]"'
     )
-    parser.add_argument("--yes", action="store_true", help="with --live: don't ask before spending money")
-    parser.set_defaults(command=_start_demo)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
-def _start_demo(options: argparse.Namespace) -> int:
-    from ._demo import run_demo
-
-    return run_demo(options.clips, options.seed, options.output, live=options.live, yes=options.yes)

@@ -1,4 +1,7 @@
-"""The balance. Not documented: New API, which the gateway runs, has two forms of it, and either may be switched off."""
+"""The balance and the prices. Not documented: they are New API's, which the gateway runs.
+
+The balance has two forms, and each of all these may be switched off.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,18 @@ from .._sansio.extras import CallExtras
 from ..errors import APIStatusError, AuthenticationError, NotFoundError, RelayDanceError, ResponseDecodeError
 from ..models._options import ReadOptions
 from ..models.account import Balance, BillingUsage, Subscription
+from ..models.pricing import PriceList
 from ._books import TOKEN_USAGE
 from ._resource import READ_OPTIONS, Resource
 from ._route import get
 
 SUBSCRIPTION = get("account.balance", "/dashboard/billing/subscription", as_model(Subscription))
 USAGE = get("account.balance", "/dashboard/billing/usage", as_model(BillingUsage))
+PRICES = get("account.prices", "/api/pricing", as_model(PriceList))
 
 
 class Account(Resource):
-    """The balance: what the key has left to spend."""
+    """What the key has left to spend, and what things cost."""
 
     async def balance(self, **options: Unpack[ReadOptions]) -> Balance:
         """The key's quota in US dollars. Works with an exhausted key too.
@@ -36,6 +41,24 @@ class Account(Resource):
             if _says_nothing_of_the_offer(error):
                 raise
         return await self._billing(extras)
+
+    async def prices(self, **options: Unpack[ReadOptions]) -> PriceList:
+        """What the models cost; `prices.price_of(model)`.
+
+        Args:
+            options: `extra_headers`, `extra_query`, `timeout`, `deadline`.
+
+        Raises:
+            NotFoundError: the gateway doesn't offer it.
+        """
+        _, extras = CallExtras.take(options, READ_OPTIONS)
+        try:
+            return await self._get(PRICES, extras)
+        except (APIStatusError, ResponseDecodeError) as error:
+            if error.retryable:
+                raise
+            message = "this gateway doesn't tell its prices over its API; the console shows them"
+            raise NotFoundError(message, meta=error.meta, code=error.code) from None
 
     async def _billing(self, extras: CallExtras) -> Balance:
         try:

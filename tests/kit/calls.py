@@ -8,6 +8,7 @@ from typing import Any
 from relaydance_async import AsyncRelayDance
 from relaydance_async._sansio.request import build_get
 from relaydance_async.resources import _books as books
+from relaydance_async.resources import account
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import HandClock, QuickClock
 from tests.kit.inside import api_of
@@ -55,6 +56,11 @@ async def submit_clip(client: AsyncRelayDance) -> Any:
 
 async def upload_file(client: AsyncRelayDance) -> Any:
     return await client.files.upload(b"not a picture", filename="cat.jpg")
+
+
+async def read_prices(client: AsyncRelayDance) -> object:
+    """What `account.prices` reads, whose errors are then told as "not offered"."""
+    return await api_of(client).call(build_get(account.PRICES.target()), account.PRICES.returns)
 
 
 async def read_log(client: AsyncRelayDance) -> Any:

@@ -368,6 +368,7 @@ SCENARIOS: dict[str, Scenario] = {
     "models.list": Scenario(lambda stage: stage.client.models.list()),
     "models.retrieve": Scenario(lambda stage: stage.client.models.retrieve("grok-4.3")),
     "account.balance": Scenario(lambda stage: stage.client.account.balance()),
+    "account.prices": Scenario(lambda stage: stage.client.account.prices()),
     "resolve_doubts": Scenario(lambda stage: read_log(stage.client)),
     "chat.completions.create": Scenario(ask),
     "chat.completions.create with a deadline": Scenario(ask, options={"deadline": 3600}),

@@ -21,7 +21,16 @@ import pytest
 from relaydance_async import AsyncRelayDance, RelayDanceError, RetryEvent, RetryPolicy, Timeout, VideoTask
 from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox
-from tests.kit.calls import ask_chat, fetch_model, list_models, make_image, open_stream, read_log, submit_clip
+from tests.kit.calls import (
+    ask_chat,
+    fetch_model,
+    list_models,
+    make_image,
+    open_stream,
+    read_log,
+    read_prices,
+    submit_clip,
+)
 from tests.kit.clocks import Jumping, jumping
 from tests.kit.probe import NOTHING, held
 from tests.kit.routes import (
@@ -34,6 +43,7 @@ from tests.kit.routes import (
     LOG,
     MODEL,
     MODELS,
+    PRICING,
     SUBMIT,
     SUBSCRIPTION,
     TOKEN_USAGE,
@@ -88,6 +98,7 @@ ENDPOINTS = (
     Endpoint("models.list", "get", (MODELS,), lambda scene: list_models(scene.client)),
     Endpoint("models.retrieve", "get", (MODEL,), lambda scene: fetch_model(scene.client)),
     Endpoint("video.retrieve", "get", (FETCH,), lambda scene: scene.client.video.retrieve(scene.clip)),
+    Endpoint("account.prices", "get", (PRICING,), lambda scene: read_prices(scene.client)),
     Endpoint("resolve_doubts", "get", (LOG,), lambda scene: read_log(scene.client)),
     Endpoint("account.balance", "balance", BALANCES, lambda scene: scene.client.account.balance()),
     Endpoint("chat.completions.create", "chat", (CHAT,), lambda scene: ask_chat(scene.client)),

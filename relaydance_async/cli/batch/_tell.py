@@ -1,0 +1,88 @@
+"""`batch status` and `batch doubts`: what has come of a run. Both can be asked while it is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ... import AsyncRelayDance, SqliteJournal
+from .. import CannotBeginError
+from ._batch import origin_of
+from ._run import Run
+
+
+def show_status(run: Run, *, as_json: bool) -> int:
+    """How far it is; the exit status."""
+    run.require()
+    results = list(run.results())
+    done = {result["id"] for result in results}
+    errors = {error["id"]: error for error in run.errors() if error["id"] not in done}
+    facts: dict[str, Any] = {
+        "rows": run.facts["rows"],
+        "done": len(done),
+        "failed": sum(error["why"] != "doubt" for error in errors.values()),
+        "in_doubt": sum(error["why"] == "doubt" for error in errors.values()),
+        "why": dict(Counter(error["why"] for error in errors.values())),
+        "spent_usd": round(sum(record.get("cost", 0.0) for record in (*results, *errors.values())), 6),
+    }
+    facts["left"] = facts["rows"] - facts["done"] - facts["failed"] - facts["in_doubt"]
+    facts["requests"] = asyncio.run(_count_entries(run)) if run.journal_file.exists() else {}
+    if as_json:
+        print(json.dumps(facts))
+        return 0
+    print(
+        f"{facts['done']} of {facts['rows']} rows are done, {facts['left']} are left; ${facts['spent_usd']:.2f} spent"
+    )
+    for why, number in facts["why"].items():
+        print(f"  {number} {why}")
+    if facts["requests"]:
+        told = ", ".join(f"{number} {state}" for state, number in facts["requests"].items())
+        print(f"Requests, by the journal: {told}")
+    return 0
+
+
+async def _count_entries(run: Run) -> dict[str, int]:
+    async with SqliteJournal(run.journal_file) as journal:
+        return dict(Counter([entry.state async for entry in journal.entries()]))
+
+
+def show_doubts(run: Run, *, settle: Sequence[str], release: Sequence[str], resolve: bool, as_json: bool) -> int:
+    """What is in doubt, after what can be decided has been; the exit status: 3 while there are doubts."""
+    run.require()
+    if not run.journal_file.exists():
+        return 0
+    return asyncio.run(_doubts(run, settle, release, resolve=resolve, as_json=as_json))
+
+
+async def _doubts(run: Run, settle: Sequence[str], release: Sequence[str], *, resolve: bool, as_json: bool) -> int:
+    origin = origin_of(run.facts["base_url"])
+    async with SqliteJournal(run.journal_file) as journal:
+        for pair in settle:
+            row_id, _, task_id = pair.rpartition("=")
+            if not row_id or not task_id:
+                raise CannotBeginError(f"--settle takes ID=TASK_ID, not {pair!r}")
+            await journal.settle(row_id, task_id=task_id, origin=origin)
+        for row_id in release:
+            await journal.release(row_id, origin=origin)
+        if resolve:
+            await _resolve(journal)
+        doubts = [entry async for entry in journal.entries(state="in doubt", origin=origin)]
+    for entry in doubts:
+        if as_json:
+            facts = {"id": entry.key, "sent_at": entry.sent_at.isoformat(), "model": entry.model, "why": entry.reason}
+            print(json.dumps(facts, ensure_ascii=False))
+        else:
+            print(f"{entry.key}: {entry.model}, sent at {entry.sent_at:%Y-%m-%d %H:%M:%S} UTC; {entry.reason}")
+    if doubts and not as_json:
+        print(f"{len(doubts)} in doubt. Look at the console: --settle ID=TASK_ID if it is there, --release ID if not.")
+    return 3 if doubts else 0
+
+
+async def _resolve(journal: SqliteJournal) -> None:
+    async with AsyncRelayDance(os.environ.get("RELAYDANCE_API_KEY", ""), journal=journal) as client:
+        for resolution in await client.resolve_doubts():
+            print(f"{resolution.entry.key} is {resolution.entry.state}: {resolution.why}", *resolution.candidates)
