@@ -1,5 +1,7 @@
 """The key goes to the API and is to be seen nowhere else."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -35,6 +37,11 @@ from relaydance_async import (
     Timeout,
     WebhookVerificationError,
 )
+from relaydance_async._engine import Dialer, Engine
+from relaydance_async._engine._h11 import H11Parser
+from relaydance_async._sansio.redact import Redactor
+from relaydance_async._sansio.target import Network
+from relaydance_async._transports import WireRequest
 from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox
 from relaydance_async.webhooks import WebhookReceiver
 from tests.kit.calls import Call, ask_chat, client_of, list_models, open_stream, submit_clip, upload_file
@@ -250,6 +257,18 @@ def test_a_client_can_be_neither_pickled_nor_copied() -> None:
             attempt(client)
         assert KEY not in shown(caught.value)
     assert KEY not in repr(vars(client))
+
+
+async def test_the_heads_that_an_engine_remembers_are_neither_pickled_nor_kept_when_it_is_closed() -> None:
+    engine = Engine("direct", Dialer(Network.ANY), H11Parser, max_idle=1)
+    heads = engine._heads
+    request = WireRequest("GET", "http://a/", {"authorization": f"Bearer {KEY}"}, None, Timeout(), peer="a")
+    assert KEY.encode() in heads.build(request, "/", "a", ())
+    for secret in heads, Redactor(KEY):
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps(secret)
+    await engine.aclose()
+    assert KEY not in repr(vars(heads))
 
 
 async def test_no_error_of_a_webhook_shows_its_secret() -> None:

@@ -98,11 +98,12 @@ class Engine:
             waiting = request.begin()
             if waiting is not None:
                 await waiting
+                await connection.catch_up()
+                if connection.is_readable:
+                    connection.close()  # then it takes nothing
         except BaseException:
             connection.close()
             raise
-        if waiting is not None and connection.is_readable:
-            connection.close()  # meanwhile; then it takes nothing
         return connection.start(request, head)
 
     async def _dial(self, local: _Local, origin: Origin, seconds: float) -> Connection:
@@ -128,6 +129,7 @@ class Engine:
 
     async def aclose(self) -> None:
         """See `Transport`."""
+        self._heads.forget()
         if self._local is None:
             return
         connections = self._local.pool.close()

@@ -21,6 +21,9 @@ from ._descriptors import fileno_of, is_readable
 
 NEVER = float("inf")
 
+_TURNS = 4
+"""Of the loop, at most, until it has read what has come: asyncio wakes those who wait for a turn before it reads."""
+
 
 class Link(asyncio.BufferedProtocol):
     """See above.
@@ -82,6 +85,16 @@ class Link(asyncio.BufferedProtocol):
     def has_unsent_bytes(self) -> bool:
         """Whether the kernel has not taken all that was written."""
         return self._is_blocked
+
+    async def catch_up(self) -> None:
+        """Let the loop read what has come.
+
+        Over TLS that need not be for us: a server sends tickets after the handshake (RFC 8446 section 4.6.1).
+        """
+        for _ in range(_TURNS):
+            if not self.is_open or not self.is_readable:
+                return
+            await asyncio.sleep(0)
 
     def new_waiter(self) -> asyncio.Future[None]:
         """For somebody who waits for what comes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Mapping
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from .._sansio.breakage import Broke, Progress
@@ -70,11 +70,19 @@ class Unsendable(Exception):
 
 
 class Heads:
-    """Makes the heads of requests, and remembers of the last ones what they have in common."""
+    """Makes the heads of requests, and remembers of the last ones what they have in common: the key is among it."""
 
     def __init__(self) -> None:
         self._origins: dict[str, tuple[Origin, str]] = {}
         self._fields: dict[tuple[tuple[str, str], ...], str] = {}
+
+    def __reduce__(self) -> Any:
+        raise TypeError("the heads of requests are not pickled: an API key is in them")
+
+    def forget(self) -> None:
+        """What was remembered."""
+        self._origins.clear()
+        self._fields.clear()
 
     def split(self, url: str) -> tuple[Origin, str, str]:
         """Whom a URL asks, its name for the Host field, and what for.

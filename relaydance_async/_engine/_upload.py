@@ -27,8 +27,7 @@ async def upload(connection: Connection, exchange: Exchange, body: bytes | BodyS
             async for piece in stream:
                 if not piece:
                     continue
-                if connection.is_readable:
-                    await asyncio.sleep(0)  # it is read before anything fails
+                await connection.catch_up()  # before anything fails
                 if is_chunked:
                     piece = b"".join((b"%x\r\n" % len(piece), piece, b"\r\n"))
                 if not connection.write(piece):

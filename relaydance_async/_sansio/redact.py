@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from typing import Any
 
 HIDDEN = "***"
 
@@ -33,6 +34,9 @@ class Redactor:
         self._key = key
         self._pattern: re.Pattern[str] | None = None
         self._probes: list[str] | None = None
+
+    def __reduce__(self) -> Any:
+        raise TypeError("what knows an API key is not pickled")
 
     def text(self, text: str) -> str:
         """The text without it."""

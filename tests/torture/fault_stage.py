@@ -267,7 +267,7 @@ class Stage:
                 deadline=row.deadline or DEADLINE,
                 retry=RetryPolicy(max_attempts=MAX_ATTEMPTS),
                 on_retry=retries.append,
-                max_response_bytes=100_000,
+                max_response_bytes=1_000_000,  # the log of the whole stage
                 _clock=loop.clock,
             ) as client:
                 clip = VideoTask.model_validate({"task_id": self._task_id, "status": "succeeded", "url": url})

@@ -6,24 +6,30 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import socket
 import ssl
 import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trustme
 from cryptography import x509
 
 from relaydance_async import APIConnectionError, APITimeoutError
 from relaydance_async._engine import _tls
+from relaydance_async._sansio.breakage import Progress
 from relaydance_async._sansio.timeout import Timeout
 from relaydance_async._transports import Transport
 from tests.kit.calls import ask_chat
 from tests.kit.tls import trust
 from tests.kit.waiting import wait_until
 from tests.transports.conftest import OURS, Maker
-from tests.transports.support import UNSENT, Peer, fetch, over_every_transport, serve, server_context
+from tests.transports.support import OK, UNSENT, Peer, fetch, over_every_transport, serve, server_context
 
 pytestmark = over_every_transport
 
@@ -185,3 +191,80 @@ async def test_plain_http_needs_no_context(transport: Transport, monkeypatch: py
     async with serve() as server:
         assert await fetch(transport, server.url) == (200, b"ok")
     assert not asked
+
+
+class Quiet:
+    """A server in a thread that shakes hands, and then does one thing with each connection."""
+
+    def __init__(self, context: ssl.SSLContext, then: Callable[[ssl.SSLSocket], None]) -> None:
+        self._context = context
+        self._then = then
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(30)
+        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self.connections = 0
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        with suppress(OSError):
+            while True:
+                plain, _ = self._listener.accept()
+                self.connections += 1
+                plain.settimeout(10)
+                with self._context.wrap_socket(plain, server_side=True) as connection:
+                    self._then(connection)
+
+    def __enter__(self) -> Quiet:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+class Journalled(Progress):
+    """Somebody has to be asked before a request leaves; meanwhile things arrive that the loop hasn't read yet."""
+
+    def sending(self) -> Awaitable[None]:
+        super().sending()
+        return self._wait()
+
+    async def _wait(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        time.sleep(0.1)  # noqa: ASYNC251  (the loop must not read)
+
+
+@only_ours
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("body", [b"x", bytes(200_000)], ids=["small", "large"])
+async def test_what_tls_sends_after_the_handshake_does_not_cost_an_attempt(
+    transport: Transport, tls_server: ssl.SSLContext, body: bytes
+) -> None:
+    def answer(connection: ssl.SSLSocket) -> None:
+        came = b""
+        while not came.endswith(b"\r\n\r\n" + body):
+            if not (piece := connection.recv(65536)):
+                return
+            came += piece
+        connection.sendall(OK)
+
+    with Quiet(tls_server, answer) as server:  # TLS 1.3: it sends two tickets
+        assert await fetch(transport, server.url, "POST", body=body, progress=Journalled()) == (200, b"ok")
+        await transport.aclose()
+    assert server.connections == 1
+
+
+@only_ours
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("says", [b"", OK], ids=["its end", "an answer unasked"])
+async def test_a_connection_that_tls_ends_or_speaks_on_before_the_first_byte_takes_no_request(
+    transport: Transport, tls_server: ssl.SSLContext, says: bytes
+) -> None:
+    with Quiet(tls_server, lambda connection: connection.sendall(says)) as server:
+        with pytest.raises(APIConnectionError) as caught:
+            await fetch(transport, server.url, "POST", body=b"x", progress=Journalled())
+        await transport.aclose()
+    assert (caught.value.retryable, caught.value.maybe_accepted) == (True, False)
