@@ -185,7 +185,7 @@ def test_a_run_that_is_not_there(shell: Shell, command: str) -> None:
 
 
 def test_two_at_once_on_one_run(start: Start) -> None:
-    shell = start(faults=[Fault(SUBMIT, delay=3)])
+    shell = start(faults=[Fault(SUBMIT, delay=8)])
     rows = shell.prompts(2)
     first = shell.start("run", rows, "--out", str(shell.out))
     wait_for(lambda: (shell.out / "run.json").exists())
