@@ -43,7 +43,7 @@ def run(settings: Settings) -> list[Report]:
         os.environ["SSL_CERT_FILE"] = str(authority)  # of the processes that measure
         try:
             with LocalServer() as plain, LocalServer(str(certificate)) as tls:
-                ways = {
+                ways: dict[tuple[str, str], dict[str, Any]] = {
                     (OURS_FAST, "asyncio"): {"origin": plain.origin},
                     (OURS_FAST, "uvloop"): {"origin": plain.origin, "uvloop": True},
                     (OURS_FAST, "TLS"): {"origin": tls.origin},
