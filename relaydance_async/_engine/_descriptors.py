@@ -10,12 +10,21 @@ import socket
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 
 def fileno_of(transport: asyncio.BaseTransport | None) -> int:
     """Of a transport's socket; -1 when it is closed or there is none."""
-    sock = transport.get_extra_info("socket") if transport is not None else None
+    sock = ask(transport, "socket") if transport is not None else None
     return sock.fileno() if sock is not None else -1
+
+
+def ask(transport: asyncio.BaseTransport, name: str) -> Any:
+    """What a transport tells of itself by `get_extra_info`; None when it is closed."""
+    try:
+        return transport.get_extra_info(name)
+    except AttributeError:  # asyncio's over TLS has let go of what would know, once it was closed twice (from 3.13 on)
+        return None
 
 
 if hasattr(select, "poll"):
@@ -42,7 +51,7 @@ _LAST_WORDS = 64 * 1024
 def last_words(transport: asyncio.BaseTransport | None) -> bytes:
     """What has arrived at a connection that is lost, and would be dropped with it. Over TLS it can't be read."""
     fileno = fileno_of(transport)
-    if transport is None or fileno < 0 or os.name != "posix" or transport.get_extra_info("ssl_object") is not None:
+    if transport is None or fileno < 0 or os.name != "posix" or ask(transport, "ssl_object") is not None:
         return b""
     with suppress(OSError), socket.socket(fileno=os.dup(fileno)) as copy:
         return copy.recv(_LAST_WORDS, socket.MSG_DONTWAIT)

@@ -17,7 +17,7 @@ import contextvars
 from abc import abstractmethod
 from typing import cast
 
-from ._descriptors import fileno_of, is_readable
+from ._descriptors import ask, fileno_of, is_readable
 
 NEVER = float("inf")
 
@@ -139,7 +139,7 @@ class Link(asyncio.BufferedProtocol):
             self._alarm.cancel()
             self._alarm = None
         if self._transport is not None:
-            if self._transport.get_extra_info("ssl_object") is not None:
+            if not self._transport.is_closing() and ask(self._transport, "ssl_object") is not None:
                 self._transport.close()
             self._transport.abort()
 
@@ -175,7 +175,7 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, but is none by its class
         # Over TLS asyncio pauses at the limit itself, otherwise above it.
-        is_tls = transport.get_extra_info("ssl_object") is not None
+        is_tls = ask(transport, "ssl_object") is not None
         self._transport.set_write_buffer_limits(high=1 if is_tls else 0, low=0)
 
     def pause_writing(self) -> None:
