@@ -6,19 +6,17 @@ import asyncio
 import ssl
 
 import pytest
-import trustme
 
 from relaydance_async._engine._descriptors import ask, fileno_of
+from tests.kit.tls import build_tls
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("over_tls", [True, False], ids=["tls", "plain"])
 async def test_a_connection_that_was_closed_more_than_once_can_still_be_asked(over_tls: bool) -> None:
-    authority = trustme.CA()
-    served, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(served)
-    authority.configure_trust(trusted)
+    served, authority = build_tls()
+    trusted = ssl.create_default_context(cadata=authority)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=served if over_tls else None)
     port = server.sockets[0].getsockname()[1]
