@@ -124,7 +124,7 @@ def mindeps(session: nox.Session) -> None:
 def audit(session: nox.Session) -> None:
     """Looks for known holes in the dependencies: the lowest versions that pyproject.toml allows, and the newest.
 
-    It asks pypi.org; `-- -s osv` asks osv.dev. A version that can't be looked up is a failure too.
+    It asks the index's advisories; `-- -s osv` asks those of OSV. A version that can't be looked up is a failure too.
     """
     session.install("uv", "pip-audit")
     for resolution in ("lowest-direct", "highest"):
