@@ -237,7 +237,8 @@ async def check_download(stage: Stage, outcome: Outcome) -> None:
     whole = b"".join(clip_pieces(task_id, CLIP_BYTES, 0, CLIP_BYTES))
     target, part = stage.folder / "clip.mp4", stage.folder / f"clip.mp4.{task_id}.part"
     validator = stage.folder / f"clip.mp4.{task_id}.etag.part"
-    assert set(stage.folder.iterdir()) in (set(), {target}, {part, validator})
+    found = set(stage.folder.iterdir())
+    assert found in (set(), {target}, {part, validator}), {path.name for path in found}
     if part.exists():
         assert part.stat().st_size > 0
         assert whole.startswith(part.read_bytes())

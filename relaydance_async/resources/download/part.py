@@ -155,9 +155,9 @@ class PartFile:
             if sys.platform == "win32":
                 self._let_go(file)  # an open file can't be renamed there
             self._give_name()
-            self._let_go(file)
             with suppress(OSError):
                 self._note.unlink(missing_ok=True)
+            self._let_go(file)  # last: whoever was cancelled goes on as soon as it is closed
             return self._target
 
     def close(self) -> None:
