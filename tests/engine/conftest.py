@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.kit.authority import authority as authority
+from tests.kit.authority import trusting as trusting
 from tests.kit.loops import Backend, backend_of
 from tests.transports.support import server_context
 
@@ -22,20 +24,6 @@ def loop_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def anyio_backend(loop_name: str) -> Backend:
     return backend_of(f"any on {loop_name}")
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    """Who signs the certificates of the tests' servers."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """A client's context that trusts the authority alone."""
-    context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 @pytest.fixture(scope="session")

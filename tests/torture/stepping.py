@@ -164,3 +164,14 @@ def twice(at: int) -> Selects:
 def again_and_again(at: int) -> Selects:
     """At that step, and at every one of the cleanup that follows."""
     return lambda step: step >= at
+
+
+MANNERS: dict[str, tuple[Manner, Any]] = {
+    "task": (by_task_cancel, once),
+    "late": (by_late_task_cancel, once),
+    "twice": (by_task_cancel, twice),
+    "again and again": (by_task_cancel, again_and_again),
+    "scope": (by_cancel_scope, once),
+    "move_on_after": (by_move_on_after, once),
+    "asyncio.timeout": (by_asyncio_timeout, once),
+}

@@ -31,30 +31,13 @@ from tests.kit.routes import EDITS
 from tests.kit.waiting import open_files
 from tests.torture.cancel_scenarios import CLIP_BYTES, SCENARIOS, Scenario, Stage
 from tests.torture.stepping import (
+    MANNERS,
     Manner,
     Outcome,
     Selects,
-    again_and_again,
-    by_asyncio_timeout,
-    by_cancel_scope,
-    by_late_task_cancel,
-    by_move_on_after,
-    by_task_cancel,
-    once,
-    twice,
 )
 
 pytestmark = pytest.mark.anyio
-
-MANNERS: dict[str, tuple[Manner, Any]] = {
-    "task": (by_task_cancel, once),
-    "late": (by_late_task_cancel, once),
-    "twice": (by_task_cancel, twice),
-    "again and again": (by_task_cancel, again_and_again),
-    "scope": (by_cancel_scope, once),
-    "move_on_after": (by_move_on_after, once),
-    "asyncio.timeout": (by_asyncio_timeout, once),
-}
 
 
 async def eventually(look: Callable[[], object], wanted: object, label: str) -> None:

@@ -10,35 +10,17 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import count, islice
-from typing import Any
 
 import pytest
 
 from relaydance_async import FanOut, FanOutStoppedError, Outcome, fan_out
 from tests.torture.stepping import (
-    Manner,
+    MANNERS,
     Selects,
-    again_and_again,
-    by_asyncio_timeout,
-    by_cancel_scope,
-    by_late_task_cancel,
-    by_move_on_after,
-    by_task_cancel,
-    once,
-    twice,
 )
 
 pytestmark = pytest.mark.anyio
 
-MANNERS: dict[str, tuple[Manner, Any]] = {
-    "task": (by_task_cancel, once),
-    "late": (by_late_task_cancel, once),
-    "twice": (by_task_cancel, twice),
-    "again and again": (by_task_cancel, again_and_again),
-    "scope": (by_cancel_scope, once),
-    "move_on_after": (by_move_on_after, once),
-    "asyncio.timeout": (by_asyncio_timeout, once),
-}
 ITEMS = 12
 
 

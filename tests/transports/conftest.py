@@ -15,6 +15,8 @@ import trustme
 from relaydance_async import AsyncRelayDance
 from relaydance_async._sansio.target import Network
 from relaydance_async._transports import Transport, build_transport
+from tests.kit.authority import authority as authority
+from tests.kit.authority import trusting as trusting
 from tests.kit.clocks import QuickClock
 from tests.kit.loops import Backend, backend_of
 from tests.kit.tls import trust
@@ -29,20 +31,6 @@ CALLERS = (
     "the caller's httpx2",
     "the caller's httpx over aiohttp",
 )
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    """Who signs the certificates of the tests' servers."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """A client's context that trusts the authority; loading the system's certificates takes longer than most tests."""
-    context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 @pytest.fixture(scope="session")
