@@ -52,5 +52,5 @@ def translate(sql: str, schema: str) -> bytes:
     The schema is named in each statement, for a pooler such as PgBouncer keeps no `search_path`.
     """
     numbers = iter(range(1, 1_000))
-    sql = re.sub(r"\?(\d*)", lambda found: f"${found[1] or next(numbers)}", sql)
+    sql = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
     return re.sub(rf"\b({'|'.join(TABLES)})\b", rf'"{schema}".\1', sql).encode()

@@ -39,16 +39,15 @@ _NEXT = f"""
 """
 _AGAIN = f"UPDATE entries SET state = 'sending', sent_at = ?, ended_at = NULL, reason = '' WHERE {_WHERE}"
 # What was accepted stays so: a webhook may have told it before its call gave up.
-_END = """
-    UPDATE {table} SET state = ?4, ended_at = ?5, noted_at = ?5, answer = ?6, task_id = ?7, task_status = ?8,
-        request_id = ?9, reason = ?10 WHERE namespace = ?11 AND origin = ?1 AND key = ?2 AND call = ?3
-        AND (state <> 'accepted' OR ?4 = 'accepted')
+_END = f"""
+    UPDATE {{table}} SET state = ?, ended_at = ?, noted_at = ?, answer = ?, task_id = ?, task_status = ?,
+        request_id = ?, reason = ? WHERE {_WHERE} AND call = ? AND (state <> 'accepted' OR ? = 'accepted')
 """
 _END_ENTRY, _END_ATTEMPT = _END.format(table="entries"), _END.format(table="attempts")
 _NOTE = """
-    UPDATE entries SET task_status = ?3, noted_at = CASE WHEN CAST(?5 AS TEXT) IS NULL THEN noted_at ELSE ?4 END,
-        answer = coalesce(?5, answer), saved_to = coalesce(?6, saved_to), saved_bytes = coalesce(?7, saved_bytes)
-        WHERE namespace = ?8 AND origin = ?1 AND task_id = ?2 AND state = 'accepted'
+    UPDATE entries SET task_status = ?, noted_at = coalesce(?, noted_at), answer = coalesce(?, answer),
+        saved_to = coalesce(?, saved_to), saved_bytes = coalesce(?, saved_bytes)
+        WHERE namespace = ? AND origin = ? AND task_id = ? AND state = 'accepted'
 """
 _KEEP = f"INSERT INTO attempts ({_ALL}) SELECT {_ALL} FROM entries WHERE {_WHERE}"
 _DROP = f"DELETE FROM entries WHERE {_WHERE}"
@@ -120,11 +119,16 @@ class Rows:
 
     def end(self, endings: Sequence[Ending]) -> None:
         """See `Journal.end`, of many at once."""
-        rows = [(*ending, self._namespace) for ending in endings]
+        rows = [self._ended(ending) for ending in endings]
         if self._sql.executemany(_END_ENTRY, rows).rowcount != len(rows):
             for row, ending in zip(rows, endings, strict=True):
                 self._end_earlier(row, ending)
         self._standing.on_the_wire.difference_update(ending.call for ending in endings)
+
+    def _ended(self, ending: Ending) -> tuple[Any, ...]:
+        """What `_END` takes."""
+        origin, key, call, state, ended_at, *told = ending
+        return (state, ended_at, ended_at, *told, self._namespace, origin, key, call, state)
 
     def _end_earlier(self, row: Sequence[Any], ending: Ending) -> None:
         where = (self._namespace, ending.origin, ending.key, ending.call)
@@ -146,7 +150,13 @@ class Rows:
 
     def note_tasks(self, notes: Sequence[TaskNote]) -> None:
         """See `Journal.note_task_soon`, of many at once."""
-        self._sql.executemany(_NOTE, [(*note, self._namespace) for note in notes])
+        self._sql.executemany(_NOTE, [self._noted(note) for note in notes])
+
+    def _noted(self, note: TaskNote) -> tuple[Any, ...]:
+        """What `_NOTE` takes."""
+        noted_at = None if note.answer is None else note.noted_at
+        told = (note.task_status, noted_at, note.answer, note.saved_to, note.saved_bytes)
+        return (*told, self._namespace, note.origin, note.task_id)
 
     def note_callback(self, origin: str, callback: str, note: TaskNote) -> JournalEntry | None:
         """See `Journal.note_callback`."""

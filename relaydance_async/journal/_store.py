@@ -27,7 +27,7 @@ class Connection(Protocol):
     """A connection that commits each statement by itself, unless a transaction was begun."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor:
-        """Carry out a statement with `?` or `?1` for its parameters."""
+        """Carry out a statement with `?` for its parameters."""
         ...
 
     def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> Cursor:

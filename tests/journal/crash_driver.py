@@ -65,7 +65,7 @@ def watch_sql(steps: Steps) -> None:
 
         def executemany(self, sql: str, rows: Any) -> Any:
             rows = list(rows)
-            self.changes = "sending" if "INSERT INTO entries" in sql else rows[0][3]
+            self.changes = "sending" if "INSERT INTO entries" in sql else rows[0][0]
             result = super().executemany(sql, rows)
             steps.step(f"after {self.changes}")
             return result
