@@ -78,17 +78,18 @@ def demo(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[::-1])
 def tests(session: nox.Session) -> None:
     """Runs the tests on each installed Python; on the oldest, also what tests/test_static.py checks."""
-    static = ["lint", "types", "bench"] if session.python == OLDEST else []
+    static = ["lint", "types", "bench", "docs"] if session.python == OLDEST else []
     install(session, "test", *static)
     session.run("pytest", *IN_PARALLEL, *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Checks style and formatting."""
+    """Checks style and formatting, and that the documents are in short sentences."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("python", "-m", "tests.prose")
 
 
 @nox.session(python=OLDEST)
@@ -98,6 +99,13 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "relaydance_async", "--ignoreexternal")
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Builds the site of the documents into site/; a link or an anchor that leads nowhere is an error."""
+    install(session, "docs")
+    session.run("zensical", "build", "--config-file", ".mkdocs.yml", "--clean", "--strict")
 
 
 @nox.session

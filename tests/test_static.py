@@ -16,13 +16,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # The benchmarks are checked too, so their peers have to be there.
-NEEDS = {"ruff": ["ruff"], "mypy": ["mypy", "nox", "openai"], "pyright": ["pyright", "nox", "openai"]}
+NEEDS = {
+    "ruff": ["ruff"],
+    "mypy": ["mypy", "nox", "openai"],
+    "pyright": ["pyright", "nox", "openai"],
+    "tests.prose": [],
+    "zensical": ["zensical", "mkdocstrings"],
+}
 CHECKS = [
     "ruff check",
     "ruff format --check",
     "mypy",
     "pyright",
     "pyright --verifytypes relaydance_async --ignoreexternal",
+    "tests.prose",
+    "zensical build --config-file .mkdocs.yml --clean --strict",
 ]
 
 

@@ -1,0 +1,79 @@
+"""The site: every page is in it, every public name is in its reference, and it needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import relaydance_async
+from relaydance_async import sandbox, webhooks
+from tests.prose import complaints
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+REFERENCE = [page.read_text(encoding="utf-8") for page in sorted((DOCS / "reference").glob("*.md"))]
+DESCRIBED = re.findall(r"^::: relaydance_async\.(\S+)$", "\n".join(REFERENCE), re.MULTILINE)
+
+
+def test_every_public_name_is_in_the_reference_once() -> None:
+    public = {
+        *relaydance_async.__all__,
+        *(f"sandbox.{name}" for name in sandbox.__all__),
+        *(f"webhooks.{name}" for name in webhooks.__all__),
+    }
+    assert public - {"__version__"} - set(DESCRIBED) == set()
+    assert len(DESCRIBED) == len(set(DESCRIBED))
+
+
+def test_every_endpoint_is_in_the_reference() -> None:
+    client = relaydance_async.AsyncRelayDance("sk-test")
+    resources = {type(value) for name in dir(client) if not name.startswith("_") and (value := resource(client, name))}
+    described = {name.removeprefix("resources.") for name in DESCRIBED if name.startswith("resources.")}
+    assert {
+        f"{of.__module__.removeprefix('relaydance_async.resources.')}.{of.__name__}" for of in resources
+    } <= described
+
+
+def resource(client: object, name: str) -> object | None:
+    found = getattr(client, name)
+    return found if type(found).__module__.startswith("relaydance_async.resources.") else None
+
+
+def test_the_index_for_language_models_names_each_page() -> None:
+    named = set(re.findall(r"\]\(([^)]+)\)", (DOCS / "llms.txt").read_text(encoding="utf-8")))
+    assert named == {page.relative_to(DOCS).with_suffix(".html").as_posix() for page in DOCS.rglob("*.md")}
+
+
+def test_no_page_takes_anything_from_elsewhere() -> None:
+    """Pictures and scripts are the site's own: it reads without a network."""
+    for page in DOCS.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"!\[[^\]]*\]\(https?:|<(script|img|link|iframe)\b", text), page
+
+
+def test_the_workflows_name_sessions_that_exist() -> None:
+    sessions = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE))
+    workflow = (ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8")
+    named = set(re.findall(r"nox -s (\w+)", workflow))
+    matrix = re.search(r"session: \[([^\]]+)\]", workflow)
+    assert matrix is not None
+    assert named | set(matrix[1].split(", ")) <= sessions
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"{'word ' * 31}.", ["page.md: 31 words", "page.md: sentences have 31.0"]),
+        (f"{'word ' * 15}. `Code` begins the next. {'Word ' * 15}.", []),
+        (f"```python\n{'word ' * 40}\n```\n", []),
+        (f"| {'word ' * 20}| {'word ' * 11}|\n| --- | --- |\n", []),
+        (f"- {'word ' * 16}\n- {'word ' * 16}\n", []),
+        (f"- {'word ' * 16}\n  {'word ' * 16}\n", ["page.md: 32 words", "page.md: sentences have 32.0"]),
+        (f"[{'word ' * 3}]({'x' * 99}) {'word ' * 12}.", []),
+    ],
+)
+def test_a_sentence_that_is_too_long_is_found(text: str, found: list[str]) -> None:
+    told = list(complaints(Path("page.md"), text))
+    assert [line[: len(start)] for line, start in zip(told, found, strict=True)] == found
