@@ -61,6 +61,7 @@ from .models.video import (
     VideoTask,
 )
 from .resources._chat_stream import ChatStream
+from .resources._event_stream import EventStream
 
 __all__ = [
     "APIConnectionError",
@@ -78,6 +79,7 @@ __all__ = [
     "ConfigurationError",
     "ContentRefusedError",
     "DownloadError",
+    "EventStream",
     "FanOut",
     "FanOutStoppedError",
     "FirstFrame",

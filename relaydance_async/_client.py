@@ -40,6 +40,7 @@ from .resources._doubts import Doubts
 from .resources._resource import Resource
 from .resources.account import Account
 from .resources.chat import Chat
+from .resources.endpoint import AnyEndpoint
 from .resources.files import Files
 from .resources.images import Images
 from .resources.models import Models
@@ -75,7 +76,7 @@ class _Endpoint(Generic[R]):
         return found
 
 
-class AsyncRelayDance:
+class AsyncRelayDance(AnyEndpoint):
     """A client of the RelayDance API.
 
     Make one and share it: between tasks, between event loops one after another or in different threads, and across a

@@ -14,6 +14,7 @@ from relaydance_async import (
     AsyncRelayDance,
     AttemptRecord,
     ChatStream,
+    EventStream,
     Outcome,
     ResponseMeta,
     RetryEvent,
@@ -30,6 +31,7 @@ from relaydance_async.models.chat import ChatParams
 from relaydance_async.models.images import ImageParams
 from relaydance_async.resources.account import Account
 from relaydance_async.resources.chat import Chat, Completions
+from relaydance_async.resources.endpoint import AnyEndpoint
 from relaydance_async.resources.files import Files
 from relaydance_async.resources.images import Images
 from relaydance_async.resources.models import Models
@@ -37,7 +39,8 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
-    "ChatStream", "FanOut", "FirstFrame", "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
+    "ChatStream", "EventStream", "FanOut", "FirstFrame",
+    "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
     "JournalEntry", "PostgresJournal", "SqliteJournal", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
@@ -101,12 +104,14 @@ def test_the_arguments_of_the_client() -> None:
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "base_url", "chat", "files", "images", "limits", "models", "resolve_doubts", "video",
-        "with_options",
+        "account", "aclose", "base_url", "chat", "delete", "files", "get", "images", "limits", "models", "post", "put",
+        "request", "resolve_doubts", "video", "with_options",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 
 
+SENT = dict.fromkeys(["body", "query", "headers", "cast_to", "timeout", "deadline"])
+KEYED = {"idempotency_key": None}
 METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Models: {"list": {"/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
     Chat: {"completions": {}},
@@ -159,6 +164,14 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
     Account: {"balance": {"/options": ...}, "prices": {"/options": ...}},
+    AnyEndpoint: {
+        "request": {"/method": ..., "/path": ..., **SENT, "files": None, "stream": False, "billed": None, **KEYED},
+        "get": {"/path": ..., **{name: None for name in SENT if name != "body"}},
+        "post": {"/path": ..., **SENT, "files": None, "stream": False, "billed": True, **KEYED},
+        "put": {"/path": ..., **SENT, "files": None, "billed": False},
+        "delete": {"/path": ..., **SENT},
+    },
+    EventStream: {"aclose": {}, "meta": {}},
     ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "meta": {}},
 }
 

@@ -10,6 +10,7 @@ attempt      one attempt and its phase
 wire         what an attempt sends
 answer       an answer and what it holds; an open one outlives its call (a stream)
 receive      what becomes of an answer, as values: as_model, as_bytes, as_text, as_stream
+cast         the same for what the caller names: as_cast
 failure      the error that a failed attempt ends in, built once
 lesson       what a limiter learns from how an attempt ended
 history      what earlier attempts left behind
@@ -19,6 +20,7 @@ watching     those who watch a call
 from .answer import Answer, OpenAnswer
 from .api import Api
 from .call import Shared
+from .cast import as_cast
 from .receive import (
     Accept,
     Kept,
@@ -44,6 +46,7 @@ __all__ = [
     "Shared",
     "Signing",
     "as_bytes",
+    "as_cast",
     "as_model",
     "as_read",
     "as_stream",

@@ -285,7 +285,7 @@ class KeyedCall(NoObserver, Generic[T]):
         task_id: str | None = getattr(result, "task_id", None)
         ending = self._ending(
             "accepted",
-            answer=result.model_dump_json(exclude_unset=True),
+            answer=result.model_dump_json(exclude_unset=True, by_alias=True),  # a caller's model may have aliases
             task_id=task_id,
             task_status=getattr(result, "status", None) if task_id else None,
         )

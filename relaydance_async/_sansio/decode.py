@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import RelayDanceError
 from ..models.meta import ResponseMeta
-from .envelope import build_decode_error, build_status_error, parse_envelope
+from .envelope import build_decode_error, build_status_error, parse_envelope, parse_object
 from .lenient import fit, parse_lenient
 
 M = TypeVar("M", bound=BaseModel)
@@ -42,7 +42,7 @@ def decode_result(model: type[M], body: bytes, meta: Callable[[], ResponseMeta])
     if result is None:
         return _second_look(model, body, meta)
     extra = result.__pydantic_extra__
-    if extra and extra.get("error"):
+    if extra.get("error") if extra is not None else "error" not in model.model_fields and reports_error(body):
         raise build_error_in(body, meta(), "the answer reports an error")
     return result
 
@@ -53,6 +53,18 @@ def _second_look(model: type[M], body: bytes, meta: Callable[[], ResponseMeta]) 
         if repaired is not None:
             return repaired
     raise build_error_in(body, meta(), f"the answer has not the shape of a {model.__name__}")
+
+
+_RESULTS = frozenset({"id", "object", "data", "choices", "task_id"})
+"""What only a result has; one may tell of an error, as a failed task does."""
+
+
+def reports_error(body: bytes) -> bool:
+    """Whether a body of status 2xx, of which no model is known, is an error and no result."""
+    if b'"error"' not in body and b'"success"' not in body:
+        return False
+    content = parse_object(body)
+    return content.get("success") is False or (bool(content.get("error")) and _RESULTS.isdisjoint(content))
 
 
 def build_error_in(body: bytes, meta: ResponseMeta, problem: str) -> RelayDanceError:

@@ -79,10 +79,10 @@ class Envelope:
 
 def parse_envelope(body: bytes) -> Envelope | None:
     """The error in a body, or None when there is none (empty, HTML, plain text, or a result)."""
-    return next(_envelopes(_parse_object(body)), None)
+    return next(_envelopes(parse_object(body)), None)
 
 
-def _parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object that the body is; an empty one when it is none."""
     try:
         content = json.loads(body)
@@ -137,7 +137,7 @@ def is_envelope(body: bytes) -> bool:
 
     In the flat one the code is a string: with a number, gRPC gateways write it.
     """
-    content = _parse_object(body)
+    content = parse_object(body)
     inner: Any = content.get("error")
     if isinstance(inner, dict):
         return isinstance(cast(dict[str, Any], inner).get("message"), str)

@@ -50,9 +50,19 @@ class CallExtras:
             return arguments, _NONE
         given = [arguments.pop(name, None) for name in (*_MAPPINGS, *_OTHERS)]
         for name, value in zip(_MAPPINGS, given, strict=False):
-            if value is not None and not isinstance(value, Mapping):
-                raise InvalidInputError(f"{name} must be a mapping, not {type(value).__name__}")
+            require_mapping(name, value)
         return arguments, cls(*given)
+
+
+def require_mapping(name: str, value: Any) -> Any:
+    """The value.
+
+    Raises:
+        InvalidInputError: it is neither None nor a mapping.
+    """
+    if value is not None and not isinstance(value, Mapping):
+        raise InvalidInputError(f"{name} must be a mapping, not {type(value).__name__}")
+    return value  # pyright: ignore[reportUnknownVariableType]
 
 
 _MAPPINGS = ("extra_body", "extra_headers", "extra_query")

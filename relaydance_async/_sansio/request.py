@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NoReturn, TypeAlias, TypeVar
-from urllib.parse import quote, urlencode
+from functools import partial
+from hashlib import sha256
+from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
@@ -82,7 +83,7 @@ class LargeJson:
 
     __slots__ = ("_content", "_encoded")
 
-    def __init__(self, content: Mapping[str, Any], encoded: bytes) -> None:
+    def __init__(self, content: Any, encoded: bytes) -> None:
         self._content = content
         self._encoded: bytes | None = encoded
 
@@ -139,7 +140,7 @@ _LARGE = 64 * 1024
 least that can be kept."""
 
 
-def build_json_body(content: Mapping[str, Any]) -> bytes | LargeJson:
+def build_json_body(content: object) -> bytes | LargeJson:
     """A JSON body, checked and independent of what the caller does to the content afterwards.
 
     Raises:
@@ -147,14 +148,14 @@ def build_json_body(content: Mapping[str, Any]) -> bytes | LargeJson:
     """
     try:
         # First, because a generator in it can be read only once.
-        plain: Mapping[str, Any] = to_jsonable_python(content, exclude_none=True, by_alias=True)
+        plain: Any = to_jsonable_python(content, exclude_none=True, by_alias=True)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         raise _unsendable(error) from error
     encoded = build_json(plain)
     return encoded if len(encoded) <= _LARGE else LargeJson(plain, encoded)
 
 
-def build_json(content: Mapping[str, Any]) -> bytes:
+def build_json(content: object) -> bytes:
     """JSON as RFC 8259 has it.
 
     Raises:
@@ -191,20 +192,6 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def path_segment(value: object, *, name: str) -> str:
-    """An id, escaped for use in a path.
-
-    Raises:
-        InvalidInputError: when it is empty or would change the path.
-    """
-    if not isinstance(value, str) or not value.strip() or value in (".", ".."):
-        raise InvalidInputError(f"{name} must be a non-empty string, not {value!r}")
-    try:
-        return quote(value, safe="")
-    except UnicodeEncodeError:
-        raise InvalidInputError(f"{name} holds characters that can't be sent: {value!r}") from None
-
-
 def build_get(
     target: Target, *, task_id: str | None = None, headers: Headers | Callable[[], Headers] | None = None
 ) -> PreparedRequest:
@@ -212,12 +199,46 @@ def build_get(
     return PreparedRequest("GET", target, headers=headers or {}, task_id=task_id)
 
 
+RAW = (bytes, bytearray, memoryview, str)
+"""Bodies that are sent as they are."""
+
+
+def build_request(
+    method: str, target: Target, safety: RetrySafety, body: object = None, *, headers: Headers | None = None
+) -> PreparedRequest:
+    """A request, whatever its body: None, bytes or a text that are sent as they are, or what can be made into JSON.
+
+    Args:
+        headers: that say what the body is; None: JSON.
+
+    Raises:
+        InvalidInputError: as `build_json`.
+    """
+    if body is None:
+        return PreparedRequest(method, target, safety)
+    sent = JSON_HEADERS if headers is None else headers
+    if isinstance(body, RAW):
+        raw = _as_bytes(body)  # pyright: ignore[reportUnknownArgumentType]
+        return PreparedRequest(method, target, safety, raw, sent, canonical=partial(_digest_of, raw))
+    return PreparedRequest(method, target, safety, build_json_body(body), sent, model=model_of(body))
+
+
+def _as_bytes(body: bytes | bytearray | memoryview[int] | str) -> bytes:
+    try:
+        return body.encode() if isinstance(body, str) else bytes(body)
+    except UnicodeEncodeError as error:
+        raise _unsendable(error) from error
+
+
+async def _digest_of(body: bytes) -> str:
+    return sha256(body).hexdigest()
+
+
 def build_post(
     target: Target,
     arguments: Mapping[str, Any],
     *,
     extra_body: Mapping[str, Any] | None = None,
-    headers: Headers | None = None,
     safety: RetrySafety = RetrySafety.BILLED,
 ) -> PreparedRequest:
     """A billed POST of JSON. Top-level arguments that are None are left out.
@@ -228,26 +249,16 @@ def build_post(
     content = {name: value for name, value in arguments.items() if value is not None}
     if extra_body:
         content.update(extra_body)
-    sent = {**JSON_HEADERS, **headers} if headers else JSON_HEADERS
-    return PreparedRequest("POST", target, safety, build_json_body(content), sent, model=model_of(content))
+    return build_request("POST", target, safety, content)
 
 
-def model_of(content: Mapping[str, Any]) -> str | None:
+def model_of(content: object) -> str | None:
     """The model that a body asks for."""
-    model = content.get("model")
+    if isinstance(content, Mapping):
+        model: object = cast("Mapping[str, object]", content).get("model")
+    else:
+        model = getattr(content, "model", None)
     return model if isinstance(model, str) else None
-
-
-def build_query(query: Mapping[str, str]) -> str:
-    """A query string, encoded.
-
-    Raises:
-        InvalidInputError: for what a URL can't hold: lone surrogates.
-    """
-    try:
-        return urlencode(query)
-    except UnicodeEncodeError:
-        raise InvalidInputError("extra_query holds characters that can't be sent") from None
 
 
 def build_model(model: type[M], arguments: Mapping[str, Any]) -> M:

@@ -11,7 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 from .._call import Api, Receiver
 from .._config import checked_headers
 from .._sansio.extras import CallExtras
-from .._sansio.request import PreparedRequest, build_get, build_post
+from .._sansio.request import PreparedRequest, build_post, build_request
+from .._sansio.target import ApiTarget
 from .._sansio.timeout import as_timeout
 from ..errors import InvalidInputError, RelayDanceError
 from ..models._options import ReadOptions
@@ -31,7 +32,7 @@ class Resource:
 
     def _get(self, route: Route[T], extras: CallExtras, **ids: object) -> Coroutine[Any, Any, T]:
         """A GET of a route with these ids."""
-        return self._execute(build_get(route.target(extras.query, **ids)), route.returns, extras)
+        return self._send(route, route.target(extras.query, **ids), extras)
 
     def _post(
         self,
@@ -51,17 +52,32 @@ class Resource:
         request = build_post(route.target(extras.query), arguments, extra_body=extras.body, safety=route.safety)
         return self._execute(request, receive or route.returns, extras)
 
+    def _send(
+        self,
+        route: Route[T],
+        target: ApiTarget,
+        extras: CallExtras,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Coroutine[Any, Any, T]:
+        """A request of a route, whatever its method and its body (see `build_request`)."""
+        request = build_request(route.method, target, route.safety, body, headers=headers)
+        return self._execute(request, route.returns, extras)
+
     async def _upload(
         self,
         route: Route[T],
         files: list[UploadedPart],
         fields: Mapping[str, Any],
         extras: CallExtras,
-        on_progress: ProgressHook | None,
+        on_progress: ProgressHook | None = None,
+        *,
+        target: ApiTarget | None = None,
     ) -> T:
-        """A billed POST of a form, whose files are opened now and closed at the end."""
+        """The same for a form, whose files are opened now and closed at the end."""
         form = {**fields, **(extras.body or {})}
-        async with open_upload(route.target(extras.query), files, form, on_progress) as request:
+        target = target or route.target(extras.query)
+        async with open_upload(target, files, form, on_progress, method=route.method, safety=route.safety) as request:
             return await self._execute(request, route.returns, extras)
 
     def _execute(self, request: PreparedRequest, receive: Receiver[T], extras: CallExtras) -> Coroutine[Any, Any, T]:

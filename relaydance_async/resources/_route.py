@@ -6,11 +6,12 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
 from .._call import Receiver
-from .._sansio.request import RetrySafety, build_query, path_segment
+from .._sansio.path import build_query, parse_path, path_segment, template_of
+from .._sansio.request import RetrySafety
 from .._sansio.target import ApiTarget
 
 T = TypeVar("T")
@@ -64,6 +65,29 @@ def get(name: str, path: str, returns: Receiver[T]) -> Route[T]:
 def billed_post(name: str, path: str, returns: Receiver[T], *, small: bool = False) -> Route[T]:
     """A POST that is paid for when it is accepted; `small`: it costs little, and a person waits for it."""
     return Route(name, "POST", path, returns, RetrySafety.BILLED_SMALL if small else RetrySafety.BILLED)
+
+
+def target_of(path: object, query: Mapping[str, Any] | None = None) -> ApiTarget:
+    """The endpoint at a path that a caller gives.
+
+    Raises:
+        InvalidInputError: it is none, or leads elsewhere.
+    """
+    address, own = parse_path(path)
+    parts = [part for part in (own, build_query(query) if query else "") if part]
+    return ApiTarget(_template_of(address), address, "&".join(parts))
+
+
+@lru_cache(maxsize=1024)
+def _template_of(path: str) -> str:
+    return template_of(path, _known_templates())
+
+
+@lru_cache(maxsize=1)
+def _known_templates() -> list[tuple[re.Pattern[str], str]]:
+    paths = {route.path for route in declared_routes()}
+    exact_first = sorted(paths, key=lambda path: path.count("{"))
+    return [(re.compile(_PLACE.sub("[^/]+", path)), path) for path in exact_first]
 
 
 def declared_routes() -> list[Route[Any]]:

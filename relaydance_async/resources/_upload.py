@@ -45,8 +45,11 @@ async def open_upload(
     files: list[UploadedPart],
     fields: Mapping[str, Any] | None = None,
     on_progress: ProgressHook | None = None,
+    *,
+    method: str = "POST",
+    safety: RetrySafety = RetrySafety.BILLED,
 ) -> AsyncGenerator[PreparedRequest, None]:
-    """A billed multipart POST. The files that sending it has opened are closed at the end, not only when the garbage
+    """A multipart request. The files that sending it has opened are closed at the end, not only when the garbage
     is collected: the error of a broken or cancelled call holds on to the iterators that read them.
 
     Args:
@@ -55,6 +58,7 @@ async def open_upload(
             ending).
         fields: what else the form holds; None values are left out.
         on_progress: called with the bytes of the form that have been handed over, and all of them, or None.
+        method, safety: of the route.
 
     Raises:
         InvalidInputError: a file that isn't there, is empty or can't be read as bytes.
@@ -82,7 +86,7 @@ async def open_upload(
     try:
         with opened:
             yield PreparedRequest(
-                *("POST", target, RetrySafety.BILLED, body, headers),
+                *(method, target, safety, body, headers),
                 model=model_of(fields or {}),
                 canonical=canonical,
                 opened=opened,
