@@ -28,6 +28,7 @@ from typing import Any, Protocol, TypeAlias
 import anyio
 
 from ._limits import Admission, Ended, Lease
+from ._memory import Memory
 from ._sansio.target import Network
 from ._timers import Timers
 from ._transports import Transport, TransportResponse, leave_to_parent
@@ -88,8 +89,10 @@ class Runtime:
         self.streams: set[TransportResponse] = set()
         """Answers that are still being read after their call has returned."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self.flights: dict[str, anyio.Event] = {}
-        """The idempotency keys that a call is at work on, and the ends of those calls."""
+        self.flights: dict[object, anyio.Event] = {}
+        """What one call at a time is at work on, such as an idempotency key, and the ends of those calls."""
+        self.memory: Memory = Memory()
+        """What belongs to the loop, as endpoints keep it."""
         self.errands: set[Errand] = set()
         """Calls whose callers have been cancelled, and which are finished all the same."""
         self.is_closed: bool = False

@@ -26,6 +26,7 @@ LAYERS: dict[str, int] = {
     "errors": 1,
     "_threads": 1,
     "_timers": 1,
+    "_memory": 1,
     "_sansio": 2,
     "_config": 3,
     "_engine": 3,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import anyio
+
 from .._config import Clock, Options
+from .._memory import Memory
+from .._runtime import Runtime
 from .._sansio.request import PreparedRequest
 from ..errors import ConfigurationError
 from ..journal import Journal
@@ -63,6 +68,36 @@ class Api:
     def learned_limit(self) -> float | None:
         """Calls a second that polls may share with all else, as learned from 429s or set; None while not known."""
         return self._shared.book.poll_rate
+
+    @property
+    def memory(self) -> Memory:
+        """What the client keeps between calls, in all its loops."""
+        return self._shared.memory
+
+    async def loop_memory(self) -> Memory:
+        """What it keeps for the running loop, until that ends."""
+        return (await self._runtime()).memory
+
+    @asynccontextmanager
+    async def alone(self, work: object) -> AsyncGenerator[None, None]:
+        """Be the only one of the running loop that is at this work; others wait for their turn.
+
+        Args:
+            work: what tells it from other work. Not a text: those are idempotency keys.
+        """
+        flights = (await self._runtime()).flights
+        while (other := flights.get(work)) is not None:
+            await other.wait()
+        done = flights[work] = anyio.Event()
+        try:
+            yield
+        finally:
+            del flights[work]
+            done.set()
+
+    async def _runtime(self) -> Runtime:
+        runtimes = self._shared.runtimes
+        return runtimes.find() or await runtimes.current()
 
     def call(self, request: PreparedRequest, receive: Receiver[T]) -> Coroutine[Any, Any, T]:
         """Make the call; the result is to be awaited, once.

@@ -8,11 +8,12 @@ waits.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from .._config import Clock, Endpoint, Options
 from .._limits import Admission, Book, Ended, How, Kind, Lease, Order, Ticket
+from .._memory import Memory
 from .._runtime import Runtime, Runtimes
 from .._sansio.envelope import decode_status_error
 from .._sansio.outage import Failure
@@ -67,6 +68,7 @@ class Shared:
     redactor: Redactor
     book: Book
     journal: Journal | None = None
+    memory: Memory = field(default_factory=Memory)
 
 
 class Call(Generic[T]):

@@ -27,6 +27,22 @@ class Price:
     per_completion_token: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class ClipCost:
+    """What a clip costs by the gateway's price list, in US dollars. The list doesn't tell how a clip is billed.
+
+    Attributes:
+        usd: when it is billed as one, as the documentation says. None: the model is billed by tokens, which are known
+            only afterwards (`VideoTask.usage`).
+        usd_by_second: when the operator bills each second. None when the length isn't known either.
+        price: of the model.
+    """
+
+    usd: float | None
+    usd_by_second: float | None
+    price: Price
+
+
 class ModelPrice(WireModel):
     """A line of the price list, as the gateway has it."""
 
@@ -51,8 +67,14 @@ class PriceList(WireModel):
         that may use the model.
         """
         line = next((line for line in self.data if line.model_name == model), None)
-        if line is None:
-            return None
+        return None if line is None else self._price_at(line)
+
+    def by_model(self) -> dict[str, Price]:
+        """What each model costs; see `price_of`."""
+        # The first line of a model counts.
+        return {line.model_name: self._price_at(line) for line in reversed(self.data)}
+
+    def _price_at(self, line: ModelPrice) -> Price:
         ratio = self._ratio_of(line)
         if line.quota_type != _PER_TOKEN:
             return Price(per_call=line.model_price * ratio)

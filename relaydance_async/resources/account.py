@@ -14,12 +14,12 @@ from ..models._options import ReadOptions
 from ..models.account import Balance, BillingUsage, Subscription
 from ..models.pricing import PriceList
 from ._books import TOKEN_USAGE
-from ._resource import READ_OPTIONS, Resource
+from ._prices import fetch_prices
+from ._resource import READ_OPTIONS, Resource, apply
 from ._route import get
 
 SUBSCRIPTION = get("account.balance", "/dashboard/billing/subscription", as_model(Subscription))
 USAGE = get("account.balance", "/dashboard/billing/usage", as_model(BillingUsage))
-PRICES = get("account.prices", "/api/pricing", as_model(PriceList))
 
 
 class Account(Resource):
@@ -52,13 +52,7 @@ class Account(Resource):
             NotFoundError: the gateway doesn't offer it.
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
-        try:
-            return await self._get(PRICES, extras)
-        except (APIStatusError, ResponseDecodeError) as error:
-            if error.retryable:
-                raise
-            message = "this gateway doesn't tell its prices over its API; the console shows them"
-            raise NotFoundError(message, meta=error.meta, code=error.code) from None
+        return await fetch_prices(apply(extras, self._api), extras.query)
 
     async def _billing(self, extras: CallExtras) -> Balance:
         try:

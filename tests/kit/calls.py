@@ -8,7 +8,7 @@ from typing import Any
 from relaydance_async import AsyncRelayDance
 from relaydance_async._sansio.request import build_get
 from relaydance_async.resources import _books as books
-from relaydance_async.resources import account
+from relaydance_async.resources import _prices as prices
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import HandClock, QuickClock
 from tests.kit.inside import api_of
@@ -60,7 +60,7 @@ async def upload_file(client: AsyncRelayDance) -> Any:
 
 async def read_prices(client: AsyncRelayDance) -> object:
     """What `account.prices` reads, whose errors are then told as "not offered"."""
-    return await api_of(client).call(build_get(account.PRICES.target()), account.PRICES.returns)
+    return await api_of(client).call(build_get(prices.PRICES.target()), prices.PRICES.returns)
 
 
 async def read_log(client: AsyncRelayDance) -> Any:

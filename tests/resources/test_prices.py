@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import anyio
 import pytest
 
 from relaydance_async import AsyncRelayDance, NotFoundError, ServerError
 from relaydance_async.models.pricing import Price, PriceList
+from relaydance_async.resources._prices import FRESH_SECONDS, known_prices
 from relaydance_async.sandbox import Fault
+from tests.kit.clocks import QuickClock
+from tests.kit.inside import api_of
 from tests.kit.routes import PRICING
 from tests.resources.support import Bench
 
@@ -35,6 +39,49 @@ async def test_a_passing_fault_says_nothing_of_the_offer(bench: Bench) -> None:
     _, client = bench.start(faults=[Fault(PRICING, status=500)])
     with pytest.raises(ServerError):
         await client.account.prices()
+
+
+async def test_the_list_is_asked_for_once_by_all_who_need_it(bench: Bench) -> None:
+    pace = QuickClock(jitter=None)
+    sandbox, client = bench.start(pace=pace, faults=[Fault(PRICING, delay=0.05)])
+    api = api_of(client)
+    async with anyio.create_task_group() as group:
+        for _ in range(50):
+            group.start_soon(known_prices, api)
+    assert (await known_prices(api_of(client.with_options(deadline=9))))["grok-imagine-video"] == Price(per_call=0.5)
+    assert sandbox.ledger.count(PRICING) == 1
+    await pace.sleep(FRESH_SECONDS + 1)
+    await known_prices(api)
+    assert sandbox.ledger.count(PRICING) == 2
+
+
+async def test_that_it_is_not_offered_is_remembered_too(bench: Bench) -> None:
+    sandbox, client = bench.start(pricing="404")
+    assert [await known_prices(api_of(client)) for _ in range(3)] == [{}, {}, {}]
+    assert sandbox.ledger.count(PRICING) == 1
+
+
+async def test_who_fails_to_read_it_leaves_it_to_the_next(bench: Bench) -> None:
+    _, client = bench.start(faults=[Fault(PRICING, status=500, times=1)])
+    api = api_of(client.with_options(retry=None))
+    with pytest.raises(ServerError):
+        await known_prices(api)
+    assert await known_prices(api)
+
+
+async def test_who_is_cancelled_while_it_is_read_leaves_it_to_the_next(bench: Bench) -> None:
+    _, client = bench.start(faults=[Fault(PRICING, delay=0.2, times=1)])
+    api = api_of(client)
+    found: list[Mapping[str, Price]] = []
+
+    async def ask() -> None:
+        found.append(await known_prices(api))
+
+    async with anyio.create_task_group() as group:
+        with anyio.move_on_after(0.05):
+            group.start_soon(ask)  # waits for this one
+            await known_prices(api)
+    assert [len(prices) for prices in found] == [11]
 
 
 def listed(line: Mapping[str, object], **ratios: float) -> Price | None:

@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+from ..._sansio.pricing import cost_of_calls, cost_of_tokens
 from ...models.pricing import Price, PriceList
 from .. import CannotBeginError
 from ._rows import Row
@@ -41,7 +42,7 @@ class Prices:
         if price is None:
             return None
         if price.per_call is not None:
-            return price.per_call * _count(row)
+            return cost_of_calls(price, _count(row))
         return _chat_bound(row, price)
 
     def cost(self, row: Row, result: dict[str, Any] | None) -> float | None:
@@ -51,7 +52,7 @@ class Prices:
         prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
         if self._fixed is not None or price is None or price.per_call is not None or prompt is None:
             return self.bound(row)
-        return float(prompt * price.per_prompt_token + (completion or 0) * price.per_completion_token)
+        return cost_of_tokens(price, prompt, completion or 0)
 
     def _price(self, model: str) -> Price | None:
         if model not in self._known:
@@ -89,7 +90,7 @@ def _chat_bound(row: Row, price: Price) -> float | None:
         return None
     # A token is one byte at least.
     prompt = len(json.dumps(row.body, ensure_ascii=False).encode())
-    return prompt * price.per_prompt_token + limit * _count(row) * price.per_completion_token
+    return cost_of_tokens(price, prompt, limit * _count(row))
 
 
 class Budget:
