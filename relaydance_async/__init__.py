@@ -1,5 +1,6 @@
 """An asyncio client for the RelayDance API: video, images, chat and files, with one key."""
 
+from ._blocking import run
 from ._client import AsyncRelayDance
 from ._hooks import RetryEvent
 from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot
@@ -48,7 +49,7 @@ from .models.chat import ChatCompletion, ChatCompletionChunk
 from .models.files import UploadedFile
 from .models.images import Image, ImagesResponse
 from .models.journal import JournalEntry, Resolution
-from .models.meta import AttemptRecord, ResponseMeta
+from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
 from .models.outcome import Outcome
 from .models.video import (
     AudioReference,
@@ -79,6 +80,7 @@ __all__ = [
     "ConfigurationError",
     "ContentRefusedError",
     "DownloadError",
+    "ErrorResponse",
     "EventStream",
     "FanOut",
     "FanOutStoppedError",
@@ -133,4 +135,5 @@ __all__ = [
     "fan_out",
     "fan_out_list",
     "maybe_accepted",
+    "run",
 ]

@@ -23,15 +23,17 @@ from ._config import (
     build_endpoint,
     check_max_concurrency,
     checked_headers,
+    with_max_retries,
 )
 from ._hooks import RetryHook, as_observer
 from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission
 from ._runtime import Held, Runtime, Runtimes
+from ._sansio.misnamed import suggests
 from ._sansio.observer import Observer
 from ._sansio.redact import Redactor
 from ._sansio.retry import RetryPolicy
 from ._sansio.target import Network
-from ._sansio.timeout import Timeout, as_timeout
+from ._sansio.timeout import Timeout, TimeoutTypes, as_timeout
 from ._transports import TransportName, build_transport, check_transport
 from .errors import ConfigurationError
 from .journal import Journal
@@ -50,6 +52,13 @@ R = TypeVar("R", bound=Resource)
 
 _VIEWS = count(1)
 _NO_RETRIES = RetryPolicy(max_attempts=1)
+_NOT_HERE = {
+    "organization": "organization= has no meaning here: a key of RelayDance belongs to one account. Leave it out",
+    "project": "project= has no meaning here: a key of RelayDance belongs to one account. Leave it out",
+    "webhook_secret": "RelayDance signs no webhooks: see relaydance_async.webhooks.WebhookReceiver",
+    "websocket_base_url": "RelayDance has no websockets: leave websocket_base_url= out",
+}
+"""What openai's client takes, and this one can't."""
 
 
 class _Endpoint(Generic[R]):
@@ -86,13 +95,15 @@ class AsyncRelayDance(AnyEndpoint):
     Args:
         api_key: default: RELAYDANCE_API_KEY. Without either, the client can be made, and each call is an error.
         base_url: default: RELAYDANCE_BASE_URL, else https://relaydance.com/v1.
-        timeout: seconds that one I/O phase of one attempt may take, or a `Timeout` with one number for each phase.
+        timeout: seconds that one I/O phase of one attempt may take, or a `Timeout` with one number for each phase (an
+            `httpx.Timeout` is one too). None: no limit.
         deadline: seconds that each call that is one request may take, with queueing, retries and a stream to its end;
             None for no limit. `wait`, `generate` and `download` take longer, and have deadlines of their own.
         max_concurrency: requests to the API under way at once, in each event loop, open streams included. Calls above
             that wait in turn. Of 10 or more, some are kept free for each kind (billed calls, polls, streams), so that
             no kind can take all. Downloads from other hosts don't count; as many of them may be under way besides.
         retry: when and how often a call is repeated.
+        max_retries: how often, counted as openai does: one less than `retry.max_attempts`, which it replaces.
         transport: "direct", "httpx" (the same engine below an `httpx.AsyncClient`), or "auto": direct where the extra
             `fast` is installed. All are asyncio's; under trio give an `http_client`.
         http_client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to send with; it stays yours to close. It belongs to
@@ -113,15 +124,17 @@ class AsyncRelayDance(AnyEndpoint):
             SSL_CERT_FILE or SSL_CERT_DIR that isn't there.
     """
 
+    @suggests(_NOT_HERE)
     def __init__(
         self,
         api_key: str | SecretStr | None = None,
         *,
         base_url: str | AnyUrl | None = None,
-        timeout: float | Timeout = Timeout(),  # noqa: B008  (frozen)
+        timeout: TimeoutTypes | None = Timeout(),  # noqa: B008  (frozen)
         deadline: float | None = None,
         max_concurrency: int = 100,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  (frozen)
+        max_retries: int | None = None,
         transport: TransportName = "auto",
         http_client: Any = None,
         default_headers: Mapping[str, str] | None = None,
@@ -162,7 +175,7 @@ class AsyncRelayDance(AnyEndpoint):
         options = Options(
             timeout=as_timeout(timeout),
             deadline=deadline,
-            retry=retry,
+            retry=with_max_retries(retry, max_retries),
             headers=_build_headers(default_headers),
             on_retry=as_observer(on_retry),
             max_response_bytes=max_response_bytes,
@@ -170,12 +183,14 @@ class AsyncRelayDance(AnyEndpoint):
         )
         self._api = Api(Shared(endpoint, self._runtimes, _clock, signing, redactor, book, journal), options)
 
+    @suggests(_NOT_HERE)
     def with_options(
         self,
         *,
-        timeout: float | Timeout | Unset | None = UNSET,
+        timeout: TimeoutTypes | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         retry: RetryPolicy | Unset | None = UNSET,
+        max_retries: int | Unset | None = UNSET,
         default_headers: Mapping[str, str] | Unset | None = UNSET,
         on_retry: RetryHook | Unset | None = UNSET,
         max_response_bytes: int | Unset | None = UNSET,
@@ -198,12 +213,15 @@ class AsyncRelayDance(AnyEndpoint):
             headers = _build_headers(None)
         elif headers is not UNSET:
             headers = {**self._api.options.headers, **checked_headers(headers)}
+        retry = _NO_RETRIES if retry is None else retry
+        if max_retries is not UNSET:
+            retry = with_max_retries(self._api.options.retry if retry is UNSET else retry, max_retries or 0)
         view = object.__new__(type(self))
         view.__dict__.update({name: of for name, of in self.__dict__.items() if not isinstance(of, Resource)})
         view._api = self._api.changed(
             timeout=UNSET if timeout is UNSET else as_timeout(timeout),
             deadline=deadline,
-            retry=_NO_RETRIES if retry is None else retry,
+            retry=retry,
             headers=headers,
             on_retry=UNSET if on_retry is UNSET else as_observer(on_retry),
             max_response_bytes=sys.maxsize if max_response_bytes is None else max_response_bytes,
@@ -212,6 +230,9 @@ class AsyncRelayDance(AnyEndpoint):
         )
         view._owner = False
         return view
+
+    copy = with_options
+    """The same, under openai's name."""
 
     models: _Endpoint[Models] = _Endpoint(Models)
     chat: _Endpoint[Chat] = _Endpoint(Chat)
@@ -234,6 +255,15 @@ class AsyncRelayDance(AnyEndpoint):
         """Where the API is, without a final slash."""
         return self._api.base_url
 
+    @property
+    def api_key(self) -> str:
+        """The key itself: keep it out of logs. A client keeps its key; `with_options(api_key=…)` is one of another."""
+        return self._api.reveal_key()
+
+    def is_closed(self) -> bool:
+        """Whether it was closed, and not used since. A closed client can be used again."""
+        return self._runtimes.is_closed
+
     async def resolve_doubts(self) -> list[Resolution]:
         """Decide what became of the requests that the journal has in doubt, where that can be known.
 
@@ -254,6 +284,18 @@ class AsyncRelayDance(AnyEndpoint):
         """
         return await Doubts(self._api).resolve()
 
+    async def warm(self) -> None:
+        """Get ready for the first call: libraries, name look-up, TLS and one connection. Nothing is sent to the API.
+
+        Without it the first call does that, which takes some 20 ms of CPU and the network's round trips. In a web app,
+        call it when the app starts. A connection that nobody uses is closed after a few seconds, as the server wants
+        it; the rest stays. With an `http_client` of yours only the libraries are loaded.
+
+        Raises:
+            APIConnectionError, APITimeoutError: there is no connection within `timeout.connect`.
+        """
+        await self._api.warm()
+
     async def aclose(self) -> None:
         """Close the connections of the running loop, also when it is cancelled meanwhile.
 
@@ -264,6 +306,9 @@ class AsyncRelayDance(AnyEndpoint):
         """
         if self._owner:
             await self._runtimes.aclose()
+
+    close = aclose
+    """The same, under openai's name. It is to be awaited."""
 
     def _held(self) -> Held:
         """What this client holds in the running loop, for tests and benchmarks."""

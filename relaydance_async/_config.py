@@ -8,7 +8,7 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property, partial
@@ -180,6 +180,20 @@ def as_priority(value: object) -> int:
 def _check_retry(value: object) -> None:
     if not isinstance(value, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, not {type(value).__name__}")
+
+
+def with_max_retries(policy: RetryPolicy, max_retries: object) -> RetryPolicy:
+    """The policy with this many retries; None: as it is.
+
+    Raises:
+        ConfigurationError: it is no whole number of 0 or more.
+    """
+    if max_retries is None:
+        return policy
+    if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
+        raise ConfigurationError(f"max_retries must be a whole number of 0 or more, not {max_retries!r}")
+    _check_retry(policy)
+    return replace(policy, max_attempts=max_retries + 1)
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

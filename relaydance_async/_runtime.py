@@ -229,6 +229,8 @@ class Runtimes:
         self._build = build
         self._lock = threading.Lock()
         self._by_loop: dict[Loop, Runtime] = {}
+        self.is_closed: bool = False
+        """Whether the last thing that happened was a closing."""
         # The callback keeps the runtimes reachable until it has run, also when this is part of a cycle: garbage is
         # finalized in any order, and asyncio's transports complain when they are before they were closed.
         weakref.finalize(self, _abort_all, self._by_loop)
@@ -255,6 +257,7 @@ class Runtimes:
             if (runtime := self._by_loop.get(loop)) is not None:
                 return runtime
             runtime = self._by_loop[loop] = built
+            self.is_closed = False
         log.debug("transport: %s", runtime.transports[Network.ANY].name)
         await runtime.watch_loop(loop, self._by_loop)
         return runtime
@@ -262,6 +265,7 @@ class Runtimes:
     async def aclose(self) -> None:
         """Close the running loop's connections; those of other loops close with their loops."""
         loop = _running_loop()
+        self.is_closed = True
         try:
             if (runtime := self._by_loop.get(loop)) is not None and runtime.errands:
                 await runtime.finish()

@@ -42,7 +42,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 from .models._failure_kinds import FailureKind, failure_kind
 from .models.chat import ChatCompletion
 from .models.journal import JournalEntry
-from .models.meta import AttemptRecord, ResponseMeta
+from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
 from .models.outcome import Outcome
 from .models.video import VideoTask
 
@@ -100,8 +100,8 @@ class RelayDanceError(Exception):
         meta: status, headers, request id, attempts and time of the call.
     """
 
-    hint: ClassVar[str] = ""
-    """What the reader can do about it; the end of `str()`."""
+    _hint: ClassVar[str] = ""
+    _documented_status: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -171,11 +171,24 @@ class RelayDanceError(Exception):
             "error": self.message,
         }
 
-    def advice(self) -> str:
-        """What to do about it: the class's `hint`, or something more exact."""
+    @property
+    def hint(self) -> str:
+        """What to do about it, in a sentence or two; the end of `str()`. Empty when there is nothing to say."""
         if not self.maybe_accepted:
-            return self.hint
-        return f"{self.hint}. {self._doubt()}" if self.hint else self._doubt()
+            return self._hint
+        return f"{self._hint}. {self._doubt()}" if self._hint else self._doubt()
+
+    @property
+    def documented_status(self) -> int | None:
+        """The status that the API documents for such an error, whatever status it came with: 404 for an unknown task
+        that came as 400, 422 for a refused prompt that came as 500. None when no answer came."""
+        return self._documented_status or self.status_code
+
+    @property
+    def user_message(self) -> str | None:
+        """The gateway's text, if it is about what your user asked for: a refused prompt, a wrong parameter. None where
+        it is about your key, your balance or a server, which is nobody else's affair."""
+        return None
 
     def _doubt(self) -> str:
         if self.task_id:
@@ -200,8 +213,8 @@ class RelayDanceError(Exception):
         sentence = f"{status}{self.message}{f' ({known})' if known else ''}"
         if self.not_retried_because:
             sentence = f"{_ended(sentence)} Not repeated: {self.not_retried_because}."
-        advice = self.advice()
-        return f"{_ended(sentence)} {advice}." if advice else sentence
+        hint = self.hint
+        return f"{_ended(sentence)} {hint}." if hint else sentence
 
     def _finished(self, **facts: Any) -> Self:
         """The same error with what only its call knows. This one stays as it is."""
@@ -218,6 +231,10 @@ class RelayDanceError(Exception):
 
     def __hash__(self) -> int:
         return hash((type(self), self.args))
+
+
+_FIRST_ERROR = 400
+_BAD_GATEWAY = 502
 
 
 def _decoded(body: bytes) -> Any:
@@ -275,79 +292,107 @@ class APIStatusError(RelayDanceError):
         """The answer's body: JSON decoded, or else its text."""
         return _decoded(self.raw_body)
 
+    @property
+    def response(self) -> ErrorResponse:
+        """The answer, under the names that httpx and openai have for it."""
+        return ErrorResponse(self.meta, self.raw_body)
 
-class BadRequestError(APIStatusError):
+    @property
+    def documented_status(self) -> int:
+        """See `RelayDanceError`. An error inside of an answer of HTTP 200 is an upstream's: 502."""
+        came = self.status_code or 0
+        return self._documented_status or (came if came >= _FIRST_ERROR else _BAD_GATEWAY)
+
+
+class _AboutTheRequest(APIStatusError):
+    """The fault is in what was asked for, so the gateway's text may help whoever asked."""
+
+    @property
+    def user_message(self) -> str | None:
+        """The gateway's text. None when somebody else answered."""
+        return self.message if self.answered_by is None else None
+
+
+class BadRequestError(_AboutTheRequest):
     """400: a required parameter is missing or the body is malformed."""
 
-    hint = "Correct the request"
+    _documented_status = 400
+    _hint = "Correct the request"
 
 
 class AuthenticationError(APIStatusError):
     """401: the key is invalid, missing, revoked, expired or exhausted."""
 
-    hint = "Check RELAYDANCE_API_KEY, or the key's state and quota in the console"
+    _documented_status = 401
+    _hint = "Check RELAYDANCE_API_KEY, or the key's state and quota in the console"
 
 
 class PermissionDeniedError(APIStatusError):
     """403: the key may not use this model or group."""
 
-    hint = "Use a key that may use this model"
+    _documented_status = 403
+    _hint = "Use a key that may use this model"
 
 
 class InsufficientBalanceError(PermissionDeniedError):
     """403: the account's balance, or the key's own quota, doesn't cover the request."""
 
-    hint = "Top up the account or raise the key's quota; `await client.account.balance()` shows what is left"
+    _hint = "Top up the account or raise the key's quota; `await client.account.balance()` shows what is left"
 
 
 class NotFoundError(APIStatusError):
     """404: an unknown model, task or path. The gateway may send 503 `model_not_found` or 400 `task_not_exist`."""
 
-    hint = "Check the id; `await client.models.list()` shows the models that this key can use"
+    _documented_status = 404
+    _hint = "Check the id; `await client.models.list()` shows the models that this key can use"
 
-    def advice(self) -> str:
+    @property
+    def hint(self) -> str:
         """What to do about it."""
         if self.message.startswith("Invalid URL (") and not self.maybe_accepted:
             return "The gateway doesn't serve this path: check the base URL (it ends in /v1)"
         if self.task_id and not self.maybe_accepted:
             return "Check the task's id, and that the key is of the account that submitted it"
-        return super().advice()
+        return super().hint
 
 
-class RequestTooLargeError(APIStatusError):
+class RequestTooLargeError(_AboutTheRequest):
     """413: the body is larger than the gateway takes (128 MB by default)."""
 
-    hint = "Send a smaller body, or upload the file and send its URL"
+    _documented_status = 413
+    _hint = "Send a smaller body, or upload the file and send its URL"
 
 
 class RateLimitError(APIStatusError):
     """429: the key's rate limit."""
 
-    hint = "Slow down: a lower max_concurrency, or more attempts in RetryPolicy"
+    _documented_status = 429
+    _hint = "Slow down: a lower max_concurrency, or more attempts in RetryPolicy"
 
 
-class ContentRefusedError(APIStatusError):
+class ContentRefusedError(_AboutTheRequest):
     """The prompt or its result was refused by a content filter. Never repeated."""
 
-    hint = "Change the prompt; the same one will be refused again"
+    _documented_status = 422
+    _hint = "Change the prompt; the same one will be refused again"
 
 
 class ServerError(APIStatusError):
     """5xx: the gateway or an upstream failed, as a rule for seconds. Not billed."""
 
-    hint = "If it persists, send support_details() to RelayDance's support"
+    _hint = "If it persists, send support_details() to RelayDance's support"
 
 
 class APIConnectionError(RelayDanceError):
     """No answer came: the connection could not be made, or broke. `maybe_accepted` says whether the request was out."""
 
-    hint = "Check the network, the proxy settings and the base URL"
+    _hint = "Check the network, the proxy settings and the base URL"
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
     """No answer came in time: a `timeout` of one I/O phase, or the `deadline` over all attempts."""
 
-    hint = "Raise `timeout` or `deadline` if this is expected"
+    _hint = "Raise `timeout` or `deadline` if this is expected"
 
 
 class ResponseDecodeError(RelayDanceError):
@@ -358,7 +403,7 @@ class ResponseDecodeError(RelayDanceError):
             came when their content coding is broken. Without the API key; the signature of a result's URL stays in it.
     """
 
-    hint = "Check the base URL (it ends in /v1) and any proxy in between"
+    _hint = "Check the base URL (it ends in /v1) and any proxy in between"
 
     def __init__(self, message: str = "", *, raw_body: bytes = b"", **details: Any) -> None:
         super().__init__(message, **details)
@@ -369,11 +414,16 @@ class ResponseDecodeError(RelayDanceError):
         """The answer's body: JSON decoded, or else its text."""
         return _decoded(self.raw_body)
 
+    @property
+    def response(self) -> ErrorResponse:
+        """The answer, under the names that httpx and openai have for it."""
+        return ErrorResponse(self.meta, self.raw_body)
+
 
 class ResponseTooLargeError(ResponseDecodeError):
     """The answer is larger than `max_response_bytes`; reading was stopped."""
 
-    hint = "Raise max_response_bytes if such an answer is expected"
+    _hint = "Raise max_response_bytes if such an answer is expected"
 
 
 class StreamError(RelayDanceError):
@@ -384,7 +434,7 @@ class StreamError(RelayDanceError):
         completion: all that had come: text, reasoning, tool calls, usage. None when nothing had.
     """
 
-    hint = "Ask again; what had arrived is in `text` and `completion`"
+    _hint = "Ask again; what had arrived is in `text` and `completion`"
 
     def __init__(
         self, message: str = "", *, text: str = "", completion: ChatCompletion | None = None, **details: Any
@@ -393,9 +443,10 @@ class StreamError(RelayDanceError):
         self.text = text
         self.completion = completion
 
-    def advice(self) -> str:
+    @property
+    def hint(self) -> str:
         """What to do about it. No retry policy helps: a stream that has begun is never repeated."""
-        return f"{self.hint}. What came may be billed all the same" if self.maybe_accepted else self.hint
+        return f"{self._hint}. What came may be billed all the same" if self.maybe_accepted else self._hint
 
 
 class IncompleteStreamError(StreamError):
@@ -471,7 +522,7 @@ class TaskFailedError(TaskError):
         code: of the upstream's reason, such as "OutputVideoSensitiveContentDetected"; None when it gave none.
     """
 
-    hint = "A failed task is not billed; submit again, with another prompt or model if the reason says so"
+    _hint = "A failed task is not billed; submit again, with another prompt or model if the reason says so"
 
     @property
     def kind(self) -> FailureKind:
@@ -486,10 +537,17 @@ class TaskFailedError(TaskError):
             return failure_kind(self.task.raw_status)  # "timeout" and "expired" come without a reason
         return failure_kind(self.code)
 
-    def advice(self) -> str:
+    @property
+    def user_message(self) -> str | None:
+        """The upstream's reason, where what was asked for is the reason; else None."""
+        about_the_request = self.kind in ("refused content", "bad input")
+        return self.task.error.message if about_the_request and self.task is not None and self.task.error else None
+
+    @property
+    def hint(self) -> str:
         """What to do about it, by `kind`."""
         then = _AFTER_FAILURE.get(self.kind)
-        return f"A failed task is not billed. {then}" if then else self.hint
+        return f"A failed task is not billed. {then}" if then else self._hint
 
 
 _AFTER_FAILURE: dict[FailureKind, str] = {
@@ -506,7 +564,8 @@ class TaskTimeoutError(TaskError, TimeoutError):
     in `__cause__`.
     """
 
-    def advice(self) -> str:
+    @property
+    def hint(self) -> str:
         """How to resume: the id is all it takes."""
         goes_on = "The task goes on" if self.task is not None else "The task may go on"
         return f"{goes_on}: resume with `await client.video.wait({self.task_id!r})`"
@@ -539,15 +598,16 @@ class DownloadError(RelayDanceError):
             (the server has another file than the one that was begun), or "unknown".
     """
 
-    hint = "Download again; result URLs may expire, `video.retrieve` gets a fresh one"
+    _hint = "Download again; result URLs may expire, `video.retrieve` gets a fresh one"
 
     def __init__(self, message: str = "", *, kind: DownloadErrorKind = "unknown", **details: Any) -> None:
         super().__init__(message, **details)
         self.kind: DownloadErrorKind = kind
 
-    def advice(self) -> str:
+    @property
+    def hint(self) -> str:
         """What to do about it, by its kind."""
-        return _DOWNLOAD_HINTS.get(self.kind, self.hint)
+        return _DOWNLOAD_HINTS.get(self.kind, self._hint)
 
 
 class FanOutStoppedError(RelayDanceError):
@@ -561,7 +621,7 @@ class FanOutStoppedError(RelayDanceError):
         outcomes: of `fan_out_list`, how each item before it ended. Of `fan_out`, which has given them out, empty.
     """
 
-    hint = "Mend what stopped it, and go on with the items from that index"
+    _hint = "Mend what stopped it, and go on with the items from that index"
 
     def __init__(
         self, message: str = "", *, index: int = 0, outcomes: tuple[Outcome[Any, Any], ...] = (), **details: Any
@@ -598,7 +658,7 @@ class IdempotencyError(RelayDanceError):
 class IdempotencyKeyReusedError(IdempotencyError, ValueError):
     """The same idempotency key was used for another request: other parameters, another file, or another endpoint."""
 
-    hint = "Give each request a key of its own; the same one only for the same request"
+    _hint = "Give each request a key of its own; the same one only for the same request"
 
 
 class SubmissionInDoubtError(IdempotencyError):
@@ -611,7 +671,8 @@ class SubmissionInDoubtError(IdempotencyError):
         message = f"the request of key {entry.key!r}, sent at {entry.sent_at:%Y-%m-%d %H:%M:%S} UTC, is in doubt{why}"
         return cls(message, entry=entry, task_id=entry.task_id, maybe_accepted=True)
 
-    def advice(self) -> str:
+    @property
+    def hint(self) -> str:
         """What can be done."""
         key = self.entry.key if self.entry is not None else ""
         return (
@@ -659,7 +720,8 @@ class JournalError(RelayDanceError):
         self.kind: JournalErrorKind = kind
         self.result = result
 
-    def advice(self) -> str:
+    @property
+    def hint(self) -> str:
         """What to do about it, by its kind."""
         hint = _JOURNAL_HINTS.get(self.kind, "")
         if not self.maybe_accepted:

@@ -40,6 +40,7 @@ LAYERS: dict[str, int] = {
     "_call": 6,
     "resources": 7,
     "_client": 8,
+    "_blocking": 8,
     "__init__": 9,
     "__main__": 9,
     "cli": 9,

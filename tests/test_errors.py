@@ -468,8 +468,56 @@ async def test_cookies_and_credentials_of_an_answer_are_not_kept() -> None:
 
 def test_each_kind_of_a_download_error_has_an_advice_of_its_own() -> None:
     kinds = get_args(DownloadErrorKind)
-    assert len({DownloadError("m", kind=kind).advice() for kind in kinds}) == len(kinds)
+    assert len({DownloadError("m", kind=kind).hint for kind in kinds}) == len(kinds)
     assert DownloadError("m").kind == "unknown"
     again = pickle.loads(pickle.dumps(DownloadError("m", kind="too large")))
     assert again.kind == "too large"
     assert "max_bytes" in str(again)
+
+
+# What a web app asks.
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.NotFoundError("unknown", meta=ResponseMeta(status_code=400)), 404),
+        (errors.ContentRefusedError("refused", meta=ResponseMeta(status_code=500)), 422),
+        (errors.BadRequestError("bad", meta=ResponseMeta(status_code=500)), 400),
+        (errors.InsufficientBalanceError("short", meta=ResponseMeta(status_code=403)), 403),
+        (errors.ServerError("down", meta=ResponseMeta(status_code=503)), 503),
+        (errors.ServerError("an upstream's, inside of a 200", meta=ResponseMeta(status_code=200)), 502),
+        (errors.APIConnectionError("nobody"), None),
+        (errors.InvalidInputError("wrong"), None),
+    ],
+)
+def test_the_documented_status(error: errors.RelayDanceError, status: int | None) -> None:
+    assert error.documented_status == status
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (errors.BadRequestError("seconds must be a string"), "seconds must be a string"),
+        (errors.ContentRefusedError("the prompt was refused"), "the prompt was refused"),
+        (errors.BadRequestError("<html>", answered_by="a proxy (Server nginx)"), None),
+        (errors.AuthenticationError("the key sk-… is disabled"), None),
+        (errors.InsufficientBalanceError("0.02 USD left"), None),
+        (errors.ServerError("channel 7 failed"), None),
+        (errors.TaskFailedError("failed", task=None), None),
+    ],
+)
+def test_what_may_be_shown_to_a_user(error: errors.RelayDanceError, text: str | None) -> None:
+    assert error.user_message == text
+
+
+def test_an_answer_has_the_names_that_people_know() -> None:
+    meta = ResponseMeta(status_code=400, headers={"x-oneapi-request-id": "1"}, request_id="1")
+    error = errors.BadRequestError("bad", meta=meta, raw_body=b'{"error": {"message": "bad"}}')
+    assert error.response.status_code == 400
+    assert error.response.headers["x-oneapi-request-id"] == "1"
+    assert error.response.json() == error.body
+    assert error.response.text == error.response.content.decode()
+    assert pickle.loads(pickle.dumps(error.response)) == error.response
+    with pytest.raises(ValueError, match="Expecting value"):
+        errors.ResponseDecodeError("odd", raw_body=b"<html>").response.json()

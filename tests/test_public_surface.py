@@ -39,12 +39,12 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
-    "ChatStream", "EventStream", "FanOut", "FirstFrame",
+    "ChatStream", "ErrorResponse", "EventStream", "FanOut", "FirstFrame",
     "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
     "JournalEntry", "PostgresJournal", "SqliteJournal", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
-    "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted",
+    "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted", "run",
     # errors
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
     "ConfigurationError", "ContentRefusedError", "DownloadError", "FanOutStoppedError", "IncompleteStreamError",
@@ -86,6 +86,7 @@ def test_the_arguments_of_the_client() -> None:
         "deadline": None,
         "max_concurrency": 100,
         "retry": RetryPolicy(),
+        "max_retries": None,
         "transport": "auto",
         "http_client": None,
         "default_headers": None,
@@ -97,15 +98,25 @@ def test_the_arguments_of_the_client() -> None:
         "journal": None,
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(
-        ["timeout", "deadline", "retry", "default_headers", "on_retry", "max_response_bytes", "priority"], UNSET
+        [
+            "timeout",
+            "deadline",
+            "retry",
+            "max_retries",
+            "default_headers",
+            "on_retry",
+            "max_response_bytes",
+            "priority",
+        ],
+        UNSET,
     )
 
 
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "base_url", "chat", "delete", "files", "get", "images", "limits", "models", "post", "put",
-        "request", "resolve_doubts", "video", "with_options",
+        "account", "aclose", "api_key", "base_url", "chat", "close", "copy", "delete", "files", "get", "images",
+        "is_closed", "limits", "models", "post", "put", "request", "resolve_doubts", "video", "warm", "with_options",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 
@@ -233,9 +244,10 @@ def test_the_fields_of_the_values() -> None:
 def test_what_every_error_has() -> None:
     error = errors.RelayDanceError("m")
     assert {name for name in dir(error) if not name.startswith("_")} - set(dir(Exception)) == {
-        "advice", "attempts", "code", "hint", "maybe_accepted", "message", "meta", "method",
+        "attempts", "code", "documented_status", "hint", "maybe_accepted", "message", "meta", "method",
         "not_retried_because", "param", "path",
         "request_id", "retryable", "sent_at", "status_code", "support_details", "task_id", "type",
+        "user_message",
     }  # fmt: skip
 
 

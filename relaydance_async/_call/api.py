@@ -12,6 +12,7 @@ from .._config import Clock, Options
 from .._memory import Memory
 from .._runtime import Runtime
 from .._sansio.request import PreparedRequest
+from .._sansio.target import Network
 from ..errors import ConfigurationError
 from ..journal import Journal
 from .call import Call, Shared
@@ -48,6 +49,10 @@ class Api:
     def base_url(self) -> str:
         """Where it is, without a final slash."""
         return self._shared.endpoint.base_url
+
+    def reveal_key(self) -> str:
+        """The API key itself."""
+        return self._shared.endpoint.api_key.reveal()
 
     @property
     def origin(self) -> str:
@@ -98,6 +103,16 @@ class Api:
     async def _runtime(self) -> Runtime:
         runtimes = self._shared.runtimes
         return runtimes.find() or await runtimes.current()
+
+    async def warm(self) -> None:
+        """Have a connection to the API ready.
+
+        Raises:
+            APIConnectionError, APITimeoutError: there is none within `timeout.connect`.
+        """
+        endpoint = self._shared.endpoint
+        runtime = await self._runtime()
+        await runtime.transports[Network.ANY].warm(endpoint.base_url, self.options.timeout.connect)
 
     def call(self, request: PreparedRequest, receive: Receiver[T]) -> Coroutine[Any, Any, T]:
         """Make the call; the result is to be awaited, once.

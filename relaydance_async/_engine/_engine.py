@@ -63,9 +63,7 @@ class Engine:
         exchange: Exchange | None = None
         try:
             origin, host, target = self._heads.split(request.url)
-            local = self._local
-            if local is None:
-                local = self._local = _Local(self._max_idle)
+            local = self._here()
             connection = local.pool.take(origin)
             if connection is None:
                 connection = await self._dial(local, origin, request.timeout.connect)
@@ -89,6 +87,21 @@ class Engine:
         await request.close_body()
         assert failure is not None
         raise failure
+
+    async def warm(self, url: str, seconds: float) -> None:
+        """See `Transport`."""
+        origin, _, _ = self._heads.split(url)
+        local = self._here()
+        try:
+            connection = local.pool.take(origin) or await self._dial(local, origin, seconds)
+        except DialError as error:
+            raise _dial_failure(error, peer="the gateway") from None
+        local.pool.put_back(connection, None)
+
+    def _here(self) -> _Local:
+        if self._local is None:
+            self._local = _Local(self._max_idle)
+        return self._local
 
     async def _start(self, connection: Connection, request: Outgoing, host: str, target: str) -> Exchange:
         try:
@@ -169,11 +182,13 @@ _KINDS: dict[str, BreakKind] = {"tls": "tls", "proxy": "proxy"}
 
 
 def _failure(error: DialError | Unsendable, request: Outgoing) -> Exception:
-    if isinstance(error, Unsendable):
-        broke = Broke(Reached.NOT_SENT, "setup", str(error), retryable=False)
-    elif error.kind == "address":
+    if isinstance(error, DialError):
+        return _dial_failure(error, request.peer)
+    return build_connection_error(Broke(Reached.NOT_SENT, "setup", str(error), retryable=False), peer=request.peer)
+
+
+def _dial_failure(error: DialError, peer: str) -> Exception:
+    if error.kind == "address":
         return DownloadError(error.text, kind="refused host")
-    else:
-        kind: BreakKind = "timeout" if isinstance(error, _Late) else _KINDS.get(error.kind, "connect")
-        broke = Broke(Reached.NOT_SENT, kind, error.text, error.retryable)
-    return build_connection_error(broke, peer=request.peer)
+    kind: BreakKind = "timeout" if isinstance(error, _Late) else _KINDS.get(error.kind, "connect")
+    return build_connection_error(Broke(Reached.NOT_SENT, kind, error.text, error.retryable), peer=peer)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from ..errors import InvalidInputError
+from .misnamed import unknown_keyword
 from .timeout import Timeout
 
 
@@ -72,9 +72,8 @@ _NONE = CallExtras()
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    text = f"unexpected keyword argument {name!r}"
-    if near := get_close_matches(name, known, 1):
-        text += f"; did you mean {near[0]}?"
+    text = unknown_keyword(name, known)
     if "extra_body" in known:
-        text += f"{'' if near else ';'} What this version doesn't know goes through extra_body={{{name!r}: ...}}"
+        text += f"{'' if text.endswith('?') else ';'} What this version doesn't know goes through"
+        text += f" extra_body={{{name!r}: ...}}"
     return text

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 from ..errors import ConfigurationError
 from .numbers import is_positive
+
+_NO_LIMIT = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,37 @@ class Timeout:
         return Timeout(min(self.connect, seconds), min(self.read, seconds), min(self.write, seconds))
 
 
-def as_timeout(value: float | Timeout | None) -> Timeout:
+class PhaseTimeouts(Protocol):
+    """An `httpx.Timeout`, or whatever else has its attributes. None is no limit. `pool` has no meaning here."""
+
+    @property
+    def connect(self) -> float | None: ...
+    @property
+    def read(self) -> float | None: ...
+    @property
+    def write(self) -> float | None: ...
+
+
+TimeoutTypes: TypeAlias = float | Timeout | PhaseTimeouts
+"""Seconds for each phase, or a number for each."""
+
+
+def as_timeout(value: TimeoutTypes | None) -> Timeout:
     """A number of seconds is the limit of each phase; None: there is none."""
-    if value is None:
-        value = float("inf")
-    return value if isinstance(value, Timeout) else Timeout(value, value, value)
+    if isinstance(value, Timeout):
+        return value
+    if value is None or isinstance(value, int | float):
+        seconds = _NO_LIMIT if value is None else value
+        return Timeout(seconds, seconds, seconds)
+    try:
+        phases = [value.connect, value.read, value.write]
+    except AttributeError:
+        raise ConfigurationError(
+            f"a timeout must be a number of seconds, a Timeout or an httpx.Timeout, not {type(value).__name__}"
+        ) from None
+    return Timeout(*(_NO_LIMIT if seconds is None else seconds for seconds in phases))
 
 
 def finite(seconds: float) -> float | None:
     """For libraries, which have None for no limit."""
-    return None if seconds == float("inf") else seconds
+    return None if seconds == _NO_LIMIT else seconds

@@ -218,6 +218,14 @@ class Transport(Protocol):
         """Close all connections."""
         ...
 
+    async def warm(self, url: str, seconds: float) -> None:
+        """Have a connection to that URL's host ready, if there is none. One of a caller's client can't be made so.
+
+        Raises:
+            APIConnectionError, APITimeoutError: there was none within these seconds.
+        """
+        ...
+
     def stats(self) -> TransportStats:
         """How many connections there are."""
         ...

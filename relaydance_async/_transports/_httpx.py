@@ -167,6 +167,11 @@ class HttpxTransport:
             extensions={"timeout": timeout, "trace": course.note},
         )
 
+    async def warm(self, url: str, seconds: float) -> None:
+        """See `Transport`."""
+        if self._engine is not None:
+            await self._engine.warm(url, seconds)
+
     async def aclose(self) -> None:
         """Close the connections of a client of ours."""
         if self._engine is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -71,3 +72,39 @@ class ResponseMeta:
         headers = dict(self.headers)
         values = (self.method, self.path, self.status_code, headers, self.request_id, self.attempts, self.sent_at)
         return ResponseMeta, (*values, self.replayed)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorResponse:
+    """The answer that an error was made from, under the names that httpx and openai have for it.
+
+    Attributes:
+        meta: status, headers, request id.
+        content: the body's bytes, as far as the error keeps them.
+    """
+
+    meta: ResponseMeta
+    content: bytes
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status, as it came."""
+        return self.meta.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case, without cookies."""
+        return self.meta.headers
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return json.loads(self.content)

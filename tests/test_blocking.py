@@ -1,0 +1,121 @@
+"""`run`: the client in code that isn't async."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from relaydance_async import AsyncRelayDance, NotFoundError, maybe_accepted, run
+from relaydance_async.sandbox import Fault, Sandbox
+from tests.kit.routes import SUBMIT
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[AsyncRelayDance]:
+    made = AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url)
+    yield made
+    run(made.aclose())
+
+
+def test_calls_one_after_another_share_a_connection(client: AsyncRelayDance) -> None:
+    async def connections() -> int:
+        return client._held().connections
+
+    assert "grok-4.3" in run(client.models.list())
+    assert run(client.models.retrieve("grok-4.3")).id == "grok-4.3"
+    assert run(connections()) == 1
+
+
+def test_what_a_call_raises_comes_out(client: AsyncRelayDance) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        run(client.models.retrieve("nothing"))
+    assert caught.value.documented_status == 404
+
+
+def test_threads_may_use_it_at_once(client: AsyncRelayDance) -> None:
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: found.append(len(run(client.models.list())))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+
+
+async def _run_inside(client: AsyncRelayDance) -> None:
+    run(client.models.list())
+
+
+def test_it_does_not_hold_up_a_running_loop(client: AsyncRelayDance) -> None:
+    with pytest.raises(RuntimeError, match="use `await` here"):
+        asyncio.run(_run_inside(client))
+
+
+@pytest.mark.parametrize("wrong", [None, [], len])
+def test_what_can_not_be_awaited_is_refused(wrong: object) -> None:
+    with pytest.raises(TypeError, match="run\\(\\) takes what can be awaited"):
+        run(wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="there are no signals for threads")
+def test_ctrl_c_cancels_the_call_and_says_what_it_may_have_cost(sandbox: Sandbox, client: AsyncRelayDance) -> None:
+    sandbox.faults.add(Fault(SUBMIT, delay=30.0))
+    main = threading.get_ident()
+
+    def interrupt() -> None:
+        while not sandbox.ledger.entries:
+            time.sleep(0.01)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            run(client.video.submit(model="grok-imagine-video", prompt="A boat", seconds=5))
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert maybe_accepted(caught.value) is True
+    assert run(client.models.list())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_script_ends_by_itself_and_a_forked_child_has_a_loop_of_its_own(sandbox: Sandbox) -> None:
+    script = """
+import os
+from relaydance_async import AsyncRelayDance, run
+
+client = AsyncRelayDance()
+print(len(run(client.models.list())))
+child = os.fork()
+if child == 0:
+    print(len(run(client.models.list())))
+else:
+    os.waitpid(child, 0)
+    print(len(run(client.models.list())))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
+        env={**os.environ, "RELAYDANCE_BASE_URL": sandbox.base_url, "RELAYDANCE_API_KEY": sandbox.api_key},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # The child may print what its parent had in its buffer once more.
+    assert len(done.stdout.split()) >= 3
+    assert len(set(done.stdout.split())) == 1
