@@ -45,8 +45,11 @@ LAYERS: dict[str, int] = {
     "__main__": 9,
     "cli": 9,
     "webhooks": 9,
+    "pytest_plugin": 9,
 }
 ISLAND = "sandbox"
+STARTERS = ("cli", "pytest_plugin")
+"""What may start it."""
 
 # A room that is part of some endpoints, which alone may import it.
 PARTS: dict[str, set[str]] = {"download": {"video", "images"}}
@@ -137,7 +140,7 @@ class Tree:
                     yield Import(target, child.lineno, lazy)
                 case _:
                     pass
-            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_for_types(child)
             yield from self._walk(child, package, lazy=lazy or inside)
 
 
@@ -160,6 +163,10 @@ def violations(root: Path) -> list[str]:
     return found
 
 
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def _own(tree: Tree, module: str, imported: Import) -> str | None:
     """Why this import of one of our modules is wrong, or None."""
     room, target = tree.room(module), tree.room(imported.target)
@@ -168,9 +175,9 @@ def _own(tree: Tree, module: str, imported: Import) -> str | None:
             return None
         if room == ISLAND:
             return f"the {ISLAND} is an island and imports nothing of the client ({imported.target})"
-        if room != "cli":
-            return f"only cli may import the {ISLAND}"
-        return None if imported.lazy else f"cli imports the {ISLAND} lazily, inside the function that starts it"
+        if room not in STARTERS:
+            return f"only {' and '.join(STARTERS)} may import the {ISLAND}"
+        return None if imported.lazy else f"{room} imports the {ISLAND} lazily, inside the function that starts it"
     if target not in LAYERS:
         return f"imports {imported.target}, which is in no known room"
     if room == target:
@@ -318,7 +325,11 @@ def test_an_import_from_below_is_right(tmp_path: Path, file: str, source: str) -
         ("_transports/a.py", "import redis.asyncio", "_transports imports redis, which lives only in _limits"),
         ("_hooks/a.py", "import uvicorn", "_hooks imports uvicorn, which lives only in the sandbox"),
         ("sandbox/a.py", "from ..models import chat", "the sandbox is an island"),
-        ("_client.py", "def f():\n    import relaydance_async.sandbox", "only cli may import the sandbox"),
+        (
+            "_client.py",
+            "def f():\n    import relaydance_async.sandbox",
+            "only cli and pytest_plugin may import",
+        ),
         ("cli/__init__.py", "from relaydance_async.sandbox import Sandbox", "cli imports the sandbox lazily"),
         ("helpers.py", "", "is in no known room; the rooms are LAYERS in tests/test_architecture.py"),
         ("errors.py", "from .helpers import x", "in no known room"),

@@ -138,7 +138,7 @@ def test_the_command_says_when_its_port_is_taken() -> None:
         assert "cannot listen" in errors
 
 
-PLUGIN = ["-p", "no:cacheprovider", "-p", "relaydance_async.sandbox.pytest_plugin"]
+PLUGIN = ["-p", "no:cacheprovider", "-p", "relaydance_async.pytest_plugin"]
 
 
 @pytest.fixture
@@ -181,9 +181,73 @@ def test_the_plugin_loads_nothing_heavy_until_it_is_used(apart: pytest.Pytester)
         import sys
 
         def test_it():
-            assert "relaydance_async.sandbox.pytest_plugin" in sys.modules
+            assert "relaydance_async.pytest_plugin" in sys.modules
             for heavy in ("starlette", "uvicorn", "python_multipart", "relaydance_async.sandbox._sandbox"):
                 assert heavy not in sys.modules, heavy
         """
     )
     apart.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=1)
+
+
+def test_a_client_in_a_test_needs_no_arguments_and_waits_as_fast_as_the_sandbox(apart: pytest.Pytester) -> None:
+    apart.makepyfile(
+        """
+        import os, time
+        import pytest
+        from relaydance_async import AsyncRelayDance
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+
+        CLIP = {"model": "grok-imagine-video", "prompt": "A boat", "seconds": 5}
+
+        @pytest.mark.anyio
+        @pytest.mark.relaydance_sandbox(time_scale=1000)
+        async def test_a_clip(relaydance_client, relaydance_sandbox):
+            began = time.monotonic()
+            await relaydance_client.video.generate(**CLIP)
+            assert time.monotonic() - began < 5  # the clip takes a minute of the sandbox's time
+            assert relaydance_sandbox.ledger.billed("POST /v1/video/generations") == 1
+            assert relaydance_sandbox.api_key == os.environ["RELAYDANCE_API_KEY"]
+            async with AsyncRelayDance() as client:
+                assert len(await client.models.list()) > 1
+
+        def test_the_environment_is_as_it_was(request):
+            assert "RELAYDANCE_API_KEY" not in os.environ
+        """
+    )
+    apart.runpytest_subprocess(
+        *PLUGIN, "-p", "anyio", "-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning"
+    ).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("at_import", [True, False])
+def test_a_sandbox_for_the_whole_run(apart: pytest.Pytester, at_import: bool) -> None:
+    apart.makeini(f"[pytest]\nrelaydance_sandbox_at_import = {at_import}\nrelaydance_sandbox_time_scale = 500")
+    apart.makepyfile(
+        app="""
+        from relaydance_async import AsyncRelayDance
+
+        client = AsyncRelayDance()
+        """,
+        test_app="""
+        import app
+        import asyncio, os
+
+        async def models():
+            return len(await app.client.models.list())
+
+        def test_first(relaydance_sandbox_session):
+            assert relaydance_sandbox_session.clock.scale == 500
+            assert os.environ["RELAYDANCE_BASE_URL"] == relaydance_sandbox_session.base_url
+
+        def test_second(relaydance_sandbox_session):
+            relaydance_sandbox_session.reset()
+            assert app.client.base_url == relaydance_sandbox_session.base_url
+            assert asyncio.run(models()) > 1
+            assert relaydance_sandbox_session.ledger.count() == 1
+        """,
+    )
+    result = apart.runpytest_subprocess(*PLUGIN, "-W", "error")
+    result.assert_outcomes(passed=2 if at_import else 1, failed=0 if at_import else 1)

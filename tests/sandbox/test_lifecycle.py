@@ -167,7 +167,7 @@ def test_a_missing_extra_is_named_when_the_sandbox_is_asked_for() -> None:
 import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "starlette" else found(name, *rest)
-import relaydance_async.sandbox.pytest_plugin
+import relaydance_async.pytest_plugin
 try:
     from relaydance_async.sandbox import Sandbox
 except ImportError as error:
