@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from itertools import count
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 from pydantic import AnyUrl, SecretStr
 
-from ._call import Api, Shared, Signing
+from ._call import Api, Keys, Shared, Signing
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     UNSET,
@@ -28,7 +28,7 @@ from ._config import (
 from ._hooks import RetryHook, as_observer
 from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission
 from ._runtime import Held, Runtime, Runtimes
-from ._sansio.misnamed import suggests
+from ._sansio.misnamed import FromOpenAI, refuse_unknown
 from ._sansio.observer import Observer
 from ._sansio.redact import Redactor
 from ._sansio.retry import RetryPolicy
@@ -52,13 +52,6 @@ R = TypeVar("R", bound=Resource)
 
 _VIEWS = count(1)
 _NO_RETRIES = RetryPolicy(max_attempts=1)
-_NOT_HERE = {
-    "organization": "organization= has no meaning here: a key of RelayDance belongs to one account. Leave it out",
-    "project": "project= has no meaning here: a key of RelayDance belongs to one account. Leave it out",
-    "webhook_secret": "RelayDance signs no webhooks: see relaydance_async.webhooks.WebhookReceiver",
-    "websocket_base_url": "RelayDance has no websockets: leave websocket_base_url= out",
-}
-"""What openai's client takes, and this one can't."""
 
 
 class _Endpoint(Generic[R]):
@@ -124,7 +117,6 @@ class AsyncRelayDance(AnyEndpoint):
             SSL_CERT_FILE or SSL_CERT_DIR that isn't there.
     """
 
-    @suggests(_NOT_HERE)
     def __init__(
         self,
         api_key: str | SecretStr | None = None,
@@ -146,17 +138,19 @@ class AsyncRelayDance(AnyEndpoint):
         journal: Journal | None = None,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
         _observers: Sequence[Observer] = (),
+        **unknown: Unpack[FromOpenAI],
     ) -> None:
         # A traceback that shows local variables must find it masked in this frame too.
         secret = None if api_key is None else Secret(api_key)
         del api_key
+        refuse_unknown(unknown, AsyncRelayDance)
         permits = check_max_concurrency(max_concurrency)
         check_transport(transport, http_client)
         if journal is not None and not hasattr(journal, "begin"):
             raise ConfigurationError(f"journal must be a journal, such as SqliteJournal, not {type(journal).__name__}")
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
-        book = self._book = Book(limits, permits)
+        book = Book(limits, permits)
         outage = KeyOutage(_clock.random)
 
         async def build() -> Runtime:
@@ -181,12 +175,14 @@ class AsyncRelayDance(AnyEndpoint):
             max_response_bytes=max_response_bytes,
             observers=tuple(_observers),
         )
-        self._api = Api(Shared(endpoint, self._runtimes, _clock, signing, redactor, book, journal), options)
+        shared = Shared(endpoint, self._runtimes, _clock, signing, redactor, book, journal)
+        self._keys = Keys(shared)
+        self._api = Api(shared, options)
 
-    @suggests(_NOT_HERE)
     def with_options(
         self,
         *,
+        api_key: str | SecretStr | Unset = UNSET,
         timeout: TimeoutTypes | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         retry: RetryPolicy | Unset | None = UNSET,
@@ -195,6 +191,7 @@ class AsyncRelayDance(AnyEndpoint):
         on_retry: RetryHook | Unset | None = UNSET,
         max_response_bytes: int | Unset | None = UNSET,
         priority: int | str | Unset | None = UNSET,
+        **unknown: Unpack[FromOpenAI],
     ) -> Self:
         """A view of this client with other options. What isn't given stays, and None turns a thing off: no timeout, no
         deadline, no retries, no headers of yours, no hook, no limit.
@@ -205,9 +202,17 @@ class AsyncRelayDance(AnyEndpoint):
         It shares connections, permits and what is known of the limits. `default_headers` are added to those there are.
         Closing a view closes nothing.
 
+        `api_key` is that of another user. Its calls share connections, name look-ups, TLS and permits with all others.
+        What is learned of its limits, and what is remembered of its account, is its own: it is found again by the same
+        key while a view of it lives, and for the 1,000 keys that were used last. A view is cheap: make one for each
+        request of a web app.
+
         Raises:
-            ConfigurationError: a number out of range, or an unknown priority.
+            ConfigurationError: a number out of range, an unknown priority, or what can't be a key.
         """
+        secret = UNSET if api_key is UNSET else Secret(api_key)
+        del api_key  # a traceback that shows local variables must find it masked
+        refuse_unknown(unknown, self.with_options)
         headers: Any = default_headers
         if headers is None:
             headers = _build_headers(None)
@@ -218,7 +223,8 @@ class AsyncRelayDance(AnyEndpoint):
             retry = with_max_retries(self._api.options.retry if retry is UNSET else retry, max_retries or 0)
         view = object.__new__(type(self))
         view.__dict__.update({name: of for name, of in self.__dict__.items() if not isinstance(of, Resource)})
-        view._api = self._api.changed(
+        api = self._api if secret is UNSET else Api(self._keys.of(secret), self._api.options)
+        view._api = api.changed(
             timeout=UNSET if timeout is UNSET else as_timeout(timeout),
             deadline=deadline,
             retry=retry,
@@ -244,7 +250,7 @@ class AsyncRelayDance(AnyEndpoint):
     @property
     def limits(self) -> KnownLimits:
         """What is known of the key's limits: `snapshot()` to look at it, `forget()` to start anew."""
-        return KnownLimits(self._book, self._api.clock.monotonic, self._queued)
+        return KnownLimits(self._api.book, self._api.clock.monotonic, self._queued)
 
     def _queued(self) -> Mapping[int, int]:
         runtime = self._runtimes.find()

@@ -230,6 +230,18 @@ def build_endpoint(api_key: Secret | None, base_url: str | AnyUrl | None, *, all
     return Endpoint(base, root, Secret(key.reveal().strip()))
 
 
+def with_key(endpoint: Endpoint, api_key: Secret) -> Endpoint:
+    """The same API with another key.
+
+    Raises:
+        ConfigurationError: it can't be one.
+    """
+    problem = _problem_of_key(api_key.reveal())
+    if problem is not None:
+        raise ConfigurationError(problem)
+    return Endpoint(endpoint.base_url, endpoint.root_url, Secret(api_key.reveal().strip()))
+
+
 _NO_KEY = "no API key: pass api_key= or set RELAYDANCE_API_KEY (relaydance.com, console, API keys)"
 
 

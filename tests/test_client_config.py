@@ -24,6 +24,7 @@ from relaydance_async import (
 )
 from relaydance_async._config import DEFAULT_BASE_URL, USER_AGENT, Secret
 from relaydance_async._sansio.addresses import is_loopback
+from relaydance_async._sansio.timeout import as_timeout
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
 from tests.kit.calls import (
     BILLED,
@@ -531,3 +532,66 @@ def test_a_header_that_can_not_be_sent_is_named_and_its_value_is_not_shown() -> 
 @pytest.mark.parametrize("value", ["", "a", "a b\tc", '~!"{}'])
 def test_what_a_header_may_hold(value: str) -> None:
     AsyncRelayDance(KEY, default_headers={"!#$%&'*+.^_`|~-9Az": value})
+
+
+# What people bring from other clients.
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"organization": "org-1"}, "a key of RelayDance belongs to one account"),
+        ({"project": "p"}, "a key of RelayDance belongs to one account"),
+        ({"webhook_secret": "whsec_1"}, "WebhookReceiver"),
+        ({"max_retrys": 2}, "did you mean max_retries"),
+        ({"api_kye": "sk-1"}, "did you mean api_key"),
+        ({"quite_something_else": 1}, "unexpected keyword argument 'quite_something_else'$"),
+    ],
+)
+@pytest.mark.parametrize("make", [AsyncRelayDance, AsyncRelayDance("sk-1").with_options], ids=["client", "view"])
+def test_an_unknown_option_is_told_with_what_was_meant(make: Any, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        make(**options)
+
+
+@pytest.mark.parametrize("timeout", [httpx.Timeout(5, connect=2), httpx.Timeout(None), None, 5, Timeout(read=1)])
+def test_timeouts_of_all_kinds(timeout: Any) -> None:
+    found = settings_of(AsyncRelayDance("sk-1", timeout=timeout)).timeout
+    if isinstance(timeout, httpx.Timeout):
+        assert found == Timeout(*(value or float("inf") for value in (timeout.connect, timeout.read, timeout.write)))
+    else:
+        assert found == as_timeout(timeout)
+
+
+@pytest.mark.parametrize("timeout", ["5", [5], object(), httpx.Timeout(0)])
+def test_what_can_not_be_a_timeout_is_refused(timeout: Any) -> None:
+    with pytest.raises(ConfigurationError, match="timeout must be"):
+        AsyncRelayDance("sk-1", timeout=timeout)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "2", True])
+def test_retries_are_counted_from_zero(wrong: Any) -> None:
+    assert settings_of(AsyncRelayDance("sk-1", max_retries=0)).retry == RetryPolicy(max_attempts=1)
+    view = AsyncRelayDance("sk-1", retry=RetryPolicy(base=2.0)).copy(max_retries=5)
+    assert settings_of(view).retry == RetryPolicy(max_attempts=6, base=2.0)
+    with pytest.raises(ConfigurationError, match="max_retries must be a whole number"):
+        AsyncRelayDance("sk-1", max_retries=wrong)
+
+
+async def test_a_closed_client_says_so_until_it_is_used_again(sandbox: Sandbox) -> None:
+    client = AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url)
+    assert not client.is_closed()
+    await list_models(client)
+    await client.close()
+    assert client.is_closed()
+    await list_models(client)
+    assert not client.is_closed()
+    await client.close()
+
+
+def test_the_key_can_be_read_and_not_changed() -> None:
+    client = AsyncRelayDance(SecretStr(KEY))
+    assert client.api_key == KEY
+    with pytest.raises(AttributeError):
+        client.api_key = "sk-2"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    assert KEY not in repr(vars(client))

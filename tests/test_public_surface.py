@@ -74,7 +74,7 @@ def parameters(function: Callable[..., Any]) -> dict[str, Any]:
     return {
         f"{'' if one.kind is one.KEYWORD_ONLY else '/'}{name}": ... if one.default is one.empty else one.default
         for name, one in inspect.signature(function).parameters.items()
-        if not name.startswith("_") and name != "self"
+        if not name.startswith("_") and name not in ("self", "unknown")
     }
 
 
@@ -99,6 +99,7 @@ def test_the_arguments_of_the_client() -> None:
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(
         [
+            "api_key",
             "timeout",
             "deadline",
             "retry",

@@ -4,6 +4,7 @@ api          the API with the options of a client or a view: starts calls
 keyed        a call with an idempotency key
 errand       work that may outlive its caller's cancellation
 call         the one loop over attempts
+keys         the API keys of one client: what belongs to each
 repeats      what drives it after the first failure: tenacity
 deadline     when a call has to be over
 attempt      one attempt and its phase
@@ -21,6 +22,7 @@ from .answer import Answer, OpenAnswer
 from .api import Api
 from .call import Shared
 from .cast import as_cast
+from .keys import Keys
 from .receive import (
     Accept,
     Kept,
@@ -41,6 +43,7 @@ __all__ = [
     "Answer",
     "Api",
     "Kept",
+    "Keys",
     "OpenAnswer",
     "Receiver",
     "Shared",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import anyio
 
 from .._config import Clock, Options
+from .._limits import Book
 from .._memory import Memory
 from .._runtime import Runtime
 from .._sansio.request import PreparedRequest
@@ -68,6 +69,11 @@ class Api:
     def journal(self) -> Journal | None:
         """What remembers the calls with an idempotency key."""
         return self._shared.journal
+
+    @property
+    def book(self) -> Book:
+        """What is known of the key's limits."""
+        return self._shared.book
 
     @property
     def learned_limit(self) -> float | None:

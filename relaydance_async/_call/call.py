@@ -8,7 +8,7 @@ waits.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from .._config import Clock, Endpoint, Options
@@ -57,9 +57,9 @@ class Failed:
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Shared:
-    """What all calls of a client share."""
+    """What all calls with one API key of a client share."""
 
     endpoint: Endpoint
     runtimes: Runtimes
@@ -69,6 +69,16 @@ class Shared:
     book: Book
     journal: Journal | None = None
     memory: Memory = field(default_factory=Memory)
+
+    def with_key(self, endpoint: Endpoint) -> Shared:
+        """The same for another key: its limits and what is remembered of it are its own; connections are not."""
+        return replace(
+            self,
+            endpoint=endpoint,
+            redactor=Redactor(endpoint.api_key.reveal()),
+            book=self.book.sibling(),
+            memory=Memory(),
+        )
 
 
 class Call(Generic[T]):
@@ -239,7 +249,8 @@ class Call(Generic[T]):
             order = _BY_POLL if kind is _POLL else _BY_ASKED
         admission, route = (runtime.api, target.route) if isinstance(target, ApiTarget) else (runtime.foreign, "")
         return admission, Ticket(
-            kind, route, self._request.model, options.priority, until, self._began, order, options.view
+            *(kind, route, self._request.model, options.priority, until, self._began, order, options.view),
+            self._shared.book,
         )
 
     def _kind(self) -> Kind:

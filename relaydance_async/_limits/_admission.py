@@ -22,6 +22,18 @@ class Kind(StrEnum):  # hashed for each attempt: a text's hash is known, any oth
     """A stream: it holds its permit until it is closed."""
 
 
+class Barrier(Protocol):
+    """What a call must pass besides a permit. Times are seconds on the monotonic clock."""
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
+        ...
+
+    def passed(self, now: float) -> object:
+        """A call passes; what comes back belongs to it."""
+        ...
+
+
 class Order:
     """Whose turn is first among calls of one priority."""
 
@@ -30,6 +42,14 @@ class Order:
     POLL = 1
     ASKED = 2
     """Chats, images, submits, uploads: somebody waits for the answer, or pays for it."""
+
+
+class Gates(Protocol):
+    """What is known of a key's limits."""
+
+    def gate(self, ticket: Ticket, /) -> Barrier:
+        """What a call must pass."""
+        ...
 
 
 @dataclass(slots=True)  # a frozen one takes three times as long to make
@@ -46,6 +66,7 @@ class Ticket:
         view: of the client (`with_options`) whose call it is.
         deadline: on the monotonic clock, or None. Who can't be admitted before it is refused at once.
         began_at: when its call began, on the monotonic clock.
+        gates: of the API key, or None: those of the client's first one.
     """
 
     kind: Kind
@@ -56,6 +77,7 @@ class Ticket:
     began_at: float = 0.0
     order: int = 2
     view: int = 0
+    gates: Gates | None = None
 
 
 class Ended(Enum):

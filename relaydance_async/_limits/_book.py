@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from weakref import WeakSet
 
 from .._sansio.ceiling import Ceiling
 from .._sansio.key_wide import KeyWide
@@ -37,6 +38,7 @@ class Book:
 
     def __init__(self, limits: Limits | None = None, permits: int = 100, shared: SharedLimits | None = None) -> None:
         self._shared_limits = shared
+        self._siblings: WeakSet[Book] = WeakSet((self,))
         self.limits: Limits = limits if limits is not None else Limits()
         self._numbers = NUMBERS if self.limits.processes == 1 else replace(NUMBERS, processes=self.limits.processes)
         self.overload: Overload = Overload(permits)
@@ -45,6 +47,14 @@ class Book:
         self._of_key = tuple(self.limits.of_key.ceilings(self.limits.processes))
         self._shared: dict[tuple[str, str], tuple[Ceiling, ...]] = {}
         self._pid = os.getpid()
+
+    def sibling(self) -> Book:
+        """That of another key of the same gateway. The gateway's own state is the same for both."""
+        other = Book(self.limits)
+        other.overload = self.overload
+        other._siblings = self._siblings
+        self._siblings.add(other)
+        return other
 
     def gate(self, ticket: Ticket) -> Gate:
         """What a call must pass."""
@@ -93,16 +103,18 @@ class Book:
             gate.refusals, gate.refused_at = 0, None
 
     def restart(self, now: float) -> None:
-        """The gateway was down: not all calls should reach it at once. What is known of a limit stays."""
-        for gate in self.gates:
-            gate.limiter.restart(now)
+        """The gateway was down: not all calls, of whatever key, should reach it at once. What is known stays."""
+        for book in list(self._siblings):
+            for gate in book.gates:
+                gate.limiter.restart(now)
 
     def entered(self) -> None:
         """An event loop begins to use it. After a fork, what was under way is the parent's."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            for gate in self._gates.values():
-                gate.forget_in_flight()
+            for book in list(self._siblings):
+                for gate in book.gates:
+                    gate.forget_in_flight()
 
     @property
     def poll_rate(self) -> float | None:

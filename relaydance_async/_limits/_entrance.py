@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import anyio
 
 from .._sansio.turns import Lane, Turns
 from ..errors import APITimeoutError
-from ._admission import Ended, How, Lease, Ticket
+from ._admission import Barrier, Ended, How, Lease, Ticket
 from ._shares import Share, Shares
 
 Turn: TypeAlias = "asyncio.Future[None] | anyio.Event"
@@ -28,18 +28,6 @@ Turn: TypeAlias = "asyncio.Future[None] | anyio.Event"
 FOREVER = float("inf")
 _LONG = 1.0
 """Seconds. When nobody passes for longer, all who wait are asked whether their deadline comes before."""
-
-
-class Barrier(Protocol):
-    """What a call must pass besides a permit. Times are seconds on the monotonic clock."""
-
-    def delay(self, now: float) -> float:
-        """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
-        ...
-
-    def passed(self, now: float) -> object:
-        """A call passes; what comes back belongs to it."""
-        ...
 
 
 class Wants(NamedTuple):

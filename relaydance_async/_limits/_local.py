@@ -10,7 +10,7 @@ from .._sansio.limiter import Verdict
 from .._sansio.outage import Failure
 from .._sansio.retry import PATIENCE
 from ..errors import ServerError
-from ._admission import Ended, How, Kind
+from ._admission import Barrier, Ended, How, Kind, Ticket
 from ._book import Book
 from ._entrance import Entrance, Phase, Place
 from ._gate import Gate
@@ -51,9 +51,13 @@ class LocalAdmission(Entrance):
         outage: KeyOutage | None = None,
     ) -> None:
         self._outage = outage if outage is not None else KeyOutage(random.random)
-        super().__init__(Shares.divided(maximum), book.gate, monotonic, sleep)
+        super().__init__(Shares.divided(maximum), self._gate, monotonic, sleep)
         self._book = book
         self._warned = False
+
+    def _gate(self, ticket: Ticket) -> Barrier:
+        gates = ticket.gates
+        return (self._book if gates is None else gates).gate(ticket)
 
     def probed(self, place: Place) -> None:
         """See `Entrance`."""

@@ -5,11 +5,24 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, Never, TypedDict
 
-P = ParamSpec("P")
-R = TypeVar("R")
+
+class FromOpenAI(TypedDict, total=False):
+    """What openai's client takes, and this one can't."""
+
+    organization: Never
+    project: Never
+    webhook_secret: Never
+    websocket_base_url: Never
+
+
+_NOT_HERE = {
+    "organization": "organization= has no meaning here: a key of RelayDance belongs to one account. Leave it out",
+    "project": "project= has no meaning here: a key of RelayDance belongs to one account. Leave it out",
+    "webhook_secret": "RelayDance signs no webhooks: see relaydance_async.webhooks.WebhookReceiver",
+    "websocket_base_url": "RelayDance has no websockets: leave websocket_base_url= out",
+}
 
 
 def unknown_keyword(name: str, known: Iterable[str]) -> str:
@@ -18,26 +31,12 @@ def unknown_keyword(name: str, known: Iterable[str]) -> str:
     return f"unexpected keyword argument {name!r}{f'; did you mean {near[0]}?' if near else ''}"
 
 
-def suggests(refused: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Have the `TypeError` of an unknown keyword say what was meant. A call without one costs nothing more.
+def refuse_unknown(unknown: Mapping[str, object], function: Callable[..., Any]) -> None:
+    """Nothing, if there is none.
 
-    Args:
-        refused: names that people bring from other clients, and what is to be said of each.
+    Raises:
+        TypeError: there is one; it says what was meant.
     """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        known = [name for name in inspect.signature(function).parameters if not name.startswith("_") and name != "self"]
-
-        @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                return function(*args, **kwargs)
-            except TypeError:
-                unknown = next((name for name in kwargs if name not in known and not name.startswith("_")), None)
-                if unknown is None:
-                    raise
-            raise TypeError(refused.get(unknown) or f"{function.__qualname__}: {unknown_keyword(unknown, known)}")
-
-        return call
-
-    return decorate
+    for name in unknown:
+        known = [known for known in inspect.signature(function).parameters if not known.startswith("_")]
+        raise TypeError(_NOT_HERE.get(name) or f"{function.__qualname__}: {unknown_keyword(name, known)}")

@@ -34,10 +34,14 @@ def full(events: list[RetryEvent]) -> AsyncRelayDance:
     return AsyncRelayDance("sk-1", on_retry=events.append, **FULL).with_options(priority="interactive")
 
 
+def off(*names: str) -> dict[str, Any]:
+    return dict.fromkeys(names)
+
+
 @pytest.mark.parametrize("name", [*VIEW, "on_retry"])
 def test_what_a_view_is_not_given_stays(name: str) -> None:
     client = full([])
-    before, after = settings_of(client), settings_of(client.with_options(**{name: None}))
+    before, after = settings_of(client), settings_of(client.with_options(**off(name)))
     changed = {field for field in before.__slots__ if getattr(before, field) != getattr(after, field)}
     assert changed == {"headers" if name == "default_headers" else name, "view"}
     again = settings_of(client.with_options())
@@ -46,7 +50,7 @@ def test_what_a_view_is_not_given_stays(name: str) -> None:
 
 
 def test_none_turns_each_option_off() -> None:
-    view = settings_of(full([]).with_options(**dict.fromkeys([*VIEW, "on_retry"])))
+    view = settings_of(full([]).with_options(**off(*VIEW, "on_retry")))
     endless = float("inf")
     assert view.timeout == Timeout(endless, endless, endless)
     assert (view.deadline, view.retry, view.on_retry) == (None, RetryPolicy(max_attempts=1), None)

@@ -38,7 +38,7 @@ def api_of(client: AsyncRelayDance) -> Api:
 
 def book_of(client: AsyncRelayDance) -> Book:
     """What is known of the limits."""
-    return client._book
+    return client._api.book
 
 
 def parts_of(client: AsyncRelayDance) -> list[object]:

@@ -1,0 +1,92 @@
+"""One client for many API keys: the connections are shared, what is known of a key is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from relaydance_async import AsyncRelayDance, AuthenticationError, ConfigurationError, RateLimitError
+from relaydance_async.sandbox import Account, Fault, Sandbox
+from tests.kit.calls import ask_chat
+from tests.kit.clocks import QuickClock
+from tests.kit.routes import CHAT
+
+pytestmark = pytest.mark.anyio
+
+KEYS = [f"sk-user-{number:04}" for number in range(200)]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(accounts={"sk-mine": Account(name="sk-mine"), **{key: Account(name=key) for key in KEYS}}) as running:
+        yield running
+
+
+def client_of(sandbox: Sandbox, **options: Any) -> AsyncRelayDance:
+    return AsyncRelayDance("sk-mine", base_url=sandbox.base_url, **options)
+
+
+async def test_each_call_bears_the_key_of_its_view(sandbox: Sandbox) -> None:
+    async with client_of(sandbox) as client:
+        for key in KEYS[:3]:
+            view = client.with_options(api_key=key)
+            assert view.api_key == key
+            assert view.with_options(deadline=9).api_key == key
+            await ask_chat(view)
+        await ask_chat(client)
+    assert [entry.account for entry in sandbox.ledger.entries] == [*KEYS[:3], "sk-mine"]
+
+
+async def test_many_keys_share_few_connections(sandbox: Sandbox) -> None:
+    async with client_of(sandbox, max_concurrency=20) as client:
+        await asyncio.gather(*(ask_chat(client.with_options(api_key=key)) for key in KEYS))
+        assert client._held().connections <= 20
+    assert {entry.account for entry in sandbox.ledger.entries} == set(KEYS)
+
+
+async def test_a_limit_of_one_key_holds_back_no_other(sandbox: Sandbox) -> None:
+    clock = QuickClock()
+    sandbox.faults.add(Fault(CHAT, status=429, at=(1,)))
+    async with client_of(sandbox, max_retries=0, _clock=clock) as client:
+        refused, other = client.with_options(api_key=KEYS[0]), client.with_options(api_key=KEYS[1])
+        with pytest.raises(RateLimitError):
+            await ask_chat(refused)
+        await ask_chat(other)
+        (limiter,) = refused.limits.snapshot().limiters
+        assert limiter.refusals == 1
+        assert [known.refusals for known in other.limits.snapshot().limiters] == [0]
+        assert not client.limits.snapshot().limiters
+        # The same key, in another view, knows what was learned.
+        assert client.with_options(api_key=KEYS[0]).limits.snapshot().limiters[0].refusals == 1
+
+
+async def test_a_key_that_nobody_uses_is_forgotten(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relaydance_async._call.keys._REMEMBERED", 2)
+    async with client_of(sandbox) as client:
+        held = client.with_options(api_key=KEYS[0])
+        gone = weakref.ref(client.with_options(api_key=KEYS[1])._api._shared)
+        for key in KEYS[2:4]:
+            await ask_chat(client.with_options(api_key=key))
+        gc.collect()
+        assert gone() is None
+        assert client.with_options(api_key=KEYS[0])._api._shared is held._api._shared
+
+
+async def test_no_key_is_shown(sandbox: Sandbox) -> None:
+    async with client_of(sandbox, max_retries=0) as client:
+        view = client.with_options(api_key="sk-user-that-nobody-knows")
+        with pytest.raises(AuthenticationError) as caught:
+            await ask_chat(view)
+        assert "nobody-knows" not in f"{caught.value!s}{caught.value!r}{view!r}{vars(view)!r}{caught.value.body}"
+
+
+@pytest.mark.parametrize("wrong", ["", " ", "two words", "ключ", 7, None])
+def test_what_can_not_be_a_key_is_refused_at_once(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="key") as caught:
+        AsyncRelayDance("sk-mine").with_options(api_key=wrong)
+    assert "two words" not in str(caught.value)
