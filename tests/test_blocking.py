@@ -15,6 +15,7 @@ import pytest
 
 from relaydance_async import AsyncRelayDance, NotFoundError, maybe_accepted, run
 from relaydance_async.sandbox import Fault, Sandbox
+from tests.kit.probe import look_at
 from tests.kit.routes import SUBMIT
 
 
@@ -33,7 +34,7 @@ def client(sandbox: Sandbox) -> Iterator[AsyncRelayDance]:
 
 def test_calls_one_after_another_share_a_connection(client: AsyncRelayDance) -> None:
     async def connections() -> int:
-        return client._held().connections
+        return look_at(client).connections
 
     assert "grok-4.3" in run(client.models.list())
     assert run(client.models.retrieve("grok-4.3")).id == "grok-4.3"

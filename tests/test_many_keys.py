@@ -14,6 +14,8 @@ from relaydance_async import AsyncRelayDance, AuthenticationError, Configuration
 from relaydance_async.sandbox import Account, Fault, Sandbox
 from tests.kit.calls import ask_chat
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import book_of
+from tests.kit.probe import look_at
 from tests.kit.routes import CHAT
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +47,7 @@ async def test_each_call_bears_the_key_of_its_view(sandbox: Sandbox) -> None:
 async def test_many_keys_share_few_connections(sandbox: Sandbox) -> None:
     async with client_of(sandbox, max_concurrency=20) as client:
         await asyncio.gather(*(ask_chat(client.with_options(api_key=key)) for key in KEYS))
-        assert client._held().connections <= 20
+        assert look_at(client).connections <= 20
     assert {entry.account for entry in sandbox.ledger.entries} == set(KEYS)
 
 
@@ -68,13 +70,13 @@ async def test_a_limit_of_one_key_holds_back_no_other(sandbox: Sandbox) -> None:
 async def test_a_key_that_nobody_uses_is_forgotten(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relaydance_async._call.keys._REMEMBERED", 2)
     async with client_of(sandbox) as client:
-        held = client.with_options(api_key=KEYS[0])
-        gone = weakref.ref(client.with_options(api_key=KEYS[1])._api._shared)
+        kept = client.with_options(api_key=KEYS[0])
+        gone = weakref.ref(book_of(client.with_options(api_key=KEYS[1])))
         for key in KEYS[2:4]:
             await ask_chat(client.with_options(api_key=key))
         gc.collect()
         assert gone() is None
-        assert client.with_options(api_key=KEYS[0])._api._shared is held._api._shared
+        assert book_of(client.with_options(api_key=KEYS[0])) is book_of(kept)
 
 
 async def test_no_key_is_shown(sandbox: Sandbox) -> None:
