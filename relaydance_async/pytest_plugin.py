@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -78,7 +78,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @contextmanager
-def in_environment(sandbox: Sandbox) -> Iterator[Sandbox]:
+def in_environment(sandbox: Sandbox) -> Generator[Sandbox, None, None]:
     """A running sandbox whose address and key are in the environment, where a client looks for them."""
     before = {name: os.environ.get(name) for name in ("RELAYDANCE_BASE_URL", "RELAYDANCE_API_KEY")}
     with sandbox:
