@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack, overload
@@ -25,7 +25,7 @@ from ._config import (
     checked_headers,
     with_max_retries,
 )
-from ._hooks import RetryHook, as_observer
+from ._hooks import Backlog, Hook, RetryHook, as_observer, as_observers
 from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission
 from ._runtime import Held, Runtime, Runtimes
 from ._sansio.misnamed import FromOpenAI, refuse_unknown
@@ -104,6 +104,9 @@ class AsyncRelayDance(AnyEndpoint):
             call, which is then an error in most cases, and has somebody else's task id in a few; see docs/retries.md.
         default_headers: sent with every request to the API.
         on_retry: called with a `RetryEvent` before each wait for a retry; a coroutine function is awaited.
+        hooks: functions, plain or `async`, that are called with each event of each call (`relaydance_async.hooks`), and
+            `OpenTelemetry()`. What they raise is logged. No call waits for an `async` one; `aclose` does, for 5 seconds
+            at most.
         max_response_bytes: the largest answer that is read into memory, streamed or not (default 128 MiB).
         allow_http: send the key over plain http:// to hosts other than loopback.
         signed_answers: whether the gateway puts its mark (`X-Oneapi-Request-Id`) on every answer, so that an error
@@ -131,6 +134,7 @@ class AsyncRelayDance(AnyEndpoint):
         http_client: Any = None,
         default_headers: Mapping[str, str] | None = None,
         on_retry: RetryHook | None = None,
+        hooks: Iterable[Hook | Observer] | None = None,
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         allow_http: bool = False,
         signed_answers: bool | None = None,
@@ -166,6 +170,8 @@ class AsyncRelayDance(AnyEndpoint):
         signing = Signing.of(endpoint.root_url) if signed_answers is None else Signing(signed_answers)
         redactor = Redactor(endpoint.api_key.reveal())
         self._owner = True
+        self._backlog = Backlog()
+        self._attached = KnownLimits(book, _clock.monotonic, dict)
         options = Options(
             timeout=as_timeout(timeout),
             deadline=deadline,
@@ -174,6 +180,7 @@ class AsyncRelayDance(AnyEndpoint):
             on_retry=as_observer(on_retry),
             max_response_bytes=max_response_bytes,
             observers=tuple(_observers),
+            hooks=self._as_observers(hooks, _clock),
         )
         shared = Shared(endpoint, self._runtimes, _clock, signing, redactor, book, journal)
         self._keys = Keys(shared)
@@ -189,6 +196,7 @@ class AsyncRelayDance(AnyEndpoint):
         max_retries: int | Unset | None = UNSET,
         default_headers: Mapping[str, str] | Unset | None = UNSET,
         on_retry: RetryHook | Unset | None = UNSET,
+        hooks: Iterable[Hook | Observer] | Unset | None = UNSET,
         max_response_bytes: int | Unset | None = UNSET,
         priority: int | str | Unset | None = UNSET,
         **unknown: Unpack[FromOpenAI],
@@ -230,6 +238,7 @@ class AsyncRelayDance(AnyEndpoint):
             retry=retry,
             headers=headers,
             on_retry=UNSET if on_retry is UNSET else as_observer(on_retry),
+            hooks=UNSET if hooks is UNSET else self._as_observers(hooks, self._api.clock),
             max_response_bytes=sys.maxsize if max_response_bytes is None else max_response_bytes,
             priority=UNSET if priority is UNSET else as_priority(0 if priority is None else priority),
             view=next(_VIEWS),
@@ -239,6 +248,9 @@ class AsyncRelayDance(AnyEndpoint):
 
     copy = with_options
     """The same, under openai's name."""
+
+    def _as_observers(self, hooks: Iterable[Hook | Observer] | None, clock: Clock) -> tuple[Observer, ...]:
+        return as_observers(hooks, self._backlog, clock.monotonic, self._attached)
 
     models: _Endpoint[Models] = _Endpoint(Models)
     chat: _Endpoint[Chat] = _Endpoint(Chat)
@@ -308,10 +320,14 @@ class AsyncRelayDance(AnyEndpoint):
         Streams and calls under way break; a call that may be repeated is, over a new connection, as is the next poll of
         a wait. The client can be used again.
 
-        Calls with an idempotency key whose callers were cancelled are waited for, 60 seconds at most.
+        Calls with an idempotency key whose callers were cancelled are waited for, 60 seconds at most; then `async`
+        hooks, 5 seconds at most.
         """
         if self._owner:
-            await self._runtimes.aclose()
+            try:
+                await self._runtimes.aclose()
+            finally:
+                await self._backlog.drain()
 
     close = aclose
     """The same, under openai's name. It is to be awaited."""

@@ -120,6 +120,7 @@ class Options:
     on_retry: Observer | None
     max_response_bytes: int
     observers: tuple[Observer, ...] = ()
+    hooks: tuple[Observer, ...] = ()
     priority: int = 0
     view: int = 0
     order: int | None = None
@@ -143,7 +144,13 @@ class Options:
     @property
     def watching(self) -> tuple[Observer, ...]:
         """All who watch the calls."""
-        return self.observers if self.on_retry is None else (*self.observers, self.on_retry)
+        observers = (*self.observers, *self.hooks)
+        return observers if self.on_retry is None else (*observers, self.on_retry)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody does."""
+        return bool(self.hooks or self.observers) or self.on_retry is not None
 
 
 def _check_deadline(value: object) -> None:

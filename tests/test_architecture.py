@@ -24,6 +24,7 @@ LAYERS: dict[str, int] = {
     "_version": 0,
     "models": 0,
     "errors": 1,
+    "_errand": 1,
     "_threads": 1,
     "_timers": 1,
     "_memory": 1,
@@ -44,6 +45,7 @@ LAYERS: dict[str, int] = {
     "__init__": 9,
     "__main__": 9,
     "cli": 9,
+    "hooks": 9,
     "webhooks": 9,
     "pytest_plugin": 9,
 }

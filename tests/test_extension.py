@@ -180,6 +180,7 @@ class Turnstile:
 class _Pass:
     queued_for = 2.5
     is_probe = False
+    why: str | None = None
 
     def __init__(self, turnstile: Turnstile) -> None:
         self._turnstile: Turnstile | None = turnstile

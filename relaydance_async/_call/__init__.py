@@ -2,7 +2,6 @@
 
 api          the API with the options of a client or a view: starts calls
 keyed        a call with an idempotency key
-errand       work that may outlive its caller's cancellation
 call         the one loop over attempts
 keys         the API keys of one client: what belongs to each
 repeats      what drives it after the first failure: tenacity
@@ -15,7 +14,7 @@ cast         the same for what the caller names: as_cast
 failure      the error that a failed attempt ends in, built once
 lesson       what a limiter learns from how an attempt ended
 history      what earlier attempts left behind
-watching     those who watch a call
+watching     those who watch a call, or a wait
 """
 
 from .answer import Answer, OpenAnswer
@@ -37,6 +36,7 @@ from .receive import (
     refuse_page,
 )
 from .signing import Signing
+from .watching import WaitWatchers
 
 __all__ = [
     "Accept",
@@ -48,6 +48,7 @@ __all__ = [
     "Receiver",
     "Shared",
     "Signing",
+    "WaitWatchers",
     "as_bytes",
     "as_cast",
     "as_model",

@@ -18,7 +18,6 @@ from .deadline import Deadline
 from .failure import build_failure, build_meta, settled, with_attempt
 from .history import History
 from .lease import Holding
-from .logs import tell_end
 from .watching import Watchers
 
 _BEGUN: Final = GiveUp("its answer had begun")
@@ -140,6 +139,16 @@ class Answer:
         history = with_attempt(self._history, record, self._attempt.sent_at, cause, self._request.safety, _BEGUN)
         return build_failure(cause, meta=self.meta, request=self._request, history=history, decision=_BEGUN)
 
+    @property
+    def watchers(self) -> Watchers | None:
+        """Those who watch its call."""
+        return self._watchers
+
+    def progressed(self, done: int, total: int | None) -> None:
+        """Tell those who watch that so many bytes have come."""
+        if self._watchers is not None:
+            self._watchers.progressed(done, total)
+
     def ended(self, error: BaseException | None) -> None:
         """Tell those who watch, when it was kept."""
         if self._watchers is not None:
@@ -179,6 +188,15 @@ class OpenAnswer:
         """Bytes that may be read into memory."""
         return self._answer.limit
 
+    @property
+    def watchers(self) -> Watchers | None:
+        """Those who watch its call."""
+        return self._answer.watchers
+
+    def progressed(self, done: int, total: int | None) -> None:
+        """Tell those who watch that so many bytes have come."""
+        self._answer.progressed(done, total)
+
     def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes.
 
@@ -189,11 +207,8 @@ class OpenAnswer:
         return self._answer.pieces_in_time()
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
-        """The finished error of what went wrong while it was read. The log is told, unless it has been given back."""
-        failure = self._answer.failure(cause)
-        if self._holding.is_held:
-            tell_end(failure)
-        return failure
+        """The finished error of what went wrong while it was read."""
+        return self._answer.failure(cause)
 
     async def aclose(self, error: BaseException | None = None) -> None:
         """Give the connection and the permit back. Safe to call twice.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 import anyio
 
 from .._config import Clock, Options
+from .._hooks import is_logging
 from .._limits import Book
 from .._memory import Memory
 from .._runtime import Runtime
@@ -19,6 +20,7 @@ from ..journal import Journal
 from .call import Call, Shared
 from .keyed import KeyedCall
 from .receive import Receiver
+from .watching import WaitWatchers, watch_wait
 
 T = TypeVar("T")
 
@@ -133,9 +135,13 @@ class Api:
         self._shared.endpoint.require_key()
         options = self.options
         call = Call(self._shared, request, receive, options)
-        if options.observers or options.on_retry is not None:
+        if options.is_watched or is_logging():
             return call.run_watched()
         return call.run() if options.deadline is None else call.run_within(options.deadline)
+
+    def watch_wait(self, task_id: str) -> AbstractContextManager[WaitWatchers]:
+        """What tells the observers of one wait for a task. Whoever waits tells of its polls."""
+        return watch_wait(self.options.watching, task_id)
 
     def call_keyed(self, request: PreparedRequest, receive: Receiver[T], key: str) -> Coroutine[Any, Any, T]:
         """The same once for each idempotency key.

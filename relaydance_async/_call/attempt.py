@@ -69,7 +69,7 @@ class Attempt(Progress):
 
     def sending(self) -> Awaitable[None] | None:
         """See `Progress`."""
-        if self._watchers is not None:
+        if self._watchers is not None and self._watchers.wants("sending"):
             return self._announced(self._watchers)
         self._begin_to_send()
         return None

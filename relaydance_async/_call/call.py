@@ -37,7 +37,6 @@ from .failure import build_failure, build_meta, settled, with_attempt
 from .history import NO_HISTORY, History
 from .lease import Holding
 from .lesson import broken, had_no_connection, lesson_of, lesson_of_unanswered
-from .logs import tell_answered, tell_end, tell_failed, tells_attempts
 from .receive import Receiver
 from .repeats import Repeats
 from .signing import Signing
@@ -149,7 +148,6 @@ class Call(Generic[T]):
             raise
         if not isinstance(outcome, Failed):
             return outcome
-        tell_end(outcome.error)
         try:
             raise outcome.error from None
         finally:
@@ -161,7 +159,6 @@ class Call(Generic[T]):
         with Deadline(seconds, None if runtime is None else runtime.timers) as self._deadline:
             return await self.run()
         error = self._out_of_time(seconds)
-        tell_end(error)
         try:
             raise error
         finally:
@@ -169,17 +166,24 @@ class Call(Generic[T]):
 
     async def run_watched(self) -> T:
         """The same, with observers."""
-        self._watchers = watch(self._options.watching, self._request)
-        deadline = self._options.deadline
+        # No local variable is the request: a traceback that shows them would show its query.
+        observers, endpoint = self._options.watching, self._shared.endpoint
+        watchers = watch(observers, self._request, endpoint, streams=self._receive.holds)
         try:
-            result = await (self.run() if deadline is None else self.run_within(deadline))
+            result = await self.run_with(watchers)
         except BaseException as error:
-            if self._watchers is not None:
-                self._watchers.ended(None, error, self._may_be_accepted())
+            if watchers is not None:
+                watchers.ended(None, error, self._may_be_accepted())
             raise
-        if self._watchers is not None:
-            self._watchers.returned(result)
+        if watchers is not None:
+            watchers.returned(result)
         return result
+
+    def run_with(self, watchers: Watchers | None) -> Coroutine[Any, Any, T]:
+        """The same; whoever gives the observers tells them of the end."""
+        self._watchers = watchers
+        deadline = self._options.deadline
+        return self.run() if deadline is None else self.run_within(deadline)
 
     def _mark(self, error: BaseException) -> None:
         """Let a cancellation tell whether it may have left something that is paid for."""
@@ -213,6 +217,8 @@ class Call(Generic[T]):
         return await self._gateway_is_back(lease, runtime)
 
     def _send(self, attempt: Attempt, lease: Lease, runtime: Runtime) -> Awaitable[TransportResponse]:
+        if self._watchers is not None and lease.why is not None:
+            self._watchers.held(attempt.number, lease.why)
         wire = build_wire(self._request, attempt, lease.queued_for, self._shared.endpoint, self._options)
         return runtime.transports[network_of(self._request.target)].send(wire)
 
@@ -273,7 +279,7 @@ class Call(Generic[T]):
             redactor=self._shared.redactor,
             deadline=self._deadline,
         )
-        attempt.received(None if self._watchers is None else answer.meta)
+        attempt.received(answer.meta if self._watchers is not None and self._watchers.wants("answered") else None)
         cause: RelayDanceError
         lesson = _NOTHING_LEARNT
         try:
@@ -282,8 +288,6 @@ class Call(Generic[T]):
             result = await self._receive(answer)
             lesson = _ACCEPTED
             attempt.ended()
-            if tells_attempts():
-                tell_answered(attempt, answer.meta)
             return result
         except RelayDanceError as error:
             cause = error.with_traceback(None)  # as above
@@ -324,7 +328,6 @@ class Call(Generic[T]):
         record = attempt.record(cause, meta.status_code)
         self._history = with_attempt(self._history, record, attempt.sent_at, cause, request.safety, decision)
         error = build_failure(cause, meta=meta, request=request, history=self._history, decision=decision)
-        tell_failed(request, attempt, cause, decision)
         if self._watchers is not None and record is not None:
             await self._watchers.failed(self._history.records[-1], error, decision, now - self._began)
         return Failed(error, decision)

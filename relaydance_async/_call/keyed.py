@@ -14,6 +14,7 @@ import anyio
 from pydantic import BaseModel, ValidationError
 
 from .._config import Options
+from .._errand import AsyncioErrand, TrioErrand, start_errand
 from .._runtime import FINISH_SECONDS, Runtime
 from .._sansio.fingerprint import build_fingerprint, callback_in, canonical_json
 from .._sansio.observer import CallInfo, CallObserver, NoObserver
@@ -36,8 +37,8 @@ from ..journal import Ending, Journal, Sending
 from ..models.journal import EntryState, JournalEntry
 from ..models.meta import AttemptRecord, ResponseMeta
 from .call import Call, Shared
-from .errand import AsyncioErrand, TrioErrand, start_errand
 from .receive import Receiver
+from .watching import Watchers, watch
 
 log = logging.getLogger("relaydance_async")
 
@@ -93,6 +94,7 @@ class KeyedCall(NoObserver, Generic[T]):
         self._is_noted = False
         """Whether the journal has it as `sending`."""
         self._is_abandoned = False
+        self._watchers: Watchers | None = None
         self._stream: list[T] = []
         """What is still being read when the call has returned."""
 
@@ -114,6 +116,10 @@ class KeyedCall(NoObserver, Generic[T]):
                 await errand.cancel()
             raise
 
+    def _may_be_accepted(self, error: BaseException) -> bool:
+        known = maybe_accepted(error)
+        return self.is_on_the_wire if known is None else known
+
     def _leave_behind(self, errand: AsyncioErrand[Any] | TrioErrand[Any], runtime: Runtime) -> None:
         self._is_abandoned = True
         if self._stream:  # it had begun, and nobody reads it
@@ -129,6 +135,21 @@ class KeyedCall(NoObserver, Generic[T]):
         errand.on_end(lambda: runtime.errands.discard(errand))
 
     async def _run(self, runtime: Runtime) -> T:
+        """The call, with observers: of all calls that it takes, or of none when there is an answer."""
+        observers = (*self._options.watching, self)
+        endpoint, streams = self._shared.endpoint, self._receive.holds
+        watchers = self._watchers = watch(observers, self._request, endpoint, streams=streams)
+        try:
+            result = await self._in_turn(runtime)
+        except BaseException as error:
+            if watchers is not None:
+                watchers.ended(None, error, self._may_be_accepted(error))
+            raise
+        if watchers is not None:
+            watchers.returned(result)
+        return result
+
+    async def _in_turn(self, runtime: Runtime) -> T:
         """One after the other, of those with this key in this loop."""
         began = self._shared.clock.monotonic()
         self._content, self._callback = await _content_of(self._request)
@@ -203,9 +224,9 @@ class KeyedCall(NoObserver, Generic[T]):
     # The call, and what is noted of it.
 
     async def _send(self, began: float) -> T:
-        options = self._options.changed(observers=(*self._options.observers, self), deadline=self._deadline(began))
+        options = self._options.changed(deadline=self._deadline(began))
         try:
-            result = await Call(self._shared, self._request, self._receive, options).run_watched()
+            result = await Call(self._shared, self._request, self._receive, options).run_with(self._watchers)
         except _TakenError:
             raise
         except BaseException as error:

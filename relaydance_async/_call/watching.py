@@ -3,59 +3,96 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Generic, TypeVar
 
-from .._sansio.observer import CallInfo, CallObserver, Observer
-from .._sansio.request import PreparedRequest
+from .._config import Endpoint
+from .._hooks import LOG, is_logging
+from .._sansio.observer import CallInfo, CallObserver, NoObserver, Observer, WaitObserver, WaitsObserver
+from .._sansio.request import LargeJson, PreparedRequest
 from .._sansio.retry import Decision
 from .._sansio.target import ApiTarget, shown
 from ..errors import RelayDanceError
 from ..models.meta import AttemptRecord, ResponseMeta
+from ..models.video import VideoTask
 
 log = logging.getLogger("relaydance_async")
 
+T = TypeVar("T")
+O = TypeVar("O")  # noqa: E741  (an observer of something)
 
-class Watchers:
+
+class _Told(Generic[O]):
+    """Observers of one thing."""
+
+    __slots__ = ("_observers",)
+
+    def __init__(self, observers: Sequence[O]) -> None:
+        self._observers = observers
+
+    def _tell(self, tell: Callable[[O], None]) -> None:
+        for observer in self._observers:
+            try:
+                tell(observer)
+            except Exception:
+                _log()
+
+
+class Watchers(_Told[CallObserver]):
     """The observers of one call."""
 
-    __slots__ = ("_observers", "_open")
+    __slots__ = ("_open",)
 
     def __init__(self, observers: Sequence[CallObserver]) -> None:
-        self._observers = observers
+        super().__init__(observers)
         self._open = False
 
-    def queued(self, attempt: int) -> None:
+    def wants(self, moment: str) -> bool:
+        """Whether one of them does something then: what is only built to be told costs nothing else."""
+        nothing = getattr(NoObserver, moment)
+        return any(getattr(type(observer), moment, None) is not nothing for observer in self._observers)
+
+    def asks(self, request: PreparedRequest) -> None:
         """See `CallObserver`, here and below."""
-        for observer in self._observers:
-            try:
-                observer.queued(attempt)
-            except Exception:
-                _tell()
+        body = request.body
+        if isinstance(body, bytes) and body:
+            self._tell(lambda observer: observer.asks(lambda: body))
+        elif isinstance(body, LargeJson):
+            self._tell(lambda observer: observer.asks(body.peek))
+
+    def queued(self, attempt: int) -> None:
+        self._tell(lambda observer: observer.queued(attempt))
+
+    def held(self, attempt: int, why: str) -> None:
+        self._tell(lambda observer: observer.held(attempt, why))
 
     def admitted(self, attempt: int, queued_for: float, headers: dict[str, str]) -> None:
-        for observer in self._observers:
-            try:
-                observer.admitted(attempt, queued_for, headers)
-            except Exception:
-                _tell()
+        self._tell(lambda observer: observer.admitted(attempt, queued_for, headers))
 
     async def sending(self, attempt: int) -> None:
         for observer in self._observers:
             await observer.sending(attempt)  # what this raises keeps the request from leaving
 
     def answered(self, attempt: int, meta: ResponseMeta) -> None:
-        for observer in self._observers:
-            try:
-                observer.answered(attempt, meta)
-            except Exception:
-                _tell()
+        self._tell(lambda observer: observer.answered(attempt, meta))
+
+    def streamed(self, chunk: object) -> None:
+        self._tell(lambda observer: observer.streamed(chunk))
+
+    def completed(self, result: object) -> None:
+        self._tell(lambda observer: observer.completed(result))
+
+    def progressed(self, done: int, total: int | None) -> None:
+        self._tell(lambda observer: observer.progressed(done, total))
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
         for observer in self._observers:
             try:
                 await observer.failed(record, error, decision, elapsed)
             except Exception:
-                _tell()
+                _log()
 
     def keep_open(self) -> None:
         """The call goes on after it has returned: its answer is still being read, and will say when it ends."""
@@ -71,33 +108,83 @@ class Watchers:
             self.ended(result, None, True)
 
     def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
-        for observer in self._observers:
-            try:
-                observer.ended(result, error, maybe_accepted)
-            except Exception:
-                _tell()
+        self._tell(lambda observer: observer.ended(result, error, maybe_accepted))
 
 
-def watch(observers: Sequence[Observer], request: PreparedRequest) -> Watchers | None:
-    """Tell the observers that a call begins; None when nobody watches it."""
-    path = shown(request.target)
-    info = CallInfo(
+class WaitWatchers(_Told[WaitObserver]):
+    """The observers of one wait."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, observers: Sequence[WaitObserver]) -> None:
+        super().__init__(observers)
+        self._task: VideoTask | None = None
+
+    def polled(self, task: VideoTask | None, error: RelayDanceError | None, pause: float | None) -> None:
+        """See `WaitObserver`, here and below."""
+        self._task = task or self._task
+        self._tell(lambda observer: observer.polled(task, error, pause))
+
+    def ended(self, error: BaseException | None) -> None:
+        self._tell(lambda observer: observer.ended(self._task, error))
+
+
+def watch(
+    observers: Sequence[Observer], request: PreparedRequest, endpoint: Endpoint, *, streams: bool
+) -> Watchers | None:
+    """Tell the observers, and the log, that a call begins; None when nobody watches it."""
+    info = _info(request, endpoint, streams)
+    if is_logging():
+        observers = (*observers, LOG)
+    found = _begun([observer.call_began for observer in observers], info)
+    if not found:
+        return None
+    watchers = Watchers(found)
+    watchers.asks(request)
+    return watchers
+
+
+@contextmanager
+def watch_wait(observers: Sequence[Observer], task_id: str) -> Generator[WaitWatchers, None, None]:
+    """Tell the observers that a wait begins, and of its end."""
+    waits = [observer.wait_began for observer in observers if isinstance(observer, WaitsObserver)]
+    watchers = WaitWatchers(_begun(waits, task_id))
+    try:
+        yield watchers
+    except BaseException as error:
+        watchers.ended(error)
+        raise
+    watchers.ended(None)
+
+
+def _info(request: PreparedRequest, endpoint: Endpoint, streams: bool) -> CallInfo:
+    target = request.target
+    path = shown(target)
+    route = target.route if isinstance(target, ApiTarget) else ""
+    return CallInfo(
         method=request.method,
         path=path,
-        route=request.target.route if isinstance(request.target, ApiTarget) else "",
+        route=route,
         model=request.model,
         billed=request.safety.billed,
         task_id=request.task_id,
+        id=f"{random.getrandbits(64):016x}",  # not a secret
+        url=endpoint.url(ApiTarget(route, path)) if route else path,
+        streams=streams,
     )
-    found: list[CallObserver] = []
-    for observer in observers:
+
+
+def _begun(begin: Iterable[Callable[[T], O | None]], what: T) -> list[O]:
+    """Those who watch it."""
+    found: list[O] = []
+    for of in begin:
         try:
-            if (of_call := observer.call_began(info)) is not None:
-                found.append(of_call)
+            if (observer := of(what)) is not None:
+                found.append(observer)
         except Exception:
-            _tell()
-    return Watchers(found) if found else None
+            _log()
+    return found
 
 
-def _tell() -> None:
-    log.exception("on_retry, or another observer, raised; the call goes on")
+def _log() -> None:
+    log.exception("a hook, on_retry, or another observer, raised; the call goes on")

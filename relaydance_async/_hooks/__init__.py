@@ -1,5 +1,18 @@
 """What a caller can watch."""
 
+from ._attach import as_observers
+from ._later import Backlog
+from ._log import LOG, is_logging
+from ._protocol import Hook
 from ._retry import RetryEvent, RetryHook, as_observer
 
-__all__ = ["RetryEvent", "RetryHook", "as_observer"]
+__all__ = [
+    "LOG",
+    "Backlog",
+    "Hook",
+    "RetryEvent",
+    "RetryHook",
+    "as_observer",
+    "as_observers",
+    "is_logging",
+]

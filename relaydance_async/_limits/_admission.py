@@ -109,6 +109,11 @@ class Lease(Protocol):
         ...
 
     @property
+    def why(self) -> str | None:
+        """Why it could not be admitted at once, in a few words; None: it was."""
+        ...
+
+    @property
     def is_probe(self) -> bool:
         """Whether the gateway is failing, and this attempt is to show if it is back."""
         ...

@@ -60,7 +60,7 @@ class Place:
 
     __slots__ = (
         "_entrance", "admitted_at", "asked_at", "barrier", "estimate", "is_probe", "lane", "nap", "passed",
-        "phase", "share", "ticket", "turn",
+        "phase", "share", "ticket", "turn", "why",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,7 @@ class Place:
         self.nap: anyio.CancelScope | None = None
         """While it sleeps as the leader."""
         self.passed: object = None
+        self.why: str | None = None
         self.is_probe: bool = False
         self.estimate: float = 0.0
         self.asked_at: float = now
@@ -183,6 +184,7 @@ class Entrance:
         try:
             if place.phase is _WAITING:
                 self._must_wait(place.share)
+                place.why = self._why(place) if self._shares.has_room_for(place.share) else "no permit was free"
             while place.phase is _WAITING:
                 if self._leader is place:
                     await self._lead(place)

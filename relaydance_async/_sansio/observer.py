@@ -1,22 +1,27 @@
 """What can be watched of a call: one protocol, called where the phase of an attempt moves.
 
-    call_began
-      per attempt:  queued -> admitted -> sending -> answered        (or failed, from admitted on)
+    call_began -> asks
+      per attempt:  queued -> held -> admitted -> sending -> answered        (or failed, from admitted on)
+                    its answer:  streamed -> completed, or progressed
     ended
 
 An attempt that succeeds, that the call's deadline or a cancellation cuts short, or that never got its turn, has no
 other end than its call's. Only `sending` and `failed` may wait: the event loop stands still in all others.
 
-Hooks, tracing and a journal are observers.
+A wait for a video task is no call, but many. Whoever is a `WaitsObserver` too is told of it as a whole.
+
+Hooks, logs, tracing and a journal are observers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..errors import RelayDanceError
 from ..models.meta import AttemptRecord, ResponseMeta
+from ..models.video import VideoTask
 from .retry import Decision
 
 
@@ -31,6 +36,9 @@ class CallInfo:
         model: that is asked for, or None.
         billed: whether it is paid for when accepted.
         task_id: the video task that it is about, or None.
+        id: of this call, random: what all that is told of it has in common.
+        url: the absolute URL, as it may be shown.
+        streams: whether its answer is read piece by piece after the call has returned.
     """
 
     method: str
@@ -39,13 +47,24 @@ class CallInfo:
     model: str | None
     billed: bool
     task_id: str | None
+    id: str = ""
+    url: str = ""
+    streams: bool = False
 
 
 class CallObserver(Protocol):
     """Watches one call. Whoever wants only some of these moments derives from `NoObserver`."""
 
+    def asks(self, body: Callable[[], bytes]) -> None:
+        """What is asked: JSON, which is made when it is called for. Not told of an upload, or a request without it."""
+        ...
+
     def queued(self, attempt: int) -> None:
         """An attempt (numbered from 1) waits for its turn."""
+        ...
+
+    def held(self, attempt: int, why: str) -> None:
+        """It could not go at once, for this reason. It is admitted now; or the call ends."""
         ...
 
     def admitted(self, attempt: int, queued_for: float, headers: dict[str, str]) -> None:
@@ -61,6 +80,18 @@ class CallObserver(Protocol):
 
     def answered(self, attempt: int, meta: ResponseMeta) -> None:
         """The head of an answer came: its status, its headers and the gateway's id of the request."""
+        ...
+
+    def streamed(self, chunk: object) -> None:
+        """The next chunk of a streamed chat completion has come."""
+        ...
+
+    def completed(self, result: object) -> None:
+        """A streamed answer has come to its end; this is the whole of it. One that is left before has no such end."""
+        ...
+
+    def progressed(self, done: int, total: int | None) -> None:
+        """So many bytes of a download have come, those of earlier attempts included; total: None if nobody said."""
         ...
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
@@ -94,12 +125,45 @@ class Observer(Protocol):
         ...
 
 
+class WaitObserver(Protocol):
+    """Watches one wait for a video task."""
+
+    def polled(self, task: VideoTask | None, error: RelayDanceError | None, pause: float | None) -> None:
+        """A poll has ended.
+
+        Args:
+            task: what it found, or None.
+            error: why it found nothing.
+            pause: seconds until the next poll; None: the wait is over.
+        """
+        ...
+
+    def ended(self, task: VideoTask | None, error: BaseException | None) -> None:
+        """The wait is over: the task as it was last seen, and why that was not waited for any longer, or None."""
+        ...
+
+
+@runtime_checkable
+class WaitsObserver(Protocol):
+    """Watches the waits of a client. `wait_began` and `ended` are called in the same context of `contextvars`."""
+
+    def wait_began(self, task_id: str) -> WaitObserver | None:
+        """A wait for a task begins; None: not to be watched."""
+        ...
+
+
 class NoObserver:
     """Watches nothing: the base of those who watch some moments only."""
 
     __slots__ = ()
 
+    def asks(self, body: Callable[[], bytes]) -> None:
+        """See `CallObserver`, here and below."""
+
     def queued(self, attempt: int) -> None:
+        """See `CallObserver`."""
+
+    def held(self, attempt: int, why: str) -> None:
         """See `CallObserver`."""
 
     def admitted(self, attempt: int, queued_for: float, headers: dict[str, str]) -> None:
@@ -109,6 +173,15 @@ class NoObserver:
         """See `CallObserver`."""
 
     def answered(self, attempt: int, meta: ResponseMeta) -> None:
+        """See `CallObserver`."""
+
+    def streamed(self, chunk: object) -> None:
+        """See `CallObserver`."""
+
+    def completed(self, result: object) -> None:
+        """See `CallObserver`."""
+
+    def progressed(self, done: int, total: int | None) -> None:
         """See `CallObserver`."""
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:

@@ -163,3 +163,7 @@ class _Opened(OpenedAnswer[ChatCompletionChunk, ChatDecoder]):
     def completion(self) -> ChatCompletion:
         """The completion as far as it has come."""
         return self.decoder.completion()
+
+    def whole(self) -> ChatCompletion:
+        """The same, for those who watch."""
+        return self.completion()

@@ -144,6 +144,10 @@ class OpenedAnswer(Opened[C], Generic[C, D]):
         """All that has come, for a journal."""
         raise NotImplementedError
 
+    def whole(self) -> object:
+        """All that has come, for those who watch; None: nothing but its chunks is told."""
+        return None
+
     @property
     def meta(self) -> ResponseMeta:
         """Of the answer."""
@@ -183,16 +187,20 @@ async def drain(pieces: AsyncGenerator[bytes, None]) -> None:
 
 
 async def _read(opened: OpenedAnswer[C, Any]) -> AsyncGenerator[C, None]:
-    decoder = opened.decoder
+    decoder, watchers = opened.decoder, opened.answer.watchers
     failure: RelayDanceError | None = None
     try:
         async for piece in opened.pieces:
             for chunk in decoder.feed(piece):
+                if watchers is not None:
+                    watchers.streamed(chunk)
                 yield chunk
             if decoder.done:
                 await drain(opened.pieces)
                 break
         if (whole := decoder.rest()) is not None:
+            if watchers is not None:
+                watchers.streamed(whole)
             yield whole
     except RelayDanceError as error:
         # Without its frames: the one that raised it may still know it, and would keep this one.
@@ -204,6 +212,8 @@ async def _read(opened: OpenedAnswer[C, Any]) -> AsyncGenerator[C, None]:
         await opened.aclose(error)
         raise
     failure = failure or opened.ending()
+    if failure is None and watchers is not None and watchers.wants("completed"):
+        watchers.completed(opened.whole())
     try:
         if failure is None and opened.accept is not None:
             await opened.accept(opened.completion())

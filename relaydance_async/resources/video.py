@@ -23,7 +23,7 @@ from typing import Any, TypeAlias, Unpack
 import anyio
 import anyio.lowlevel
 
-from .._call import Api, as_model
+from .._call import Api, WaitWatchers, as_model
 from .._limits import Order
 from .._polling import ACTIVE_WAITS
 from .._sansio.extras import CallExtras
@@ -258,12 +258,13 @@ class Video(Resource):
             return check_success(ended)
         event = EndEvent()
         subscribed = receiver.subscribe(watch.task_id, event.set) if receiver else nullcontext()
-        with ACTIVE_WAITS.one_more(), anyio.move_on_after(deadline), subscribed:
-            return await self._poll_until_end(watch, event, on_update, extras)
-        raise watch.out_of_time()
+        with self._api.watch_wait(watch.task_id) as watchers:
+            with ACTIVE_WAITS.one_more(), anyio.move_on_after(deadline), subscribed:
+                return await self._poll_until_end(watch, event, on_update, extras, watchers)
+            raise watch.out_of_time()
 
     async def _poll_until_end(
-        self, watch: Watch, event: EndEvent, on_update: UpdateHook | None, extras: CallExtras
+        self, watch: Watch, event: EndEvent, on_update: UpdateHook | None, extras: CallExtras, watchers: WaitWatchers
     ) -> VideoTask:
         request = _build_poll(watch.task_id, extras)
         api = apply(extras, _limit_timeout(self._api))
@@ -273,15 +274,20 @@ class Video(Resource):
                 task = await event.first_of(self._poll_after(pause, request, api, watch))
             except RelayDanceError as error:
                 if not watch.record_error(error, self._api.clock.monotonic()):
+                    watchers.polled(None, error, None)
                     raise
+                pause = self._next_pause(watch)
+                watchers.polled(None, error, pause)
             else:
                 if task.is_terminal:
                     self._notes().note(task)  # before a hook that may take long
+                    watchers.polled(task, None, None)
                 if watch.record(task):
                     await _tell(on_update, task)
                 if task.is_terminal:
                     return check_success(task)
-            pause = self._next_pause(watch)
+                pause = self._next_pause(watch)
+                watchers.polled(task, None, pause)
 
     async def _first_pause(self, watch: Watch) -> float:
         if len(ACTIVE_WAITS) <= AT_ONCE:

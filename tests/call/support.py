@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from relaydance_async import AsyncRelayDance, AttemptRecord, RelayDanceError, ResponseMeta
-from relaydance_async._sansio.observer import CallInfo, CallObserver
+from relaydance_async._sansio.observer import CallInfo, CallObserver, NoObserver
 from relaydance_async._sansio.retry import Decision
 from tests.kit.waiting import wait_until
 
@@ -34,7 +34,7 @@ def closed_port() -> int:
         return port
 
 
-class Recorder:
+class Recorder(NoObserver):
     """An observer that writes down what it is told, of all calls.
 
     Args:

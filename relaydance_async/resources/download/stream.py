@@ -121,10 +121,13 @@ class _Reading:
             async for piece in pieces:
                 opening.so_far = Resume(opening.so_far.size + len(piece), opening.so_far.validator)
                 check_size(opening.so_far.size, self._max_bytes)
+                begun.answer.progressed(opening.so_far.size, begun.size)
                 yield piece
         check_whole(opening.so_far.size, begun.size)
         if not opening.so_far.size:
             raise DownloadError("the result is empty", kind="broken")
+        if begun.answer.watchers is not None:
+            begun.answer.watchers.completed(None)
 
     def _can_go_on(self, breaks: int) -> bool:
         so_far = self._opening.so_far

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -122,23 +121,26 @@ class Transfer:
             return verdict
         if isinstance(verdict, Restart):
             self._part.restart(verdict.validator)
-        await self._take(answer.pieces(), verdict.size)
+        await self._take(answer, verdict.size)
         return Arrived()
 
     def _so_far(self) -> Resume:
         return Resume(self._part.size, self._part.validator)
 
-    async def _take(self, pieces: AsyncGenerator[bytes, None], size: int | None) -> None:
+    async def _take(self, answer: Answer, size: int | None) -> None:
         part = self._part
         check_size(size or 0, self._max_bytes)
-        async with aclosing(pieces):
+        async with aclosing(answer.pieces()) as pieces:
             async for piece in pieces:
                 check_size(part.size + len(piece), self._max_bytes)
                 part.hold(piece)
                 if part.is_full:
                     await on_disk(part.write)
                 self._progress.tell(part.size, size)
+                answer.progressed(part.size, size)
         check_whole(part.size, size)
+        if size is None:
+            answer.progressed(part.size, part.size)
 
 
 def headers_for(so_far: Resume) -> dict[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
@@ -74,7 +75,7 @@ class TrioErrand(Generic[T]):
         self._done = anyio.Event()
         self._outcome: _Outcome = []
         self._acts: list[Callable[[], object]] = []
-        trio.lowlevel.spawn_system_task(self._run, work)
+        trio.lowlevel.spawn_system_task(self._run, work, context=copy_context())
 
     async def _run(self, work: Callable[[], Awaitable[T]]) -> None:
         with self._scope:

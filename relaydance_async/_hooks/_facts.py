@@ -1,0 +1,37 @@
+"""What observers read off results and exceptions."""
+
+from __future__ import annotations
+
+import anyio
+
+from ..models.chat import ChatCompletion, ChatCompletionChunk
+from ..models.video import VideoTask
+
+
+def tokens_of(result: object) -> tuple[int | None, int | None]:
+    """The tokens of the request and of the answer, as the gateway counted them."""
+    usage = getattr(result, "usage", None)
+    if isinstance(result, ChatCompletion):
+        return (None, None) if usage is None else (usage.prompt_tokens, usage.completion_tokens)
+    if isinstance(result, VideoTask):
+        return None, None if usage is None else usage.completion_tokens
+    return None, None
+
+
+def says_something(chunk: object) -> bool:
+    """Whether a chunk has text, reasoning or a part of a tool call; most first ones have a role only."""
+    if not isinstance(chunk, ChatCompletionChunk):
+        return True
+    deltas = [choice.delta for choice in chunk.choices]
+    return any(
+        delta.content or delta.reasoning_content or delta.reasoning or delta.refusal or delta.tool_calls
+        for delta in deltas
+    )
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether it is one of the running event loop's."""
+    try:
+        return isinstance(error, anyio.get_cancelled_exc_class())
+    except Exception:  # no loop runs any more
+        return type(error).__name__ in ("CancelledError", "Cancelled")
