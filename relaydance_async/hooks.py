@@ -27,6 +27,7 @@ from ._hooks._events import (
     Sending,
     StreamEnded,
 )
+from ._hooks._otel import OpenTelemetry
 from ._sansio.observer import CallInfo
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "FirstToken",
     "Hook",
     "HookEvent",
+    "OpenTelemetry",
     "Outcome",
     "Polled",
     "RetryEvent",

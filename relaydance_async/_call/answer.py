@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing, suppress
 from typing import Final
 
+from .._hooks import tell_end
 from .._limits import Ended
 from .._sansio.redact import Redactor
 from .._sansio.request import PreparedRequest
@@ -207,8 +208,11 @@ class OpenAnswer:
         return self._answer.pieces_in_time()
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
-        """The finished error of what went wrong while it was read."""
-        return self._answer.failure(cause)
+        """The finished error of what went wrong while it was read. The log is told, unless it has been given back."""
+        failure = self._answer.failure(cause)
+        if self._holding.is_held:
+            tell_end(failure)
+        return failure
 
     async def aclose(self, error: BaseException | None = None) -> None:
         """Give the connection and the permit back. Safe to call twice.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import anyio
 
 from .._config import Clock, Options
-from .._hooks import is_logging
+from .._hooks import is_logging_attempts
 from .._limits import Book
 from .._memory import Memory
 from .._runtime import Runtime
@@ -135,7 +135,7 @@ class Api:
         self._shared.endpoint.require_key()
         options = self.options
         call = Call(self._shared, request, receive, options)
-        if options.is_watched or is_logging():
+        if options.is_watched or is_logging_attempts():
             return call.run_watched()
         return call.run() if options.deadline is None else call.run_within(options.deadline)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from .._config import Clock, Endpoint, Options
+from .._hooks import tell_end
 from .._limits import Admission, Book, Ended, How, Kind, Lease, Order, Ticket
 from .._memory import Memory
 from .._runtime import Runtime, Runtimes
@@ -148,6 +149,7 @@ class Call(Generic[T]):
             raise
         if not isinstance(outcome, Failed):
             return outcome
+        tell_end(outcome.error)
         try:
             raise outcome.error from None
         finally:
@@ -159,6 +161,7 @@ class Call(Generic[T]):
         with Deadline(seconds, None if runtime is None else runtime.timers) as self._deadline:
             return await self.run()
         error = self._out_of_time(seconds)
+        tell_end(error)
         try:
             raise error
         finally:

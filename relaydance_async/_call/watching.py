@@ -6,10 +6,11 @@ import logging
 import random
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Generic, TypeVar
 
 from .._config import Endpoint
-from .._hooks import LOG, is_logging
+from .._hooks import LOG, is_logging_attempts
 from .._sansio.observer import CallInfo, CallObserver, NoObserver, Observer, WaitObserver, WaitsObserver
 from .._sansio.request import LargeJson, PreparedRequest
 from .._sansio.retry import Decision
@@ -43,16 +44,16 @@ class _Told(Generic[O]):
 class Watchers(_Told[CallObserver]):
     """The observers of one call."""
 
-    __slots__ = ("_open",)
+    __slots__ = ("_moments", "_open")
 
     def __init__(self, observers: Sequence[CallObserver]) -> None:
         super().__init__(observers)
+        self._moments = frozenset[str]().union(*[_moments_of(type(observer)) for observer in observers])
         self._open = False
 
     def wants(self, moment: str) -> bool:
         """Whether one of them does something then: what is only built to be told costs nothing else."""
-        nothing = getattr(NoObserver, moment)
-        return any(getattr(type(observer), moment, None) is not nothing for observer in self._observers)
+        return moment in self._moments
 
     def asks(self, request: PreparedRequest) -> None:
         """See `CallObserver`, here and below."""
@@ -63,7 +64,8 @@ class Watchers(_Told[CallObserver]):
             self._tell(lambda observer: observer.asks(body.peek))
 
     def queued(self, attempt: int) -> None:
-        self._tell(lambda observer: observer.queued(attempt))
+        if "queued" in self._moments:
+            self._tell(lambda observer: observer.queued(attempt))
 
     def held(self, attempt: int, why: str) -> None:
         self._tell(lambda observer: observer.held(attempt, why))
@@ -79,13 +81,15 @@ class Watchers(_Told[CallObserver]):
         self._tell(lambda observer: observer.answered(attempt, meta))
 
     def streamed(self, chunk: object) -> None:
-        self._tell(lambda observer: observer.streamed(chunk))
+        if "streamed" in self._moments:
+            self._tell(lambda observer: observer.streamed(chunk))
 
     def completed(self, result: object) -> None:
         self._tell(lambda observer: observer.completed(result))
 
     def progressed(self, done: int, total: int | None) -> None:
-        self._tell(lambda observer: observer.progressed(done, total))
+        if "progressed" in self._moments:
+            self._tell(lambda observer: observer.progressed(done, total))
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
         for observer in self._observers:
@@ -134,13 +138,14 @@ def watch(
 ) -> Watchers | None:
     """Tell the observers, and the log, that a call begins; None when nobody watches it."""
     info = _info(request, endpoint, streams)
-    if is_logging():
+    if is_logging_attempts():
         observers = (*observers, LOG)
     found = _begun([observer.call_began for observer in observers], info)
     if not found:
         return None
     watchers = Watchers(found)
-    watchers.asks(request)
+    if watchers.wants("asks"):
+        watchers.asks(request)
     return watchers
 
 
@@ -172,6 +177,15 @@ def _info(request: PreparedRequest, endpoint: Endpoint, streams: bool) -> CallIn
         url=endpoint.url(ApiTarget(route, path)) if route else path,
         streams=streams,
     )
+
+
+@cache
+def _moments_of(kind: type[CallObserver]) -> frozenset[str]:
+    """At which moments an observer of this kind does something."""
+    return frozenset(name for name in _MOMENTS if getattr(kind, name, None) is not getattr(NoObserver, name))
+
+
+_MOMENTS = [name for name in vars(NoObserver) if not name.startswith("_")]
 
 
 def _begun(begin: Iterable[Callable[[T], O | None]], what: T) -> list[O]:

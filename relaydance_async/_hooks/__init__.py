@@ -2,7 +2,7 @@
 
 from ._attach import as_observers
 from ._later import Backlog
-from ._log import LOG, is_logging
+from ._log import LOG, is_logging_attempts, tell_end
 from ._protocol import Hook
 from ._retry import RetryEvent, RetryHook, as_observer
 
@@ -14,5 +14,6 @@ __all__ = [
     "RetryHook",
     "as_observer",
     "as_observers",
-    "is_logging",
+    "is_logging_attempts",
+    "tell_end",
 ]

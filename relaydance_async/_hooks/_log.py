@@ -1,6 +1,7 @@
-"""What the log tells of a call: an observer that is always there, and costs one look while its level is off.
+"""What the log tells of a call. Each entry is one line, whatever others wrote; a level that is off costs one look.
 
-Each entry is one line, whatever others wrote.
+At DEBUG an observer of each call tells of its attempts. The end of a failed one, at INFO, is told without an observer:
+many programs log at INFO, and a call that succeeds costs them nothing.
 """
 
 from __future__ import annotations
@@ -16,72 +17,54 @@ from ..models.meta import AttemptRecord, ResponseMeta
 log = logging.getLogger("relaydance_async")
 
 
-def is_logging() -> bool:
-    """Whether anything is to be told."""
-    return log.isEnabledFor(logging.INFO)
+def is_logging_attempts() -> bool:
+    """Whether `LOG` is to be told of calls."""
+    return log.isEnabledFor(logging.DEBUG)
+
+
+def tell_end(error: RelayDanceError) -> None:
+    """A call failed."""
+    if log.isEnabledFor(logging.INFO):
+        log.info(
+            "%s: failed: %s, status %s, code %s, request id %s, attempts %d",
+            one_line(f"{error.method} {error.path}"),
+            type(error).__name__,
+            error.status_code,
+            one_line(str(error.code)),
+            one_line(str(error.request_id)),
+            len(error.attempts),
+        )
 
 
 class _Log:
     def call_began(self, call: CallInfo) -> CallObserver:
-        return _Attempts(call) if log.isEnabledFor(logging.DEBUG) else _Ends(call)
+        return _Attempts(call)
 
 
-class _Ends(NoObserver):
-    """At INFO: how a call failed."""
-
-    __slots__ = ("_call",)
+class _Attempts(NoObserver):
+    __slots__ = ("_answered", "_call")
 
     def __init__(self, call: CallInfo) -> None:
-        self._call = call
-
-    def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
-        """A call is over. What its reader raised is no failure of it."""
-        if isinstance(error, RelayDanceError) and error.path == self._call.path:
-            log.info(
-                "%s: failed: %s, status %s, code %s, request id %s, attempts %d",
-                one_line(f"{error.method} {error.path}"),
-                type(error).__name__,
-                error.status_code,
-                one_line(str(error.code)),
-                one_line(str(error.request_id)),
-                len(error.attempts),
-            )
-
-
-class _Attempts(_Ends):
-    """At DEBUG: each attempt as well."""
-
-    __slots__ = ("_answered",)
-
-    def __init__(self, call: CallInfo) -> None:
-        super().__init__(call)
+        self._call = one_line(f"{call.method} {call.path}")
         self._answered: tuple[int, ResponseMeta] | None = None
 
     def answered(self, attempt: int, meta: ResponseMeta) -> None:
-        """An attempt succeeds, unless its failure is told."""
+        """It succeeds, unless its failure is told."""
         self._answered = attempt, meta
 
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
-        """An attempt failed, and what follows."""
+        """It failed, and what follows."""
         self._answered = None
         follows = f"again in {decision.after:.2f} s" if isinstance(decision, Retry) else decision.why
-        log.debug("%s: attempt %d: %s: %s", self._name(), record.number, type(error).__name__, one_line(follows))
+        log.debug("%s: attempt %d: %s: %s", self._call, record.number, type(error).__name__, one_line(follows))
 
     def ended(self, result: object, error: BaseException | None, maybe_accepted: bool) -> None:
-        """A call is over."""
+        """The call is over, and so is its last attempt."""
         if self._answered is not None:
             attempt, meta = self._answered
-            log.debug(
-                "%s: attempt %d: status %s, request id %s",
-                self._name(),
-                attempt,
-                meta.status_code,
-                one_line(str(meta.request_id)),
-            )
-        super().ended(result, error, maybe_accepted)
-
-    def _name(self) -> str:
-        return one_line(f"{self._call.method} {self._call.path}")
+            request_id = one_line(str(meta.request_id))
+            log.debug("%s: attempt %d: status %s, request id %s", self._call, attempt, meta.status_code, request_id)
 
 
 LOG = _Log()
+"""The observer of all calls, at DEBUG."""

@@ -268,7 +268,7 @@ def test_a_call_that_is_garbage_before_its_end_is_told_as_no_error(sandbox: Sand
 
 
 async def test_without_hooks_nothing_of_them_is_made(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relaydance_async._call.api.is_logging", lambda: False)
+    monkeypatch.setattr("relaydance_async._call.api.is_logging_attempts", lambda: False)
     monkeypatch.setattr("relaydance_async._call.call.watch", None)  # whoever calls it fails
     async with client_of(sandbox) as client:
         await ask_chat(client)
