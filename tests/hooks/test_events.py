@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import re
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
@@ -360,6 +361,15 @@ def by_call(heard: Heard) -> dict[str, list[str]]:
         if isinstance(event, CallEvent):
             found.setdefault(event.call.id, []).append(type(event).__name__)
     return found
+
+
+def test_the_page_has_all_events_with_all_their_fields() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]* \|(.*)\|$", page, re.MULTILINE))
+    common = {field.name for field in fields(CallEvent)}
+    for kind in KINDS:
+        own = [field.name for field in fields(kind) if kind is Polled or field.name not in common]
+        assert re.findall(r"`(\w+)`", rows[kind.__name__]) == own
 
 
 async def test_asynchronous_hooks_are_told_the_same_in_the_same_order(sandbox: Sandbox) -> None:

@@ -29,6 +29,7 @@ from tests.kit.calls import HELLO, ask_chat, client_of, list_models, open_stream
 from tests.kit.clocks import QuickClock
 from tests.kit.routes import CHAT, MODELS, SUBMIT
 from tests.kit.waiting import wait_until
+from tests.resources.result_host import Host, whole
 from tests.transports.support import as_json, serve
 
 pytestmark = pytest.mark.anyio
@@ -362,6 +363,17 @@ async def test_the_context_is_sent_to_the_api_if_that_is_asked_for(telemetry: Te
 
 async def test_the_context_is_not_sent_otherwise(telemetry: Telemetry) -> None:
     assert "traceparent" not in await heads_of(telemetry)
+
+
+async def test_the_context_is_never_sent_to_another_host(
+    sandbox: Sandbox, telemetry: Telemetry, tmp_path: Path
+) -> None:
+    host = Host(whole(b"clip", "content-type: video/mp4"))
+    async with host.running() as task, client_of(sandbox, hooks=[telemetry.hook(propagate=True)]) as client:
+        await client.video.download(task, tmp_path / "a.mp4")
+    assert len(telemetry.named("GET")) == 2
+    assert host.heads[0].startswith("get /a.mp4")
+    assert "traceparent" not in host.heads[0]
 
 
 # Secrets and content.
