@@ -22,6 +22,7 @@ from relaydance_async import (
     SqliteJournal,
     fan_out_list,
 )
+from relaydance_async.hooks import CallInfo
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox, TaskPlan, TaskScript
 from tests.call.support import cancel_when, failure_of
 from tests.hooks.telemetry import Telemetry, events, is_below, of
@@ -302,8 +303,12 @@ async def test_what_is_learned_of_limits_is_a_metric(sandbox: Sandbox, telemetry
     assert points
 
 
+def quarter(call: CallInfo, result: object) -> float:
+    return 0.25
+
+
 async def test_metrics_of_tokens_and_time(sandbox: Sandbox, telemetry: Telemetry) -> None:
-    async with client_of(sandbox, hooks=[telemetry.hook(cost=lambda call, result: 0.25)]) as client:
+    async with client_of(sandbox, hooks=[telemetry.hook(cost=quarter)]) as client:
         answer = await ask_chat(client)
     points = telemetry.points()
     known = {

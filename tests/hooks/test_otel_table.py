@@ -18,6 +18,7 @@ import anyio
 import pytest
 
 from relaydance_async import RetryPolicy
+from relaydance_async.hooks import CallInfo
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.hooks.telemetry import Telemetry, events, of
 from tests.kit.calls import client_of
@@ -70,9 +71,13 @@ async def ask(create: Any, sandbox: Sandbox) -> None:
     await asyncio.gather(create(**PLAIN), create(**PLAIN))
 
 
+def _cost(call: CallInfo, result: object) -> float:
+    return 0.01
+
+
 async def ours() -> Shown:
     telemetry = Telemetry()
-    hook = telemetry.hook(content=True, cost=lambda call, result: 0.01)
+    hook = telemetry.hook(content=True, cost=_cost)
     quick = RetryPolicy(base=0.001)
     with Sandbox(time_scale=0) as sandbox:
         async with client_of(sandbox, max_concurrency=1, retry=quick, hooks=[hook]) as client:
@@ -84,7 +89,7 @@ async def ours() -> Shown:
 
 async def theirs() -> Shown:
     import openai
-    from opentelemetry.instrumentation.openai import OpenAIInstrumentor
+    from opentelemetry.instrumentation.openai import OpenAIInstrumentor  # pyright: ignore[reportMissingTypeStubs]
 
     telemetry = Telemetry()
     instrumentor: Any = OpenAIInstrumentor()

@@ -15,10 +15,10 @@ Json = dict[str, Any]
 
 def asked(body: Mapping[str, Any]) -> dict[str, str]:
     """The messages, or the prompt, and the tools of a request."""
-    messages = body.get("messages")
+    messages: object = body.get("messages")
     found: dict[str, str] = {}
-    if isinstance(messages, list):
-        found[names.INPUT_MESSAGES] = _text([_message(one) for one in _objects(messages)])
+    if chat := _objects(messages):
+        found[names.INPUT_MESSAGES] = _text([_message(one) for one in chat])
     elif isinstance(prompt := body.get("prompt"), str):
         found[names.INPUT_MESSAGES] = _text([{"role": "user", "parts": [_said(prompt)]}])
     if tools := _objects(body.get("tools")):
