@@ -48,7 +48,7 @@ class Watchers(_Told[CallObserver]):
 
     def __init__(self, observers: Sequence[CallObserver]) -> None:
         super().__init__(observers)
-        self._moments = frozenset[str]().union(*[_moments_of(type(observer)) for observer in observers])
+        self._moments = frozenset[str]().union(*map(_moments_of, observers))
         self._open = False
 
     def wants(self, moment: str) -> bool:
@@ -179,13 +179,18 @@ def _info(request: PreparedRequest, endpoint: Endpoint, streams: bool) -> CallIn
     )
 
 
+def _moments_of(observer: CallObserver) -> frozenset[str]:
+    """At which moments an observer does something."""
+    of_kind = _moments_of_kind(type(observer))
+    return of_kind.union(_MOMENTS.intersection(vars(observer))) if hasattr(observer, "__dict__") else of_kind
+
+
 @cache
-def _moments_of(kind: type[CallObserver]) -> frozenset[str]:
-    """At which moments an observer of this kind does something."""
+def _moments_of_kind(kind: type[CallObserver]) -> frozenset[str]:
     return frozenset(name for name in _MOMENTS if getattr(kind, name, None) is not getattr(NoObserver, name))
 
 
-_MOMENTS = [name for name in vars(NoObserver) if not name.startswith("_")]
+_MOMENTS = frozenset(name for name in vars(NoObserver) if not name.startswith("_"))
 
 
 def _begun(begin: Iterable[Callable[[T], O | None]], what: T) -> list[O]:
