@@ -15,9 +15,9 @@ from .attributes import cost_of
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.trace import Tracer, TracerProvider
 
-    from .metrics import Limiter
+    from .metrics import Limiter, Metrics
 
 _CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
@@ -58,16 +58,16 @@ class OpenTelemetry:
             raise ConfigurationError(
                 "OpenTelemetry() needs the extra otel: pip install 'relaydance-async[otel]'"
             ) from None
-        from .metrics import Metrics
+        from .metrics import Metrics as Instruments
         from .spans import IN_WAIT, CallSpans, WaitSpan
 
         self.content: bool = _asks_for_content() if content is None else content
         self.propagate: bool = propagate
         self.cost: Callable[[CallInfo, Any], float | None] = cost or (lambda _, result: cost_of(result))
         self.waiting: set[int] = set()
-        self.tracer = trace.get_tracer("relaydance_async", __version__, tracer_provider, _SCHEMA)
+        self.tracer: Tracer = trace.get_tracer("relaydance_async", __version__, tracer_provider, _SCHEMA)
         meter = metrics.get_meter("relaydance_async", __version__, meter_provider, _SCHEMA)
-        self.metrics = Metrics(meter, lambda: len(self.waiting), self._limiters)
+        self.metrics: Metrics = Instruments(meter, lambda: len(self.waiting), self._limiters)
         self._limits: WeakSet[Any] = WeakSet()
         self._call, self._wait = CallSpans, WaitSpan
         self._is_silent: Callable[[], object] = (lambda: None) if polls else (lambda: context.get_value(IN_WAIT))
