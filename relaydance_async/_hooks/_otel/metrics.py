@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
 
 SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
 TOKENS = [4**power for power in range(14)]
@@ -38,24 +38,34 @@ class Metrics:
     def __init__(
         self, meter: Meter, waiting: Callable[[], int], limiters: Callable[[], Iterable[tuple[Any, Limiter]]]
     ) -> None:
-        def seconds(name: str, what: str, buckets: list[float] = SECONDS) -> Any:
+        def seconds(name: str, what: str, buckets: list[float] = SECONDS) -> Histogram:
             return meter.create_histogram(name, "s", what, explicit_bucket_boundaries_advisory=buckets)
 
-        self.duration = seconds("gen_ai.client.operation.duration", "GenAI operation duration.")
-        self.tokens = meter.create_histogram(
+        self.duration: Histogram = seconds("gen_ai.client.operation.duration", "GenAI operation duration.")
+        self.tokens: Histogram = meter.create_histogram(
             "gen_ai.client.token.usage",
             "{token}",
             "Number of input and output tokens used.",
             explicit_bucket_boundaries_advisory=TOKENS,
         )
-        self.first_chunk = seconds(
+        self.first_chunk: Histogram = seconds(
             "gen_ai.client.operation.time_to_first_chunk", "Time from the call to the first chunk of its stream."
         )
-        self.per_chunk = seconds("gen_ai.client.operation.time_per_output_chunk", "Time from one chunk to the next.")
-        self.http = seconds("http.client.request.duration", "Duration of HTTP client requests.", HTTP_SECONDS)
-        self.queued = seconds("relaydance.client.queue.duration", "Time that attempts waited for their turn.")
-        self.retries = meter.create_counter("relaydance.client.retries", "{attempt}", "Attempts that are repeated.")
-        self.cost = meter.create_counter("relaydance.client.cost", "{USD}", "What calls have cost, where it is known.")
+        self.per_chunk: Histogram = seconds(
+            "gen_ai.client.operation.time_per_output_chunk", "Time from one chunk to the next."
+        )
+        self.http: Histogram = seconds(
+            "http.client.request.duration", "Duration of HTTP client requests.", HTTP_SECONDS
+        )
+        self.queued: Histogram = seconds(
+            "relaydance.client.queue.duration", "Time that attempts waited for their turn."
+        )
+        self.retries: Counter = meter.create_counter(
+            "relaydance.client.retries", "{attempt}", "Attempts that are repeated."
+        )
+        self.cost: Counter = meter.create_counter(
+            "relaydance.client.cost", "{USD}", "What calls have cost, where it is known."
+        )
 
         def length(_: CallbackOptions) -> Iterator[Observation]:
             yield Observation(waiting())
