@@ -234,7 +234,8 @@ def test_the_fields_of_the_values() -> None:
     assert names(Timeout) == ["connect", "read", "write"]
     assert names(AttemptRecord) == ["number", "started_at", "elapsed", "error", "status_code", "code", "wait", "queued"]
     assert names(ResponseMeta) == [
-        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at", "replayed",
+        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at", "replayed", "queued",
+        "elapsed",
     ]  # fmt: skip
     assert list(VideoTask.model_fields) == [
         "task_id", "status", "raw_status", "progress", "url", "format", "model", "error", "metadata", "created_at",

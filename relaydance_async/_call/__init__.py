@@ -12,6 +12,7 @@ wire         what an attempt sends
 answer       an answer and what it holds; an open one outlives its call (a stream)
 receive      what becomes of an answer, as values: as_model, as_bytes, as_text, as_stream
 cast         the same for what the caller names: as_cast
+facts        what an attempt can tell of itself, later
 failure      the error that a failed attempt ends in, built once
 lesson       what a limiter learns from how an attempt ended
 history      what earlier attempts left behind

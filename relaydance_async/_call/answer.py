@@ -15,7 +15,8 @@ from ..errors import RelayDanceError
 from ..models.meta import ResponseMeta
 from .attempt import Attempt
 from .deadline import Deadline
-from .failure import build_failure, build_meta, settled, with_attempt
+from .facts import Facts
+from .failure import build_failure, settled, with_attempt
 from .history import History
 from .lease import Holding
 from .logs import tell_end
@@ -84,10 +85,14 @@ class Answer:
 
     @property
     def meta(self) -> ResponseMeta:
-        """The circumstances, for an error or a result; built when first asked for."""
+        """The circumstances, for an error; built when first asked for."""
         if self._meta is None:
-            self._meta = build_meta(self._request, self._attempt, self._response, self._redactor)
+            self._meta = self.facts()()
         return self._meta
+
+    def facts(self) -> Facts:
+        """The circumstances as they are now, for a result."""
+        return Facts(self._request, self._attempt, self._response, self._redactor, self._history.records)
 
     def read(self, limit: int | None = None) -> Awaitable[bytes]:
         """The whole body.
@@ -173,6 +178,10 @@ class OpenAnswer:
     def meta(self) -> ResponseMeta:
         """The circumstances."""
         return self._answer.meta
+
+    def facts(self) -> Facts:
+        """The same as they are now, for a result."""
+        return self._answer.facts()
 
     @property
     def limit(self) -> int:

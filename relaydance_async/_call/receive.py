@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -100,8 +100,12 @@ def as_model(model: type[M]) -> Receiver[M]:
 
     async def read(answer: Answer) -> M:
         body = await answer.read()
-        return decode_result(model, body, lambda: answer.meta)
+        result = decode_result(model, body, lambda: answer.meta)
+        if is_ours:
+            cast(Result, result).give_meta(answer.facts())
+        return result
 
+    is_ours = issubclass(model, Result)
     return _Reading(read, model.__name__, kept=Kept(recalling(model)))
 
 
