@@ -172,6 +172,13 @@ def as_stream(read: Callable[[Answer], Awaitable[T]], *, kept: Kept[T] | None = 
     return _Reading(read, "stream", holds=True, kept=kept)
 
 
+def reading(
+    read: Callable[[Answer], Awaitable[T]], returns: str, *, like: Receiver[Any], kept: Kept[T] | None = None
+) -> Receiver[T]:
+    """One around another."""
+    return _Reading(read, returns, like.takes, like.holds, kept)
+
+
 def is_event_stream(answer: Answer) -> bool:
     """Whether it says that it is server-sent events."""
     return answer.headers.get("content-type", "").lower().startswith("text/event-stream")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 _LONGEST_TEXT = 300
 _MOST_ITEMS = 20
@@ -33,8 +33,8 @@ def short(value: Any) -> Any:
     if isinstance(value, str):
         return _short_text(value)
     if isinstance(value, list):
-        return _short_list(cast("list[Any]", value))
-    if isinstance(value, dict) and len(shown := repr(cast("dict[str, Any]", value))) > _LONGEST_TEXT:
+        return _short_list(value)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, dict) and len(shown := repr(value)) > _LONGEST_TEXT:  # pyright: ignore[reportUnknownArgumentType]
         return _Cut(f"{shown[:_BEGINNING]}… ({len(shown)} characters)")
     return value  # pyright: ignore[reportUnknownVariableType]
 

@@ -1,5 +1,7 @@
 """`result.meta`: where each result came from, whatever call gave it."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -118,7 +120,8 @@ async def test_a_result_holds_neither_its_request_nor_its_connection(sandbox: Sa
 
 
 async def test_what_a_journal_gives_is_told_as_such(sandbox: Sandbox, tmp_path: Path) -> None:
-    async with SqliteJournal(tmp_path / "run.db") as journal, client_of(sandbox, journal=journal) as client:
+    async with SqliteJournal(tmp_path / "run.db") as journal, client_of(sandbox, journal=journal) as known:
+        client: Any = known
         ask: dict[str, Any] = {"model": "grok-4.3", "messages": [{"role": "user", "content": "x"}]}
         first = await client.chat.completions.create(**ask, idempotency_key="k")
         again = await client.chat.completions.create(**ask, idempotency_key="k")

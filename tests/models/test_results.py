@@ -1,5 +1,7 @@
 """What all results have: their circumstances, short reprs, dicts and JSON as OpenAI's client gives them, and HTML."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import copy

@@ -4,6 +4,7 @@ from .clip import DEFAULT_MAX_BYTES, DEFAULT_MEMORY_BYTES, DownloadLimits, downl
 from .disk import check_place, on_disk, write_whole
 from .fetch import Result, as_download_error
 from .part import PartFile, as_path
+from .save import save_pieces
 from .source import HostPolicy, ResultSource
 from .stream import stream
 from .transfer import check_size
@@ -23,6 +24,7 @@ __all__ = [
     "download",
     "load",
     "on_disk",
+    "save_pieces",
     "stream",
     "write_whole",
 ]
