@@ -120,8 +120,9 @@ def test_the_arguments_of_the_client() -> None:
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "api_key", "base_url", "chat", "close", "copy", "delete", "files", "get", "images",
-        "is_closed", "limits", "models", "post", "put", "request", "resolve_doubts", "video", "warm", "with_options",
+        "account", "aclose", "api_key", "audio", "base_url", "chat", "close", "copy", "delete", "embeddings", "files",
+        "get", "images", "is_closed", "limits", "models", "moderations", "post", "put", "request", "rerank",
+        "resolve_doubts", "responses", "video", "videos", "warm", "with_options",
         "with_raw_response", "with_streaming_response",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)

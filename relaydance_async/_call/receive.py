@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from .._sansio.decode import build_error_in, decode_result
 from ..models._base import Result
+from ..models.binary import BinaryContent
 from ..models.meta import ResponseMeta
 from .answer import Answer
 
@@ -121,7 +122,7 @@ def recalling(model: type[M]) -> Callable[[str, ResponseMeta], M]:
     return recall
 
 
-def as_bytes(*kinds: str) -> Receiver[bytes]:
+def as_bytes(*kinds: str) -> Receiver[BinaryContent]:
     """The answer's bytes, read whole.
 
     Args:
@@ -129,9 +130,9 @@ def as_bytes(*kinds: str) -> Receiver[bytes]:
             which is an error.
     """
 
-    async def read(answer: Answer) -> bytes:
+    async def read(answer: Answer) -> BinaryContent:
         await refuse_page(answer, "the answer is not of the kind that was asked for", kinds)
-        return await answer.read()
+        return BinaryContent(await answer.read(), answer.facts())
 
     return _Reading(read, "bytes")
 

@@ -152,7 +152,7 @@ async def test_any_endpoint(client: AsyncRelayDance, kind: Any) -> None:
     assert raw.parse() == await client.get("/models", cast_to=kind)
     async with client.with_streaming_response.post("/chat/completions", body=ASK, cast_to=kind) as response:
         assert b"choices" in await response.read()
-        assert type(await response.parse()) is (kind or dict)
+        assert isinstance(await response.parse(), kind or dict)
 
 
 # The call is the same.

@@ -5,11 +5,12 @@ from .disk import check_place, on_disk, write_whole
 from .fetch import Result, as_download_error
 from .part import PartFile, as_path
 from .save import save_pieces
-from .source import HostPolicy, ResultSource
+from .source import CONTENT, HostPolicy, ResultSource
 from .stream import stream
 from .transfer import check_size
 
 __all__ = [
+    "CONTENT",
     "DEFAULT_MAX_BYTES",
     "DEFAULT_MEMORY_BYTES",
     "DownloadLimits",
