@@ -51,6 +51,7 @@ from .models.images import Image, ImagesResponse
 from .models.journal import JournalEntry, Resolution
 from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
 from .models.outcome import Outcome
+from .models.response import RawResponse
 from .models.video import (
     AudioReference,
     FirstFrame,
@@ -63,6 +64,7 @@ from .models.video import (
 )
 from .resources._chat_stream import ChatStream
 from .resources._event_stream import EventStream
+from .resources._streamed_response import StreamedResponse
 
 __all__ = [
     "APIConnectionError",
@@ -107,6 +109,7 @@ __all__ = [
     "PermissionDeniedError",
     "PostgresJournal",
     "RateLimitError",
+    "RawResponse",
     "RelayDanceError",
     "RequestTooLargeError",
     "Resolution",
@@ -118,6 +121,7 @@ __all__ = [
     "ServerError",
     "SqliteJournal",
     "StreamError",
+    "StreamedResponse",
     "SubmissionInDoubtError",
     "TaskError",
     "TaskFailedError",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from itertools import count
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from pydantic import AnyUrl, SecretStr
 
@@ -48,6 +49,14 @@ from .resources.images import Images
 from .resources.models import Models
 from .resources.video import Video
 
+if TYPE_CHECKING:
+    from .resources.audio import Audio
+    from .resources.embeddings import Embeddings
+    from .resources.moderations import Moderations
+    from .resources.rerank import Rerank
+    from .resources.responses import Responses
+    from .resources.videos import Videos
+
 R = TypeVar("R", bound=Resource)
 
 _VIEWS = count(1)
@@ -65,6 +74,9 @@ class _Endpoint(Generic[R]):
     def __set_name__(self, owner: type[AsyncRelayDance], name: str) -> None:
         self._name = name
 
+    def _kind(self) -> type[R]:
+        return self._resource
+
     @overload
     def __get__(self, client: None, owner: type[AsyncRelayDance]) -> Self: ...
 
@@ -74,8 +86,21 @@ class _Endpoint(Generic[R]):
     def __get__(self, client: AsyncRelayDance | None, owner: type[AsyncRelayDance]) -> R | Self:
         if client is None:
             return self
-        found = vars(client)[self._name] = self._resource(client._api)  # pyright: ignore[reportPrivateUsage]
+        found = vars(client)[self._name] = self._kind()(client._api)  # pyright: ignore[reportPrivateUsage]
         return found
+
+
+class _Later(_Endpoint[R]):
+    """The same for one that few ask for: it is imported then, from the module of its name."""
+
+    def __init__(self, kind: str) -> None:
+        self._class = kind
+        self._name = ""
+        self.__doc__ = f"See `{kind}`."
+
+    def _kind(self) -> type[R]:
+        kind: type[R] = getattr(import_module(f".resources.{self._name}", __package__), self._class)
+        return kind
 
 
 class AsyncRelayDance(AnyEndpoint):
@@ -258,6 +283,12 @@ class AsyncRelayDance(AnyEndpoint):
     files: _Endpoint[Files] = _Endpoint(Files)
     video: _Endpoint[Video] = _Endpoint(Video)
     account: _Endpoint[Account] = _Endpoint(Account)
+    audio: _Endpoint[Audio] = _Later("Audio")
+    embeddings: _Endpoint[Embeddings] = _Later("Embeddings")
+    moderations: _Endpoint[Moderations] = _Later("Moderations")
+    rerank: _Endpoint[Rerank] = _Later("Rerank")
+    responses: _Endpoint[Responses] = _Later("Responses")
+    videos: _Endpoint[Videos] = _Later("Videos")
 
     @property
     def limits(self) -> KnownLimits:

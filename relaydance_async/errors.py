@@ -350,7 +350,7 @@ class NotFoundError(APIStatusError):
     def hint(self) -> str:
         """What to do about it."""
         if self.message.startswith("Invalid URL (") and not self.maybe_accepted:
-            return "The gateway doesn't serve this path: check the base URL (it ends in /v1)"
+            return "The gateway doesn't offer this path; if it should, check the base URL (it ends in /v1)"
         if self.task_id and not self.maybe_accepted:
             return "Check the task's id, and that the key is of the account that submitted it"
         return super().hint

@@ -9,6 +9,7 @@ import pytest
 
 import relaydance_async
 from relaydance_async import hooks, sandbox, webhooks
+from relaydance_async.resources._resource import Resource
 from tests.prose import complaints
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +40,7 @@ def test_every_endpoint_is_in_the_reference() -> None:
 
 def resource(client: object, name: str) -> object | None:
     found = getattr(client, name)
-    return found if type(found).__module__.startswith("relaydance_async.resources.") else None
+    return found if isinstance(found, Resource) else None
 
 
 def test_the_index_for_language_models_names_each_page() -> None:

@@ -290,8 +290,8 @@ TEXTS: list[tuple[RelayDanceError, str]] = [
     ),
     (
         NotFoundError("Invalid URL (GET /v2/models)", task_id="task_1"),
-        "Invalid URL (GET /v2/models) (task task_1). The gateway doesn't serve this path: check the base URL (it ends "
-        "in /v1).",
+        "Invalid URL (GET /v2/models) (task task_1). The gateway doesn't offer this path; if it should, check the base "
+        "URL (it ends in /v1).",
     ),
     (
         TaskFailedError("task task_1 failed: The prompt was refused.", task=TASK, task_id="task_1"),

@@ -16,9 +16,11 @@ from relaydance_async import (
     ChatStream,
     EventStream,
     Outcome,
+    RawResponse,
     ResponseMeta,
     RetryEvent,
     RetryPolicy,
+    StreamedResponse,
     Timeout,
     VideoTask,
     errors,
@@ -29,6 +31,7 @@ from relaydance_async._config import UNSET
 from relaydance_async.fanout import STOP_ON
 from relaydance_async.models.chat import ChatParams
 from relaydance_async.models.images import ImageParams
+from relaydance_async.resources._resource import Resource
 from relaydance_async.resources.account import Account
 from relaydance_async.resources.chat import Chat, Completions
 from relaydance_async.resources.endpoint import AnyEndpoint
@@ -39,6 +42,7 @@ from relaydance_async.resources.video import SubmitParams, Video, VideoParams
 
 NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
+    "RawResponse", "StreamedResponse",
     "ChatStream", "ErrorResponse", "EventStream", "FanOut", "FirstFrame",
     "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
@@ -118,12 +122,15 @@ def test_the_arguments_of_the_client() -> None:
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "api_key", "base_url", "chat", "close", "copy", "delete", "files", "get", "images",
-        "is_closed", "limits", "models", "post", "put", "request", "resolve_doubts", "video", "warm", "with_options",
+        "account", "aclose", "api_key", "audio", "base_url", "chat", "close", "copy", "delete", "embeddings", "files",
+        "get", "images", "is_closed", "limits", "models", "moderations", "post", "put", "request", "rerank",
+        "resolve_doubts", "responses", "video", "videos", "warm", "with_options",
+        "with_raw_response", "with_streaming_response",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 
 
+VIEWS: dict[str, Any] = {"with_raw_response": {}, "with_streaming_response": {}}
 SENT = dict.fromkeys(["body", "query", "headers", "cast_to", "timeout", "deadline"])
 KEYED = {"idempotency_key": None}
 METHODS: dict[type, dict[str, dict[str, Any]]] = {
@@ -191,8 +198,9 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
-def test_the_methods_and_their_arguments(kind: type) -> None:
+def test_the_methods_and_their_arguments(kind: type[Any]) -> None:
     wanted = METHODS[kind]
+    wanted = {**wanted, **VIEWS} if issubclass(kind, Resource) and kind is not Chat else wanted
     assert {name for name in dir(kind) if not name.startswith("_")} == set(wanted)
     for name, arguments in wanted.items():
         method = inspect.getattr_static(kind, name)
@@ -203,6 +211,17 @@ def test_the_methods_and_their_arguments(kind: type) -> None:
             gives_manager = is_manager or name == "resume"
             assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or gives_manager
             assert parameters(method) == arguments
+
+
+def test_what_a_raw_response_has() -> None:
+    def names(kind: type) -> set[str]:
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    both = {"meta", "status_code", "headers", "request_id", "text", "json", "parse"}
+    assert names(RawResponse) == both
+    assert names(StreamedResponse) == {
+        *both, "read", "iter_bytes", "iter_text", "iter_lines", "stream_to_file", "aclose",
+    }  # fmt: skip
 
 
 def test_the_arguments_of_a_fan_out() -> None:
@@ -236,7 +255,8 @@ def test_the_fields_of_the_values() -> None:
     assert names(Timeout) == ["connect", "read", "write"]
     assert names(AttemptRecord) == ["number", "started_at", "elapsed", "error", "status_code", "code", "wait", "queued"]
     assert names(ResponseMeta) == [
-        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at", "replayed",
+        "method", "path", "status_code", "headers", "request_id", "attempts", "sent_at", "replayed", "queued",
+        "elapsed",
     ]  # fmt: skip
     assert list(VideoTask.model_fields) == [
         "task_id", "status", "raw_status", "progress", "url", "format", "model", "error", "metadata", "created_at",

@@ -11,11 +11,14 @@ from relaydance_async.resources._route import declared_routes
 from relaydance_async.sandbox._routes import ROUTES as SANDBOX_ROUTES
 from tests.kit import routes
 from tests.kit.calls import BILLED, CALLS
+from tests.kit.thin import THIN
 from tests.torture.cancel_scenarios import SCENARIOS
 from tests.torture.fault_stage import ENDPOINTS
 
 ROOT = Path(__file__).parents[1]
-ROUTES = declared_routes()
+ALL = declared_routes()
+ROUTES = [route for route in ALL if not route.thin]
+"""Those with code of their own. The thin ones are what `client.request` sends too, which tests/resources/ has."""
 BILLED_NAMES = sorted(route.name for route in ROUTES if route.billed)
 
 
@@ -32,12 +35,18 @@ def test_each_route_stands_in_the_table_once() -> None:
 
 
 def test_the_sandbox_answers_each_route() -> None:
-    assert set(TEMPLATES) <= {route.template for route in SANDBOX_ROUTES}
+    assert {in_sandbox(route.method, route.path) for route in ALL} <= {route.template for route in SANDBOX_ROUTES}
 
 
 def test_the_tests_name_each_route() -> None:
     named = {value for name, value in vars(routes).items() if name.isupper() and not value.startswith("CDN")}
     assert named == set(TEMPLATES)
+
+
+def test_the_tests_call_each_thin_route() -> None:
+    named = {in_sandbox(route.method, route.path): route.name for route in ALL if route.thin and route.billed}
+    assert named == {thin.route: thin.method for thin in THIN}
+    assert [route.name for route in ALL if route.thin and not route.billed] == ["videos.retrieve"]
 
 
 def test_the_tests_call_each_billed_route() -> None:

@@ -10,7 +10,9 @@ attempt      one attempt and its phase
 wire         what an attempt sends
 answer       an answer and what it holds; an open one outlives its call (a stream)
 receive      what becomes of an answer, as values: as_model, as_bytes, as_text, as_stream
+raw          the answer itself beside its result: as_raw
 cast         the same for what the caller names: as_cast
+facts        what an attempt can tell of itself, later
 failure      the error that a failed attempt ends in, built once
 lesson       what a limiter learns from how an attempt ended
 history      what earlier attempts left behind
@@ -22,6 +24,7 @@ from .api import Api
 from .call import Shared
 from .cast import as_cast
 from .keys import Keys
+from .raw import as_raw
 from .receive import (
     Accept,
     Kept,
@@ -52,6 +55,7 @@ __all__ = [
     "as_bytes",
     "as_cast",
     "as_model",
+    "as_raw",
     "as_read",
     "as_stream",
     "as_text",

@@ -16,7 +16,8 @@ from ..errors import RelayDanceError
 from ..models.meta import ResponseMeta
 from .attempt import Attempt
 from .deadline import Deadline
-from .failure import build_failure, build_meta, settled, with_attempt
+from .facts import Facts
+from .failure import build_failure, settled, with_attempt
 from .history import History
 from .lease import Holding
 from .watching import Watchers
@@ -42,6 +43,7 @@ class Answer:
         "_redactor",
         "_request",
         "_response",
+        "_tape",
         "_watchers",
         "limit",
         "status",
@@ -71,6 +73,7 @@ class Answer:
         self._redactor = redactor
         self._deadline = deadline
         self._meta: ResponseMeta | None = None
+        self._tape: Tape | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -84,10 +87,14 @@ class Answer:
 
     @property
     def meta(self) -> ResponseMeta:
-        """The circumstances, for an error or a result; built when first asked for."""
+        """The circumstances, for an error; built when first asked for."""
         if self._meta is None:
-            self._meta = build_meta(self._request, self._attempt, self._response, self._redactor)
+            self._meta = self.facts()()
         return self._meta
+
+    def facts(self) -> Facts:
+        """The circumstances as they are now, for a result."""
+        return Facts(self._request, self._attempt, self._response, self._redactor, self._history.records)
 
     def read(self, limit: int | None = None) -> Awaitable[bytes]:
         """The whole body.
@@ -96,7 +103,8 @@ class Answer:
             ResponseTooLargeError: it is larger than the limit, which is the client's unless another is given.
             APIConnectionError: it broke off.
         """
-        return self._response.read(self.limit if limit is None else limit)
+        limit = self.limit if limit is None else limit
+        return self._response.read(limit) if self._tape is None else self._tape.read(self._response, limit)
 
     async def read_start(self, limit: int) -> bytes:
         """The body as far as it comes, and no more than so many bytes."""
@@ -111,7 +119,7 @@ class Answer:
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises like `read`."""
-        return self._response.chunks()
+        return self._response.chunks() if self._tape is None else self._tape.pieces(self._response)
 
     def pieces_in_time(self) -> AsyncGenerator[bytes, None]:
         """The same after its call has returned, when nothing else looks at the deadline.
@@ -132,6 +140,11 @@ class Answer:
             self._watchers.keep_open()
             holding.register(self._watchers.forgotten)
         return OpenAnswer(self, holding)
+
+    def record(self) -> Tape:
+        """Keep what is read from now on."""
+        self._tape = Tape()
+        return self._tape
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
         """The finished error of a call whose answer broke off after it had returned."""
@@ -155,10 +168,45 @@ class Answer:
         if self._watchers is not None:
             self._watchers.ended(None, error, True)
 
+    def take_back(self, holding: Holding) -> None:
+        """It is to be kept once more, by somebody else."""
+        self._holding = holding
+
     def release(self) -> Holding | None:
         """What it holds, to be given back; None when that was taken over."""
         holding, self._holding = self._holding, None
         return holding
+
+
+class Tape:
+    """What has been read of an answer, for whoever wants the bytes beside what was made of them.
+
+    Attributes:
+        content: so far.
+        is_whole: whether it is all of it: then it is read from here.
+    """
+
+    __slots__ = ("content", "is_whole")
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.is_whole = False
+
+    async def read(self, response: TransportResponse, limit: int) -> bytes:
+        """See `Answer.read`."""
+        if not self.is_whole:
+            self.content += await response.read(limit)
+        return bytes(self.content)
+
+    async def pieces(self, response: TransportResponse) -> AsyncGenerator[bytes, None]:
+        """See `Answer.pieces`."""
+        if self.is_whole:
+            yield bytes(self.content)
+            return
+        async with aclosing(response.chunks()) as pieces:
+            async for piece in pieces:
+                self.content += piece
+                yield piece
 
 
 class OpenAnswer:
@@ -184,6 +232,10 @@ class OpenAnswer:
         """The circumstances."""
         return self._answer.meta
 
+    def facts(self) -> Facts:
+        """The same as they are now, for a result."""
+        return self._answer.facts()
+
     @property
     def limit(self) -> int:
         """Bytes that may be read into memory."""
@@ -206,6 +258,18 @@ class OpenAnswer:
             APITimeoutError: the deadline of the call has passed.
         """
         return self._answer.pieces_in_time()
+
+    def replayed(self, body: bytes) -> Answer:
+        """The answer for a receiver, which finds its whole body, read before."""
+        tape = self._answer.record()
+        tape.content += body
+        tape.is_whole = True
+        return self._answer
+
+    def reopened(self) -> Answer:
+        """The answer for a receiver that takes over what it holds."""
+        self._answer.take_back(self._holding)
+        return self._answer
 
     def failure(self, cause: RelayDanceError) -> RelayDanceError:
         """The finished error of what went wrong while it was read. The log is told, unless it has been given back."""

@@ -94,11 +94,15 @@ class Attempt(Progress):
         """It is over."""
         self.phase = _ENDED
 
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds since it was its turn; None before."""
+        return None if self.admitted_at is None else self._clock.monotonic() - self.admitted_at
+
     def record(self, error: RelayDanceError, status: int | None) -> AttemptRecord | None:
         """The attempt as its error lists it; None of one that never got its turn, for it was none."""
-        if self.admitted_at is None:
+        if (elapsed := self.elapsed) is None:
             return None
-        elapsed = self._clock.monotonic() - self.admitted_at
         return AttemptRecord(
             number=self.number,
             started_at=self.sent_at or self._clock.now() - timedelta(seconds=elapsed),

@@ -34,7 +34,8 @@ from ..models.meta import ResponseMeta
 from .answer import Answer
 from .attempt import Attempt, Phase
 from .deadline import Deadline
-from .failure import build_failure, build_meta, settled, with_attempt
+from .facts import Facts
+from .failure import build_failure, settled, with_attempt
 from .history import NO_HISTORY, History
 from .lease import Holding
 from .lesson import broken, had_no_connection, lesson_of, lesson_of_unanswered
@@ -307,7 +308,7 @@ class Call(Generic[T]):
         return decode_status_error(answer.meta, body, retry_after=retry_after, origin_signs=signs)
 
     def _unanswered(self, cause: RelayDanceError, attempt: Attempt) -> Coroutine[Any, Any, T | Failed]:
-        return self._failed(cause, attempt, build_meta(self._request, attempt, None, self._shared.redactor))
+        return self._failed(cause, attempt, Facts(self._request, attempt, None, self._shared.redactor)())
 
     async def _failed(self, cause: RelayDanceError, attempt: Attempt, meta: ResponseMeta) -> Failed:
         attempt.ended()
@@ -346,7 +347,7 @@ class Call(Generic[T]):
         )
         record = attempt.record(cause, None) if under_way else None
         history = with_attempt(self._history, record, attempt.sent_at, cause, self._request.safety, _TOO_LATE)
-        meta = build_meta(self._request, attempt, None, self._shared.redactor)
+        meta = Facts(self._request, attempt, None, self._shared.redactor)()
         return build_failure(cause, meta=meta, request=self._request, history=history, decision=_TOO_LATE)
 
     def _says_queued(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .._sansio.cast import Cast, cast_of
 from .._sansio.decode import build_error_in, reports_error
+from ..models.binary import BinaryContent
 from ..models.meta import ResponseMeta
 from .answer import Answer
 from .receive import Accept, Kept, Receiver, as_model, as_read
@@ -42,12 +43,12 @@ def _as_value(cast: Cast) -> Receiver[Any]:
     return as_read(read, cast.name, kept=Kept(recall, keep))
 
 
-async def _read_bytes(answer: Answer) -> bytes:
+async def _read_bytes(answer: Answer) -> BinaryContent:
     body = await answer.read()
     kind = answer.headers.get("content-type", "").lower()
     if kind.startswith("text/html") or (body.lstrip()[:1] == b"{" and reports_error(body)):
         raise build_error_in(body, answer.meta, "the answer reports an error")
-    return body
+    return BinaryContent(body, answer.facts())
 
 
 async def _read_text(answer: Answer) -> str:

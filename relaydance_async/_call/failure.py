@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,31 +11,9 @@ from pydantic import BaseModel
 from .._sansio.redact import Redactor, without_queries
 from .._sansio.request import PreparedRequest, RetrySafety
 from .._sansio.retry import Decision, GiveUp, Retry, is_ambiguous
-from .._sansio.target import shown
-from .._transports import TransportResponse
 from ..errors import RelayDanceError
 from ..models.meta import AttemptRecord, ResponseMeta
-from .attempt import Attempt
 from .history import History
-
-_REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-litellm-call-id", "x-request-id", "cf-ray")
-"""The gateway's own, those of other relays, and that of the CDN, which knows least of the request."""
-_HIDDEN_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authenticate"})
-
-
-def build_meta(
-    request: PreparedRequest, attempt: Attempt, response: TransportResponse | None, redactor: Redactor
-) -> ResponseMeta:
-    """The circumstances of an attempt, without the attempts before, and without the key."""
-    headers = _plain_headers(response.headers, redactor) if response is not None else {}
-    return ResponseMeta(
-        method=request.method,
-        path=shown(request.target),
-        status_code=response.status_code if response is not None else None,
-        headers=MappingProxyType(headers),
-        request_id=next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None),
-        sent_at=attempt.sent_at,
-    )
 
 
 def settled(cause: RelayDanceError, meta: ResponseMeta, redactor: Redactor) -> RelayDanceError:
@@ -107,8 +83,3 @@ def _redacted(value: Any, redactor: Redactor) -> Any:
         shown = redactor.text(written)
         return value if shown == written else type(value).model_validate_json(shown)
     return value
-
-
-def _plain_headers(headers: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
-    plain = ((name.lower(), value) for name, value in headers.items())
-    return {name: without_queries(redactor.text(value)) for name, value in plain if name not in _HIDDEN_HEADERS}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
 from .._sansio.decode import build_error_in, decode_result
 from ..models._base import Result
+from ..models.binary import BinaryContent
 from ..models.meta import ResponseMeta
 from .answer import Answer
 
@@ -100,8 +101,12 @@ def as_model(model: type[M]) -> Receiver[M]:
 
     async def read(answer: Answer) -> M:
         body = await answer.read()
-        return decode_result(model, body, lambda: answer.meta)
+        result = decode_result(model, body, lambda: answer.meta)
+        if is_ours:
+            cast(Result, result).give_meta(answer.facts())
+        return result
 
+    is_ours = issubclass(model, Result)
     return _Reading(read, model.__name__, kept=Kept(recalling(model)))
 
 
@@ -117,7 +122,7 @@ def recalling(model: type[M]) -> Callable[[str, ResponseMeta], M]:
     return recall
 
 
-def as_bytes(*kinds: str) -> Receiver[bytes]:
+def as_bytes(*kinds: str) -> Receiver[BinaryContent]:
     """The answer's bytes, read whole.
 
     Args:
@@ -125,9 +130,9 @@ def as_bytes(*kinds: str) -> Receiver[bytes]:
             which is an error.
     """
 
-    async def read(answer: Answer) -> bytes:
+    async def read(answer: Answer) -> BinaryContent:
         await refuse_page(answer, "the answer is not of the kind that was asked for", kinds)
-        return await answer.read()
+        return BinaryContent(await answer.read(), answer.facts())
 
     return _Reading(read, "bytes")
 
@@ -166,6 +171,13 @@ def as_stream(read: Callable[[Answer], Awaitable[T]], *, kept: Kept[T] | None = 
         kept: see `Receiver`.
     """
     return _Reading(read, "stream", holds=True, kept=kept)
+
+
+def reading(
+    read: Callable[[Answer], Awaitable[T]], returns: str, *, like: Receiver[Any], kept: Kept[T] | None = None
+) -> Receiver[T]:
+    """One around another."""
+    return _Reading(read, returns, like.takes, like.holds, kept)
 
 
 def is_event_stream(answer: Answer) -> bool:

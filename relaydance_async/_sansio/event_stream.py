@@ -18,10 +18,10 @@ T = TypeVar("T")
 _DONE = b"[DONE]"
 
 
-def stream_broke(cause: RelayDanceError) -> StreamError:
-    """The error for a stream whose bytes broke off."""
+def stream_broke(cause: RelayDanceError, text: str = "") -> StreamError:
+    """The error for a stream whose bytes broke off, after this text."""
     reason = " ".join(cause.message.split()).removeprefix("the connection broke: ")
-    return StreamError(f"the stream broke: {reason}", retryable=cause.retryable, maybe_accepted=True)
+    return StreamError(f"the stream broke: {reason}", text=text, retryable=cause.retryable, maybe_accepted=True)
 
 
 class EventDecoder(Generic[T]):
@@ -31,11 +31,15 @@ class EventDecoder(Generic[T]):
         decode: makes the data of one event into a value.
         status: of the answer.
         limit: bytes of events that may come in all.
+
+    Attributes:
+        text: that has come, where the events are known to have one.
     """
 
     def __init__(self, decode: Callable[[bytes], T], *, status: int, limit: int) -> None:
         self.done: bool = False
         """Whether `[DONE]` came: nothing after it counts."""
+        self.text: str = ""
         self._decode = decode
         self._status = status
         self._limit = self._room = limit
@@ -51,7 +55,7 @@ class EventDecoder(Generic[T]):
         """
         self._room -= len(data)
         if self._room < 0:
-            raise StreamError(f"the stream is larger than max_response_bytes={self._limit}", maybe_accepted=True)
+            raise self._error(f"the stream is larger than max_response_bytes={self._limit}")
         events = self._parser.feed(data)
         if self._head is not None:
             self._head += data
@@ -62,7 +66,7 @@ class EventDecoder(Generic[T]):
                 self.done = True
                 return
             if event.event == "error" or reports_error(content):
-                raise _reported(content)
+                raise self._reported(content)
             if content:
                 yield self._value(content)
 
@@ -71,7 +75,16 @@ class EventDecoder(Generic[T]):
             return self._decode(content)
         except ValidationError:
             pass  # outside of it, for as its context it would tie the error to the frames of the stream
-        raise StreamError(f"an event of the stream has another shape: {content[:200]!r}", maybe_accepted=True)
+        raise self._error(f"an event of the stream has another shape: {content[:200]!r}")
+
+    def _reported(self, content: bytes) -> StreamError:
+        envelope = parse_envelope(content) or Envelope(repr(content[:200].decode("utf-8", "replace")))
+        error = self._error(envelope.message)
+        error.type, error.code, error.param = envelope.type, envelope.code, envelope.param
+        return error
+
+    def _error(self, message: str, kind: type[StreamError] = StreamError) -> StreamError:
+        return kind(message, text=self.text, maybe_accepted=True)
 
     def rest(self) -> None:
         """Nothing: what is no stream has been read whole, unless it says that it is one."""
@@ -88,18 +101,11 @@ class EventDecoder(Generic[T]):
         body = bytes(self._head)
         if (envelope := parse_envelope(body)) is not None:
             raise build_status_error(ResponseMeta(status_code=self._status), envelope, body=body)
-        raise IncompleteStreamError("the stream ended before it began", maybe_accepted=True)
+        raise self._error("the stream ended before it began", IncompleteStreamError)
 
     def broke(self, cause: RelayDanceError) -> RelayDanceError:
         """The error for a stream whose bytes broke off."""
-        return stream_broke(cause)
-
-
-def _reported(content: bytes) -> StreamError:
-    envelope = parse_envelope(content) or Envelope(repr(content[:200].decode("utf-8", "replace")))
-    error = StreamError(envelope.message, maybe_accepted=True)
-    error.type, error.code, error.param = envelope.type, envelope.code, envelope.param
-    return error
+        return stream_broke(cause, self.text)
 
 
 class PieceDecoder:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ._base import WireModel
+from ._shown import table
 
 
 class Model(WireModel):
@@ -35,3 +36,10 @@ class ModelList(WireModel):
 
     def __getitem__(self, index: int) -> Model:
         return self.data[index]
+
+    def _repr_html_(self) -> str:
+        """For a notebook: a table."""
+        rows = (
+            (model.id, model.owned_by or "", ", ".join(model.supported_endpoint_types or ())) for model in self.data
+        )
+        return table(rows, head=("model", "owned by", "endpoints"))

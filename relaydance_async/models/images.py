@@ -8,6 +8,7 @@ from pydantic import field_validator
 
 from ._base import Whole, WireModel
 from ._options import CallOptions
+from ._shown import escaped, image_source
 
 
 class Image(WireModel):
@@ -23,6 +24,16 @@ class Image(WireModel):
         # The gateway sends "" for what isn't there.
         return value or None
 
+    def _repr_html_(self) -> str:
+        """For a notebook: the image."""
+        return self.as_html()
+
+    def as_html(self) -> str:
+        """The image, for a page; what came from outside is escaped."""
+        source = image_source(self.url, self.b64_json)
+        said = f' title="{escaped(self.revised_prompt)}"' if self.revised_prompt else ""
+        return f'<img src="{escaped(source)}" width="256"{said}>' if source else f"<code>{escaped(repr(self))}</code>"
+
     def content(self) -> bytes | None:
         """The decoded `b64_json`, or None when the image came as a URL.
 
@@ -37,6 +48,10 @@ class ImagesResponse(WireModel):
 
     created: Whole | None = None
     data: list[Image]
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the images, side by side."""
+        return " ".join(image.as_html() for image in self.data)
 
 
 class ImageParams(CallOptions, total=False):

@@ -1,4 +1,4 @@
-"""What is known about one call beside its result: carried by every error."""
+"""What is known about one call beside its result: every error carries it, and every result."""
 
 from __future__ import annotations
 
@@ -49,6 +49,9 @@ class ResponseMeta:
         attempts: what happened in each failed attempt; none for a call that never got its turn.
         sent_at: when the first byte of the last attempt was sent (UTC), or None when none was.
         replayed: whether it was not sent this time: a journal had the answer under the call's idempotency key.
+        queued: seconds that its last attempt waited for its turn.
+        elapsed: seconds that this attempt took from then on, until its answer was read (of a stream: until it began);
+            None when it never got its turn.
     """
 
     method: str | None = None
@@ -59,6 +62,8 @@ class ResponseMeta:
     attempts: tuple[AttemptRecord, ...] = ()
     sent_at: datetime | None = None
     replayed: bool = False
+    queued: float = 0.0
+    elapsed: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.headers, MappingProxyType):
@@ -71,7 +76,7 @@ class ResponseMeta:
         # A mapping proxy can't be pickled; a dict can.
         headers = dict(self.headers)
         values = (self.method, self.path, self.status_code, headers, self.request_id, self.attempts, self.sent_at)
-        return ResponseMeta, (*values, self.replayed)
+        return ResponseMeta, (*values, self.replayed, self.queued, self.elapsed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
@@ -12,7 +12,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from ._base import Result, WireModel
 from ._failure_kinds import FailureKind, failure_kind
-from ._lenient import is_object
+from ._lenient import inner, is_object
+from ._shown import escaped, is_web, link_to, table
 from ._task_shapes import TaskStatus, normalize_task
 
 
@@ -95,10 +96,27 @@ class VideoTask(Result):
     def _any_shape(cls, value: Any) -> Any:
         return normalize_task(value) if is_object(value) else value
 
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        # The query may hold a signature, and a repr goes into logs and tracebacks.
-        for name, value in super().__repr_args__():
-            yield name, value.partition("?")[0] if name == "url" and isinstance(value, str) else value
+    def _repr_html_(self) -> str:
+        """For a notebook: the state, the prompt where the gateway tells it, and the clip."""
+        rows: list[tuple[str, str | None]] = [("task", self.task_id), ("status", self.status), ("model", self.model)]
+        if self.progress is not None and not self.is_terminal:
+            rows.append(("progress", f"{self.progress:g} %"))
+        rows += [("prompt", self._prompt()), ("failed", self.error.message if self.error else None)]
+        return table((name, value) for name, value in rows if value) + self._clip_html()
+
+    def _clip_html(self) -> str:
+        if not is_web(self.url):
+            return ""
+        poster = f' poster="{escaped(self.last_frame_url)}"' if is_web(self.last_frame_url) else ""
+        source = escaped(self.url)
+        return (
+            f'<video controls preload="none" width="320"{poster} src="{source}"></video><br>{link_to(self.url, "clip")}'
+        )
+
+    def _prompt(self) -> str | None:
+        places = (self.metadata, self.extra, inner(self.extra, "properties"))
+        found = (inner(place, name) for place in places for name in ("prompt", "input"))
+        return next((value for value in found if isinstance(value, str) and value), None)
 
     @property
     def is_terminal(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from .._call import Accept, Answer, OpenAnswer, is_event_stream, recalling
@@ -49,7 +49,9 @@ class ChatStream(Stream[ChatCompletionChunk]):
             IncompleteStreamError, StreamError, APIStatusError: as iteration does.
         """
         await self._read_to_end()
-        return self._opened.completion()
+        completion = self._opened.completion()
+        completion.give_meta(self._opened.facts())
+        return completion
 
     @property
     def text(self) -> str:
@@ -67,7 +69,7 @@ async def open_chat_stream(answer: Answer) -> ChatStream:
     """
     if is_event_stream(answer):
         return ChatStream(_Opened(answer.keep()))
-    return ChatStream(_Arrived(decode_completion(await answer.read(), lambda: answer.meta)))
+    return ChatStream(_Arrived(_told(answer, decode_completion(await answer.read(), lambda: answer.meta))))
 
 
 def recall_chat_stream(answer: str, meta: ResponseMeta) -> ChatStream:
@@ -94,6 +96,15 @@ async def read_completion(answer: Answer) -> ChatCompletion:
         StreamError: it is an event stream with an error in it, or it broke; `completion` has what came.
         APIConnectionError: it broke off, and was no event stream.
     """
+    return _told(answer, await _read_completion(answer))
+
+
+def _told(answer: Answer, completion: ChatCompletion) -> ChatCompletion:
+    completion.give_meta(answer.facts())
+    return completion
+
+
+async def _read_completion(answer: Answer) -> ChatCompletion:
     if not is_event_stream(answer):
         return decode_completion(await answer.read(), lambda: answer.meta)
     decoder = ChatDecoder(status=answer.status, limit=answer.limit)
@@ -141,6 +152,10 @@ class _Arrived(Opened[ChatCompletionChunk]):
         """Of the completion."""
         return self._completion.meta
 
+    def facts(self) -> Callable[[], ResponseMeta]:
+        """See `Result.give_meta`."""
+        return lambda: self._completion.meta
+
     async def keep(self, accept: Accept) -> bool:
         """See `keep_chat_stream`."""
         await accept(self._completion)
@@ -159,6 +174,10 @@ class _Opened(OpenedAnswer[ChatCompletionChunk, ChatDecoder]):
     def text(self) -> str:
         """The first choice's text so far."""
         return self.decoder.text
+
+    def facts(self) -> Callable[[], ResponseMeta]:
+        """See `Result.give_meta`."""
+        return self.answer.facts()
 
     def completion(self) -> ChatCompletion:
         """The completion as far as it has come."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
 
 from .._call import Api, as_model
 from .._sansio.request import build_get
@@ -10,20 +11,22 @@ from ..errors import APIStatusError, NotFoundError, ResponseDecodeError
 from ..models.pricing import Price, PriceList
 from ._route import get
 
+T = TypeVar("T")
+
 PRICES = get("account.prices", "/api/pricing", as_model(PriceList))
 
 FRESH_SECONDS = 10 * 60.0
 """How long a list is believed in. Operators change prices seldom."""
 
 
-async def fetch_prices(api: Api, query: Mapping[str, str] | None = None) -> PriceList:
-    """The list as it is now.
+async def offered(call: Awaitable[T]) -> T:
+    """What a call of `PRICES` gives.
 
     Raises:
         NotFoundError: the gateway doesn't offer it.
     """
     try:
-        return await api.call(build_get(PRICES.target(query)), PRICES.returns)
+        return await call
     except (APIStatusError, ResponseDecodeError) as error:
         if error.retryable:
             raise
@@ -58,6 +61,6 @@ async def known_prices(api: Api) -> Mapping[str, Price]:
 
 async def _fetch_by_model(api: Api) -> Mapping[str, Price]:
     try:
-        return (await fetch_prices(api)).by_model()
+        return (await offered(api.call(build_get(PRICES.target()), PRICES.returns))).by_model()
     except NotFoundError:
         return {}

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from .._call import Api, Receiver
 from .._config import checked_headers
@@ -24,8 +24,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+Mode: TypeAlias = Callable[[Receiver[Any]], Receiver[Any]]
+
+
 class Resource:
     """The base of every endpoint."""
+
+    _mode: Mode | None = None
+    """What is made of each receiver."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -82,8 +88,19 @@ class Resource:
 
     def _execute(self, request: PreparedRequest, receive: Receiver[T], extras: CallExtras) -> Coroutine[Any, Any, T]:
         api = apply(extras, self._api)
+        if self._mode is not None:
+            receive = self._mode(receive)
         key = extras.idempotency_key
         return api.call(request, receive) if key is None else api.call_keyed(request, receive, key)
+
+
+R = TypeVar("R", bound=Resource)
+
+
+def in_mode(resource: R, mode: Mode) -> R:
+    """For the view of a resource: its methods give the answer itself."""
+    resource._mode = mode  # pyright: ignore[reportPrivateUsage]
+    return resource
 
 
 def names_of(options: type) -> frozenset[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
 from .._call import Receiver
@@ -28,6 +30,8 @@ class Route(Generic[T]):
         path: below the base URL, or, when it begins with `/api/`, below the host's root; ids stand in braces.
         returns: what becomes of the answer.
         safety: whether it is paid for when it is accepted.
+        thin: whether it only gives a name and types to what the gateway's software answers besides, and is tested as
+            any endpoint is.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Route(Generic[T]):
     path: str
     returns: Receiver[T]
     safety: RetrySafety
+    thin: bool = False
 
     @property
     def billed(self) -> bool:
@@ -67,6 +72,16 @@ def billed_post(name: str, path: str, returns: Receiver[T], *, small: bool = Fal
     return Route(name, "POST", path, returns, RetrySafety.BILLED_SMALL if small else RetrySafety.BILLED)
 
 
+def thin(route: Route[T]) -> Route[T]:
+    """The same, as one that only gives a name and types."""
+    return replace(route, thin=True)
+
+
+def thin_post(name: str, path: str, returns: Receiver[T]) -> Route[T]:
+    """Such a billed POST."""
+    return thin(billed_post(name, path, returns))
+
+
 def target_of(path: object, query: Mapping[str, Any] | None = None) -> ApiTarget:
     """The endpoint at a path that a caller gives.
 
@@ -94,6 +109,8 @@ def declared_routes() -> list[Route[Any]]:
     """All routes that the modules of this package declare, by their paths. Documents and tests are checked with it."""
     found: dict[tuple[str, str], Route[Any]] = {}
     package = __name__.rpartition(".")[0]
+    for room in iter_modules(sys.modules[package].__path__):
+        import_module(f"{package}.{room.name}")
     for name, module in list(sys.modules.items()):
         if name.startswith(f"{package}."):
             for value in vars(module).values():

@@ -10,13 +10,15 @@ from typing import Unpack
 from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..errors import APIStatusError, AuthenticationError, NotFoundError, RelayDanceError, ResponseDecodeError
+from ..models._base import Result
 from ..models._options import ReadOptions
 from ..models.account import Balance, BillingUsage, Subscription
 from ..models.pricing import PriceList
 from ._books import TOKEN_USAGE
-from ._prices import fetch_prices
-from ._resource import READ_OPTIONS, Resource, apply
+from ._prices import PRICES, offered
+from ._resource import READ_OPTIONS, Resource
 from ._route import get
+from ._views import Raw, RawView, Streamed, StreamedView
 
 SUBSCRIPTION = get("account.balance", "/dashboard/billing/subscription", as_model(Subscription))
 USAGE = get("account.balance", "/dashboard/billing/usage", as_model(BillingUsage))
@@ -24,6 +26,16 @@ USAGE = get("account.balance", "/dashboard/billing/usage", as_model(BillingUsage
 
 class Account(Resource):
     """What the key has left to spend, and what things cost."""
+
+    @property
+    def with_raw_response(self) -> AccountRaw:
+        """The same methods, with the answer itself: its status, headers and bytes beside the result."""
+        return AccountRaw(Account(self._api))
+
+    @property
+    def with_streaming_response(self) -> AccountStreamed:
+        """The same methods, each in an `async with`, with the answer as it comes."""
+        return AccountStreamed(Account(self._api))
 
     async def balance(self, **options: Unpack[ReadOptions]) -> Balance:
         """The key's quota in US dollars. Works with an exhausted key too.
@@ -36,7 +48,8 @@ class Account(Resource):
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
         try:
-            return (await self._get(TOKEN_USAGE, extras)).balance()
+            token = await self._get(TOKEN_USAGE, extras)
+            return _told_by(token, token.balance())
         except (APIStatusError, ResponseDecodeError) as error:
             if _says_nothing_of_the_offer(error):
                 raise
@@ -52,7 +65,7 @@ class Account(Resource):
             NotFoundError: the gateway doesn't offer it.
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
-        return await fetch_prices(apply(extras, self._api), extras.query)
+        return await offered(self._get(PRICES, extras))
 
     async def _billing(self, extras: CallExtras) -> Balance:
         try:
@@ -63,7 +76,24 @@ class Account(Resource):
                 raise
             message = "this gateway doesn't offer the balance over its API; the console shows it"
             raise NotFoundError(message, meta=error.meta, code=error.code) from None
-        return usage.balance(subscription)
+        return _told_by(usage, usage.balance(subscription))
+
+
+class AccountRaw(RawView):
+    """See `Account.with_raw_response`."""
+
+    prices = Raw(Account.prices)
+
+
+class AccountStreamed(StreamedView):
+    """See `Account.with_streaming_response`."""
+
+    prices = Streamed(Account.prices)
+
+
+def _told_by(answer: Result, balance: Balance) -> Balance:
+    balance.give_meta(lambda: answer.meta)
+    return balance
 
 
 def _says_nothing_of_the_offer(error: RelayDanceError) -> bool:

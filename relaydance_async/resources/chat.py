@@ -20,6 +20,7 @@ from ._chat_stream import (
     read_completion,
     recall_chat_stream,
 )
+from ._chat_views import CompletionsRaw, CompletionsStreamed
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
 
@@ -35,6 +36,16 @@ _STREAM = as_stream(open_chat_stream, kept=Kept(recall_chat_stream, keep_chat_st
 
 class Completions(Resource):
     """OpenAI's chat completions."""
+
+    @property
+    def with_raw_response(self) -> CompletionsRaw:
+        """The same methods, with the answer itself: its status, headers and bytes beside the result."""
+        return CompletionsRaw(Completions(self._api))
+
+    @property
+    def with_streaming_response(self) -> CompletionsStreamed:
+        """The same methods, each in an `async with`, with the answer as it comes."""
+        return CompletionsStreamed(Completions(self._api))
 
     @overload
     async def create(

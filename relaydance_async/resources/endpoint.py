@@ -10,6 +10,7 @@ from .._sansio.extras import CallExtras, require_mapping
 from .._sansio.request import RAW, RetrySafety
 from .._sansio.timeout import Timeout
 from ..errors import InvalidInputError
+from ._endpoint_views import AnyEndpointRaw, AnyEndpointStreamed
 from ._event_stream import EventStream, as_event_stream
 from ._files import Files, parts_of
 from ._request_options import AskOptions, PostOptions, PutOptions, Query, RequestedOptions, SendOptions
@@ -25,6 +26,16 @@ _REPEATED_BY_ITSELF = frozenset({"POST", "PATCH"})
 
 class AnyEndpoint(Resource):
     """Every endpoint of the API, also those that this version has no name for. All others are built on this one."""
+
+    @property
+    def with_raw_response(self) -> AnyEndpointRaw:
+        """The same methods, with the answer itself: its status, headers and bytes beside the result."""
+        return AnyEndpointRaw(AnyEndpoint(self._api))
+
+    @property
+    def with_streaming_response(self) -> AnyEndpointStreamed:
+        """The same methods, each in an `async with`, with the answer as it comes."""
+        return AnyEndpointStreamed(AnyEndpoint(self._api))
 
     @overload
     def request(

@@ -13,6 +13,7 @@ from ._progress import ProgressHook
 from ._resource import Resource, made_at_once, names_of
 from ._route import billed_post
 from ._upload import FileInput
+from ._views import Raw, RawView, Streamed, StreamedView
 
 UPLOAD = billed_post("files.upload", "/files", as_model(UploadedFile))
 _PARAMS = names_of(CallOptions)
@@ -20,6 +21,16 @@ _PARAMS = names_of(CallOptions)
 
 class Files(Resource):
     """Files for videos to refer to."""
+
+    @property
+    def with_raw_response(self) -> FilesRaw:
+        """The same methods, with the answer itself: its status, headers and bytes beside the result."""
+        return FilesRaw(Files(self._api))
+
+    @property
+    def with_streaming_response(self) -> FilesStreamed:
+        """The same methods, each in an `async with`, with the answer as it comes."""
+        return FilesStreamed(Files(self._api))
 
     @made_at_once
     def upload(
@@ -56,3 +67,15 @@ class Files(Resource):
         """
         _, extras = CallExtras.take(params, _PARAMS)
         return self._upload(UPLOAD, [("file", file, filename, media_type)], {}, extras, on_progress)
+
+
+class FilesRaw(RawView):
+    """See `Files.with_raw_response`."""
+
+    upload = Raw(Files.upload)
+
+
+class FilesStreamed(StreamedView):
+    """See `Files.with_streaming_response`."""
+
+    upload = Streamed(Files.upload)

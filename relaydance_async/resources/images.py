@@ -18,6 +18,7 @@ from ._progress import Progress, ProgressHook
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
 from ._upload import FileInput, UploadedPart
+from ._views import Raw, RawView, Streamed, StreamedView
 from .download import (
     DEFAULT_MEMORY_BYTES,
     DownloadLimits,
@@ -39,6 +40,16 @@ _PARAMS = names_of(ImageParams)
 
 class Images(Resource):
     """Images from a prompt. Billed image by image."""
+
+    @property
+    def with_raw_response(self) -> ImagesRaw:
+        """The same methods, with the answer itself: its status, headers and bytes beside the result."""
+        return ImagesRaw(Images(self._api))
+
+    @property
+    def with_streaming_response(self) -> ImagesStreamed:
+        """The same methods, each in an `async with`, with the answer as it comes."""
+        return ImagesStreamed(Images(self._api))
 
     @made_at_once
     def generate(
@@ -143,6 +154,20 @@ class Images(Resource):
         policy = HostPolicy.beside(self._api.base_url, allow_private=allow_private_hosts)
         source = ResultSource.of_image(image.url, self._api.base_url, policy)
         return await download(self._api, Result(source), part, limits)
+
+
+class ImagesRaw(RawView):
+    """See `Images.with_raw_response`."""
+
+    generate = Raw(Images.generate)
+    edit = Raw(Images.edit)
+
+
+class ImagesStreamed(StreamedView):
+    """See `Images.with_streaming_response`."""
+
+    generate = Streamed(Images.generate)
+    edit = Streamed(Images.edit)
 
 
 def _name_of(image: Image) -> str:

@@ -40,6 +40,7 @@ from ._resource import READ_OPTIONS, Resource, apply, made_at_once, names_of
 from ._route import billed_post, get
 from ._task_events import EndEvent, TaskEvents
 from ._task_notes import TaskNotes
+from ._views import Raw, RawView, Streamed, StreamedView
 from .download import (
     DEFAULT_MAX_BYTES,
     DEFAULT_MEMORY_BYTES,
@@ -96,6 +97,16 @@ _REQUEST_OPTIONS = names_of(RequestOptions)
 class Video(Resource):
     """Clips. Each is a task: submitted, waited for, downloaded."""
 
+    @property
+    def with_raw_response(self) -> VideoRaw:
+        """The same methods, with the answer itself: its status, headers and bytes beside the result."""
+        return VideoRaw(Video(self._api))
+
+    @property
+    def with_streaming_response(self) -> VideoStreamed:
+        """The same methods, each in an `async with`, with the answer as it comes."""
+        return VideoStreamed(Video(self._api))
+
     @made_at_once
     def submit(self, *, model: str, prompt: str, **params: Unpack[SubmitParams]) -> Coroutine[Any, Any, VideoTask]:
         """Submit a clip. It is billed when it succeeds.
@@ -122,7 +133,8 @@ class Video(Resource):
         arguments, extras = CallExtras.take(params, _SUBMIT_PARAMS)
         video = build_model(VideoRequest, {"model": model, "prompt": prompt, **arguments})
         submit = self._post(SUBMIT, video.body(), extras)
-        return submit if extras.idempotency_key is None else self._renewed(submit, extras)
+        is_raw = self._mode is not None
+        return submit if is_raw or extras.idempotency_key is None else self._renewed(submit, extras)
 
     async def _renewed(self, submit: Coroutine[Any, Any, VideoTask], extras: CallExtras) -> VideoTask:
         """The submitted task. If its submit was replayed, and its URL may have expired, it is asked for again."""
@@ -152,7 +164,7 @@ class Video(Resource):
             NotFoundError: there is no such task.
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
-        return await _poll(_build_poll(_id_of(task), extras), apply(extras, self._api))
+        return await self._execute(_build_poll(_id_of(task), extras), RETRIEVE.returns, extras)
 
     async def wait(
         self,
@@ -505,6 +517,20 @@ class Video(Resource):
                 f"task {task.task_id} is {task.status}: there is no clip to download", task_id=task.task_id
             )
         return ResultSource.of(task, self._api.base_url, policy)
+
+
+class VideoRaw(RawView):
+    """See `Video.with_raw_response`."""
+
+    submit = Raw(Video.submit)
+    retrieve = Raw(Video.retrieve)
+
+
+class VideoStreamed(StreamedView):
+    """See `Video.with_streaming_response`."""
+
+    submit = Streamed(Video.submit)
+    retrieve = Streamed(Video.retrieve)
 
 
 def _check_deadline(deadline: float | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from . import _balance, _chat, _images, _models, _uploads, _video
+from . import _balance, _chat, _images, _models, _others, _uploads, _video
 from ._dialects import Family
 from ._exchange import Answer, Exchange
 from ._state import State
@@ -45,6 +45,13 @@ ROUTES = (
     Route("GET /api/usage/token/", _balance.fetch_token_usage, "api"),
     Route("GET /api/log/token", _balance.fetch_log, "api"),
     Route("GET /api/pricing", _balance.fetch_pricing, "api", open_to_all=True),
+    Route("POST /v1/embeddings", _others.create_embeddings),
+    Route("POST /v1/moderations", _others.create_moderation),
+    Route("POST /v1/rerank", _others.rerank),
+    Route("POST /v1/responses", _others.create_response),
+    Route("POST /v1/audio/speech", _others.create_speech),
+    Route("POST /v1/audio/transcriptions", _others.create_transcription, multipart=True),
+    Route("POST /v1/videos", _others.create_openai_video, "flat", multipart=True),
     Route("GET /api/usage/token", _balance.redirect_token_usage, "api", open_to_all=True),
 )
 

@@ -25,7 +25,10 @@ SCHEMES = {"https", "http", "asset"}
 
 
 async def submit_video(state: State, exchange: Exchange) -> Answer:
-    body = parse_object(exchange)
+    return answer_video(state, exchange, parse_object(exchange))
+
+
+def answer_video(state: State, exchange: Exchange, body: Json) -> Answer:
     model = require_model(body)
     state.check_model(exchange, model, "video")
     prompt = body.get("prompt")

@@ -59,7 +59,7 @@ async def test_the_meta_of_an_answer_is_not_built_for_a_log_that_is_off(
     sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "relaydance_async")
-    monkeypatch.setattr("relaydance_async._call.answer.build_meta", None)  # whoever calls it fails
+    monkeypatch.setattr("relaydance_async._call.facts.Facts.__call__", None)  # whoever calls it fails
     async with start(sandbox) as client:
         await client.models.list()
 

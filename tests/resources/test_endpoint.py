@@ -90,7 +90,7 @@ async def client(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncItera
 )
 async def test_an_answer_is_what_was_asked_for(client: AsyncRelayDance, kind: Any, expected: type) -> None:
     found = await client.get("/models", cast_to=kind)
-    assert type(found) is expected
+    assert isinstance(found, expected)
     assert "list" in str(found)
 
 

@@ -4,11 +4,13 @@ from .clip import DEFAULT_MAX_BYTES, DEFAULT_MEMORY_BYTES, DownloadLimits, downl
 from .disk import check_place, on_disk, write_whole
 from .fetch import Result, as_download_error
 from .part import PartFile, as_path
-from .source import HostPolicy, ResultSource
+from .save import save_pieces
+from .source import CONTENT, HostPolicy, ResultSource
 from .stream import stream
 from .transfer import check_size
 
 __all__ = [
+    "CONTENT",
     "DEFAULT_MAX_BYTES",
     "DEFAULT_MEMORY_BYTES",
     "DownloadLimits",
@@ -23,6 +25,7 @@ __all__ = [
     "download",
     "load",
     "on_disk",
+    "save_pieces",
     "stream",
     "write_whole",
 ]
