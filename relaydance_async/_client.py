@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 from pydantic import AnyUrl, SecretStr
 
-from ._call import Api, Keys, Shared, Signing
+from ._call import Api, Keys, Shared, Signing, UsageTracker
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     UNSET,
@@ -269,6 +269,14 @@ class AsyncRelayDance(AnyEndpoint):
     def is_closed(self) -> bool:
         """Whether it was closed, and not used since. A closed client can be used again."""
         return self._runtimes.is_closed
+
+    def track_usage(self) -> UsageTracker:
+        """Count the tokens, calls and costs of what is done within: `with client.track_usage() as usage: …`.
+
+        It counts the calls of this client and its views that begin in the `with`, also in tasks and fan-outs that are
+        started there. `usage.total_tokens`, `usage.by_model`, and `await usage.cost()` tell, at any time.
+        """
+        return self._api.track_usage(self.account.prices)
 
     async def resolve_doubts(self) -> list[Resolution]:
         """Decide what became of the requests that the journal has in doubt, where that can be known.

@@ -16,6 +16,7 @@ failure      the error that a failed attempt ends in, built once
 lesson       what a limiter learns from how an attempt ended
 history      what earlier attempts left behind
 watching     those who watch a call
+usage        counts tokens and calls for whoever tracks them
 """
 
 from .answer import Answer, OpenAnswer
@@ -37,6 +38,7 @@ from .receive import (
     refuse_page,
 )
 from .signing import Signing
+from .usage import UsageTracker
 
 __all__ = [
     "Accept",
@@ -48,6 +50,7 @@ __all__ = [
     "Receiver",
     "Shared",
     "Signing",
+    "UsageTracker",
     "as_bytes",
     "as_cast",
     "as_model",
