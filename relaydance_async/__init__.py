@@ -2,7 +2,7 @@
 
 from ._blocking import run
 from ._call import UsageTracker
-from ._client import AsyncRelayDance
+from ._client import AsyncRelayDance, openai_http_client
 from ._hooks import RetryEvent
 from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot
 from ._sansio.chat_events import (
@@ -187,6 +187,7 @@ __all__ = [
     "file_part",
     "image_part",
     "maybe_accepted",
+    "openai_http_client",
     "run",
     "tool",
 ]

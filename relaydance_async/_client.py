@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from itertools import count
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from pydantic import AnyUrl, SecretStr
 
@@ -38,6 +38,7 @@ from ._transports import TransportName, build_transport, check_transport
 from .errors import ConfigurationError
 from .journal import Journal
 from .models.journal import Resolution
+from .resources._bridge import Bridge
 from .resources._doubts import Doubts
 from .resources._resource import Resource
 from .resources.account import Account
@@ -47,6 +48,9 @@ from .resources.files import Files
 from .resources.images import Images
 from .resources.models import Models
 from .resources.video import Video
+
+if TYPE_CHECKING:
+    from ._transports._outside import HttpxClient
 
 R = TypeVar("R", bound=Resource)
 
@@ -348,3 +352,26 @@ class AsyncRelayDance(AnyEndpoint):
 
 def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {"accept": "application/json", "user-agent": USER_AGENT, **checked_headers(extra or {})}
+
+
+def openai_http_client(client: AsyncRelayDance) -> HttpxClient:
+    """An `httpx.AsyncClient` for openai's client, and for the frameworks that hold one. It sends through this client.
+
+        openai = AsyncOpenAI(
+            api_key="unused", base_url=client.base_url, http_client=openai_http_client(client), max_retries=0
+        )
+
+    So the limits, the retries, the rules of money and `track_usage` of this client hold. Its key is sent, and no other.
+    `max_retries=0` leaves the retries to it; a billed request that openai's client repeats by itself is refused. The
+    shorter of both clients' timeouts holds.
+
+    Errors of the gateway come as openai's, with the status that the API documents. When no answer came, or a stream
+    broke, the cause of openai's exception (`__cause__`) leads to ours, which has what was paid for;
+    `maybe_accepted(error)` looks there.
+
+    Args:
+        client: yours to close. Closing what is returned closes nothing.
+    """
+    from ._transports._outside import build_outside_client  # httpx is imported where it is used
+
+    return build_outside_client(Bridge(client._api).send)  # pyright: ignore[reportPrivateUsage]

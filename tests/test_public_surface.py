@@ -52,6 +52,7 @@ NAMES = {
     "RefusalDeltaEvent", "RefusalDoneEvent", "ParsedChatCompletion", "ParsedChoice", "ParsedMessage",
     "Tool", "ToolCompleted", "ToolRun", "ToolRunEvent", "ToolStarted", "TurnCompleted", "TurnStarted", "tool",
     "audio_part", "file_part", "image_part", "ModelUsage", "UsageCost", "UsageTracker",
+    "openai_http_client",
     # errors
     "ContentFilterFinishReasonError", "LengthFinishReasonError", "ParseError", "ToolRunError",
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",

@@ -68,7 +68,7 @@ def require_mapping(name: str, value: Any) -> Any:
 def is_omitted(value: object) -> bool:
     """Whether it is `omit` or `NOT_GIVEN` of openai's: an argument that isn't there."""
     kind = type(value)
-    return kind.__module__.startswith("openai.") and kind.__name__ in ("NotGiven", "Omit")
+    return kind.__module__.partition(".")[0] == "openai" and kind.__name__ in ("NotGiven", "Omit")
 
 
 _MAPPINGS = ("extra_body", "extra_headers", "extra_query")
