@@ -1,4 +1,4 @@
-"""Requests of another library, such as openai's client, sent with the limits, retries and rules of money of this one."""
+"""Requests of another library, such as openai's client, sent with the limits, retries and money rules of this one."""
 
 from __future__ import annotations
 

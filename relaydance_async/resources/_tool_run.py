@@ -80,7 +80,7 @@ class ToolLoop(Generic[T]):
         self._completions.append(completion)
         if not completion.choices:
             raise ToolRunError("the answer has no choice", completion=completion, maybe_accepted=True)
-        self._history.append(_with_ids(as_plain(completion.choices[0].message), number + 1))
+        self._history.append(_completed(as_plain(completion.choices[0].message), number + 1))
         await self.tell(TurnCompleted(number + 1, completion))
         return completion
 
@@ -168,12 +168,12 @@ def _calls_in(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [call for call in message.get("tool_calls") or () if isinstance(call.get("function"), Mapping)]
 
 
-def _with_ids(message: dict[str, Any], turn: int) -> dict[str, Any]:
-    """Some upstreams give their calls no id, and need one in the answer."""
+def _completed(message: dict[str, Any], turn: int) -> dict[str, Any]:
+    """Some upstreams leave out the role, and the ids of calls, and then miss them in the history."""
     for number, call in enumerate(message.get("tool_calls") or ()):
         call["id"] = call.get("id") or f"call_{turn}_{number}"
         call["type"] = call.get("type") or "function"
-    return message
+    return {"role": "assistant", **message}
 
 
 def _told(error: Exception) -> str:
