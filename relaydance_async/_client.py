@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
+from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 from pydantic import AnyUrl, SecretStr
 
@@ -48,9 +48,6 @@ from .resources.files import Files
 from .resources.images import Images
 from .resources.models import Models
 from .resources.video import Video
-
-if TYPE_CHECKING:
-    from ._transports._outside import HttpxClient
 
 R = TypeVar("R", bound=Resource)
 
@@ -354,8 +351,8 @@ def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {"accept": "application/json", "user-agent": USER_AGENT, **checked_headers(extra or {})}
 
 
-def openai_http_client(client: AsyncRelayDance) -> HttpxClient:
-    """An `httpx.AsyncClient` for openai's client, and for the frameworks that hold one. It sends through this client.
+def openai_http_client(client: AsyncRelayDance) -> Any:
+    """An HTTP client for openai's client, and for the frameworks that hold one. It sends through this client.
 
         openai = AsyncOpenAI(
             api_key="unused", base_url=client.base_url, http_client=openai_http_client(client), max_retries=0
@@ -371,6 +368,10 @@ def openai_http_client(client: AsyncRelayDance) -> HttpxClient:
 
     Args:
         client: yours to close. Closing what is returned closes nothing.
+
+    Returns:
+        An `httpx.AsyncClient`. It is typed as Any, because openai's client names that of httpx2 from version 3 on; it
+        takes both.
     """
     from ._transports._outside import build_outside_client  # httpx is imported where it is used
 

@@ -10,11 +10,10 @@ import httpx
 from .._sansio.outside import OutsideAnswer, OutsideRequest
 from ..errors import APIConnectionError, APITimeoutError, RelayDanceError
 
-HttpxClient: TypeAlias = httpx.AsyncClient
 Send: TypeAlias = Callable[[OutsideRequest], Awaitable[OutsideAnswer]]
 
 
-def build_outside_client(send: Send) -> HttpxClient:
+def build_outside_client(send: Send) -> httpx.AsyncClient:
     """The client. It has no time limit of its own, and closing it closes nothing."""
     return httpx.AsyncClient(transport=_Transport(send), timeout=None, trust_env=False)
 

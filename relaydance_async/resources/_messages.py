@@ -39,7 +39,7 @@ def as_tool_params(tools: Any) -> Any:
     """Those that were made by `tool` as the API takes them; all others as they are."""
     if not isinstance(tools, Iterable) or isinstance(tools, _NO_LISTS):
         return cast(object, tools)
-    found: Iterable[Any] = tools
+    found = cast("Iterable[Any]", tools)  # type: ignore[redundant-cast]
     return [each.to_param() if hasattr(each, "to_param") else each for each in found]
 
 

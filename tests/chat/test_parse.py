@@ -180,12 +180,12 @@ async def test_each_request_has_an_idempotency_key_of_its_own(sandbox: Sandbox, 
     ):
         sandbox.chat.reply("no JSON")
         sandbox.chat.reply(BONN)
-        for _ in range(2):
+        for replayed in (False, True):
             completion = await client.chat.completions.parse(
                 model=MODEL, messages=HELLO, response_format=City, validate_retries=1, idempotency_key="bonn"
             )
             assert completion.choices[0].message.parsed == City(name="Bonn", people=330000)
-        assert completion.meta.replayed
+            assert completion.meta.replayed is replayed
     assert sandbox.ledger.billed(CHAT) == 2
 
 
@@ -224,8 +224,9 @@ async def test_the_message_is_passed_back_without_the_value(
 async def test_bad_input_is_an_error_before_anything_is_sent(
     client: AsyncRelayDance, sandbox: Sandbox, options: Any, why: str
 ) -> None:
+    asked: dict[str, Any] = {"model": MODEL, "messages": HELLO, **options}
     with pytest.raises(InvalidInputError, match=why):
-        await client.chat.completions.parse(**{"model": MODEL, "messages": HELLO, **options})
+        await client.chat.completions.parse(**asked)
     assert sandbox.ledger.entries == []
 
 

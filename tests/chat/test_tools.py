@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import inspect
 import logging
 import threading
 from typing import Annotated, Any, Literal, assert_type
@@ -79,7 +80,7 @@ def test_a_tool_is_described_by_its_signature_and_its_docstring() -> None:
 async def test_it_is_still_the_function(client: AsyncRelayDance) -> None:
     assert await weather("Bonn") == {"city": "Bonn", "days": 3}
     assert_type(tool(add)(1, 2), int)
-    assert weather.__name__ == "weather"
+    assert (inspect.getdoc(weather) or "").startswith("Tell the weather.")
 
 
 class Where(BaseModel):
@@ -143,19 +144,19 @@ def unknown(n: object) -> None: ...
 def missing(n: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable, reportUnknownParameterType]
 
 
-@pytest.mark.parametrize(
-    ("function", "why"),
-    [
-        (untyped, "'n' has no type"),
-        (many, "no name that a model could give"),
-        (anything, "may be anything"),
-        (unknown, "may be anything"),
-        (missing, "can't be read"),
-        (City, "made of a function"),
-        (3, "made of a function"),
-        (lambda: 1, "can't be called"),
-    ],
-)
+NO_TOOLS: list[tuple[Any, str]] = [
+    (untyped, "'n' has no type"),
+    (many, "no name that a model could give"),
+    (anything, "may be anything"),
+    (unknown, "may be anything"),
+    (missing, "can't be read"),
+    (City, "made of a function"),
+    (3, "made of a function"),
+    (lambda: 1, "can't be called"),
+]
+
+
+@pytest.mark.parametrize(("function", "why"), NO_TOOLS)
 def test_what_can_be_no_tool(function: Any, why: str) -> None:
     with pytest.raises(InvalidInputError, match=why):
         tool(function)

@@ -109,7 +109,8 @@ async def test_a_replay_was_paid_for_before(sandbox: Sandbox, tmp_path: Any) -> 
             asked: dict[str, Any] = {"model": MODEL, "messages": HELLO, "stream": streamed}
             for wanted in (1, 0):
                 with client.track_usage() as usage:
-                    answer = await client.chat.completions.create(**asked, idempotency_key=f"k{streamed}")
+                    create: Any = client.chat.completions.create
+                    answer = await create(**asked, idempotency_key=f"k{streamed}")
                     if streamed:
                         await answer.get_final_completion()
                 assert (usage.requests, usage.untold) == (wanted, 0)
