@@ -102,7 +102,8 @@ async def test_arguments_of_several_tools(client: AsyncRelayDance, sandbox: Sand
 async def test_a_refusal_and_reasoning(client: AsyncRelayDance, sandbox: Sandbox) -> None:
     sandbox.chat.reply(refusal="I won't", reasoning="Hm hm")
     found = await events_of(client.chat.completions.stream(model=MODEL, messages=HELLO, response_format=City))
-    assert list(map(type, found)) == [
+    kinds = [ReasoningDeltaEvent] * 2 + [RefusalDeltaEvent] * 2 + [RefusalDoneEvent]
+    assert [type(event).__name__ for event in found] == [kind.__name__ for kind in kinds]
         ReasoningDeltaEvent,
         ReasoningDeltaEvent,
         RefusalDeltaEvent,
