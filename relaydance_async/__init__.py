@@ -1,9 +1,21 @@
 """An asyncio client for the RelayDance API: video, images, chat and files, with one key."""
 
 from ._blocking import run
-from ._client import AsyncRelayDance
+from ._call import UsageTracker
+from ._client import AsyncRelayDance, openai_http_client
 from ._hooks import RetryEvent
 from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot
+from ._sansio.chat_events import (
+    ChatEvent,
+    ChunkEvent,
+    ContentDeltaEvent,
+    ContentDoneEvent,
+    FunctionToolCallArgumentsDeltaEvent,
+    FunctionToolCallArgumentsDoneEvent,
+    ReasoningDeltaEvent,
+    RefusalDeltaEvent,
+    RefusalDoneEvent,
+)
 from ._sansio.retry import RetryPolicy
 from ._sansio.timeout import Timeout
 from ._version import __version__
@@ -14,6 +26,7 @@ from .errors import (
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
+    ContentFilterFinishReasonError,
     ContentRefusedError,
     DownloadError,
     FanOutStoppedError,
@@ -23,7 +36,9 @@ from .errors import (
     InsufficientBalanceError,
     InvalidInputError,
     JournalError,
+    LengthFinishReasonError,
     NotFoundError,
+    ParseError,
     PermissionDeniedError,
     RateLimitError,
     RelayDanceError,
@@ -36,6 +51,7 @@ from .errors import (
     TaskError,
     TaskFailedError,
     TaskTimeoutError,
+    ToolRunError,
     WebhookError,
     WebhookPayloadError,
     WebhookVerificationError,
@@ -51,7 +67,10 @@ from .models.images import Image, ImagesResponse
 from .models.journal import JournalEntry, Resolution
 from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
 from .models.outcome import Outcome
+from .models.parsed import ParsedChatCompletion, ParsedChoice, ParsedMessage
 from .models.response import RawResponse
+from .models.tools import ToolCompleted, ToolRun, ToolRunEvent, ToolStarted, TurnCompleted, TurnStarted
+from .models.usage import ModelUsage, UsageCost
 from .models.video import (
     AudioReference,
     FirstFrame,
@@ -62,9 +81,12 @@ from .models.video import (
     VideoReference,
     VideoTask,
 )
+from .resources._chat_events import ChatEventStream
 from .resources._chat_stream import ChatStream
 from .resources._event_stream import EventStream
+from .resources._parts import audio_part, file_part, image_part
 from .resources._streamed_response import StreamedResponse
+from .resources._tool import Tool, tool
 
 __all__ = [
     "APIConnectionError",
@@ -78,8 +100,14 @@ __all__ = [
     "Balance",
     "ChatCompletion",
     "ChatCompletionChunk",
+    "ChatEvent",
+    "ChatEventStream",
     "ChatStream",
+    "ChunkEvent",
     "ConfigurationError",
+    "ContentDeltaEvent",
+    "ContentDoneEvent",
+    "ContentFilterFinishReasonError",
     "ContentRefusedError",
     "DownloadError",
     "ErrorResponse",
@@ -87,6 +115,8 @@ __all__ = [
     "FanOut",
     "FanOutStoppedError",
     "FirstFrame",
+    "FunctionToolCallArgumentsDeltaEvent",
+    "FunctionToolCallArgumentsDoneEvent",
     "IdempotencyError",
     "IdempotencyKeyReusedError",
     "Image",
@@ -98,18 +128,27 @@ __all__ = [
     "JournalEntry",
     "JournalError",
     "LastFrame",
+    "LengthFinishReasonError",
     "Limit",
     "LimiterSnapshot",
     "Limits",
     "LimitsSnapshot",
     "Model",
     "ModelList",
+    "ModelUsage",
     "NotFoundError",
     "Outcome",
+    "ParseError",
+    "ParsedChatCompletion",
+    "ParsedChoice",
+    "ParsedMessage",
     "PermissionDeniedError",
     "PostgresJournal",
     "RateLimitError",
     "RawResponse",
+    "ReasoningDeltaEvent",
+    "RefusalDeltaEvent",
+    "RefusalDoneEvent",
     "RelayDanceError",
     "RequestTooLargeError",
     "Resolution",
@@ -129,15 +168,30 @@ __all__ = [
     "TaskTimeoutError",
     "TaskUsage",
     "Timeout",
+    "Tool",
+    "ToolCompleted",
+    "ToolRun",
+    "ToolRunError",
+    "ToolRunEvent",
+    "ToolStarted",
+    "TurnCompleted",
+    "TurnStarted",
     "UploadedFile",
+    "UsageCost",
+    "UsageTracker",
     "VideoReference",
     "VideoTask",
     "WebhookError",
     "WebhookPayloadError",
     "WebhookVerificationError",
     "__version__",
+    "audio_part",
     "fan_out",
     "fan_out_list",
+    "file_part",
+    "image_part",
     "maybe_accepted",
+    "openai_http_client",
     "run",
+    "tool",
 ]

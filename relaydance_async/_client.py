@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from pydantic import AnyUrl, SecretStr
 
-from ._call import Api, Keys, Shared, Signing
+from ._call import Api, Keys, Shared, Signing, UsageTracker
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     UNSET,
@@ -39,6 +39,7 @@ from ._transports import TransportName, build_transport, check_transport
 from .errors import ConfigurationError
 from .journal import Journal
 from .models.journal import Resolution
+from .resources._bridge import Bridge
 from .resources._doubts import Doubts
 from .resources._resource import Resource
 from .resources.account import Account
@@ -313,6 +314,14 @@ class AsyncRelayDance(AnyEndpoint):
         """Whether it was closed, and not used since. A closed client can be used again."""
         return self._runtimes.is_closed
 
+    def track_usage(self) -> UsageTracker:
+        """Count the tokens, calls and costs of what is done within: `with client.track_usage() as usage: …`.
+
+        It counts the calls of this client and its views that begin in the `with`, also in tasks and fan-outs that are
+        started there. `usage.total_tokens`, `usage.by_model`, and `await usage.cost()` tell, at any time.
+        """
+        return self._api.track_usage(self.account.prices)
+
     async def resolve_doubts(self) -> list[Resolution]:
         """Decide what became of the requests that the journal has in doubt, where that can be known.
 
@@ -387,3 +396,30 @@ class AsyncRelayDance(AnyEndpoint):
 
 def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {"accept": "application/json", "user-agent": USER_AGENT, **checked_headers(extra or {})}
+
+
+def openai_http_client(client: AsyncRelayDance) -> Any:
+    """An HTTP client for openai's client, and for the frameworks that hold one. It sends through this client.
+
+        openai = AsyncOpenAI(
+            api_key="unused", base_url=client.base_url, http_client=openai_http_client(client), max_retries=0
+        )
+
+    So the limits, the retries, the rules of money and `track_usage` of this client hold. Its key is sent, and no other.
+    `max_retries=0` leaves the retries to it; a billed request that openai's client repeats by itself is refused. The
+    shorter of both clients' timeouts holds.
+
+    Errors of the gateway come as openai's, with the status that the API documents. When no answer came, or a stream
+    broke, the cause of openai's exception (`__cause__`) leads to ours, which has what was paid for;
+    `maybe_accepted(error)` looks there.
+
+    Args:
+        client: yours to close. Closing what is returned closes nothing.
+
+    Returns:
+        An `httpx.AsyncClient`. It is typed as Any, because openai's client names that of httpx2 from version 3 on; it
+        takes both.
+    """
+    from ._transports._outside import build_outside_client  # httpx is imported where it is used
+
+    return build_outside_client(Bridge(client._api).send)  # pyright: ignore[reportPrivateUsage]

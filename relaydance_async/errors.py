@@ -19,6 +19,10 @@ RelayDanceError
     x ResponseTooLargeError              the answer is larger than the client allows
   · StreamError                          a stream ended in an error
     x IncompleteStreamError              a stream ended too early
+  x ParseError                           a chat's answer isn't what was asked for; it is paid for
+    x LengthFinishReasonError            it was cut off at the limit of tokens
+    x ContentFilterFinishReasonError     a content filter cut it off
+  x ToolRunError                         a model still calls tools after the last turn
   · TaskError
     x TaskFailedError                    the video task failed (it is not billed)
     x TaskTimeoutError (TimeoutError)    the video task did not end in time; it goes on
@@ -36,6 +40,7 @@ RelayDanceError
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
@@ -53,6 +58,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "ConfigurationError",
+    "ContentFilterFinishReasonError",
     "ContentRefusedError",
     "DownloadError",
     "FanOutStoppedError",
@@ -62,7 +68,9 @@ __all__ = [
     "InsufficientBalanceError",
     "InvalidInputError",
     "JournalError",
+    "LengthFinishReasonError",
     "NotFoundError",
+    "ParseError",
     "PermissionDeniedError",
     "RateLimitError",
     "RelayDanceError",
@@ -75,6 +83,7 @@ __all__ = [
     "TaskError",
     "TaskFailedError",
     "TaskTimeoutError",
+    "ToolRunError",
     "WebhookError",
     "WebhookPayloadError",
     "WebhookVerificationError",
@@ -102,6 +111,10 @@ class RelayDanceError(Exception):
 
     _hint: ClassVar[str] = ""
     _documented_status: ClassVar[int | None] = None
+
+    history: tuple[Mapping[str, Any], ...] = ()
+    """Of a call that asks a chat model several times (tools, `validate_retries`): the messages so far, with the answers
+    that were paid for. Pass them as `messages` to go on."""
 
     def __init__(
         self,
@@ -451,6 +464,71 @@ class StreamError(RelayDanceError):
 
 class IncompleteStreamError(StreamError):
     """The stream ended although a choice never got a `finish_reason`: the answer is cut off."""
+
+
+class ParseError(RelayDanceError):
+    """A chat's answer could not be made into what was asked for. It is paid for, and kept here.
+
+    Attributes:
+        text: of the choice that doesn't fit.
+        completion: the whole answer.
+        completions: all answers that were paid for, the last one included: `validate_retries` may have asked for more.
+        problems: what is wrong, in sentences.
+    """
+
+    _hint = "The answer is in `text` and `completion`; to ask again costs again (validate_retries=)"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        text: str = "",
+        completion: ChatCompletion | None = None,
+        completions: tuple[ChatCompletion, ...] = (),
+        problems: tuple[str, ...] = (),
+        **details: Any,
+    ) -> None:
+        super().__init__(message, **details)
+        self.text = text
+        self.completion = completion
+        self.completions = completions
+        self.problems = problems
+
+    @property
+    def hint(self) -> str:
+        """What to do about it. That it was accepted is no doubt here."""
+        return self._hint
+
+
+class LengthFinishReasonError(ParseError):
+    """The answer was cut off at `max_tokens`, or at what the model can write (OpenAI's name)."""
+
+    _hint = "Raise max_tokens, or ask for less; what came is in `text` and `completion`"
+
+
+class ContentFilterFinishReasonError(ParseError):
+    """A content filter cut the answer off (OpenAI's name)."""
+
+    _hint = "Change the prompt; what came is in `text` and `completion`"
+
+
+class ToolRunError(RelayDanceError):
+    """A model still called tools in the last turn that was allowed. `history` has what was paid for.
+
+    Attributes:
+        completion: the last answer.
+    """
+
+    _hint = "Raise max_turns, or go on with `history` as messages"
+
+    def __init__(self, message: str = "", *, completion: ChatCompletion | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.completion = completion
+
+    @property
+    def hint(self) -> str:
+        """What to do about it. That it was accepted is no doubt here."""
+        return self._hint
 
 
 def maybe_accepted(exception: BaseException) -> bool | None:

@@ -13,6 +13,7 @@ import relaydance_async
 from relaydance_async import (
     AsyncRelayDance,
     AttemptRecord,
+    ChatEventStream,
     ChatStream,
     EventStream,
     Outcome,
@@ -49,7 +50,15 @@ NAMES = {
     "JournalEntry", "PostgresJournal", "SqliteJournal", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
     "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted", "run",
+    # chat
+    "ChatEvent", "ChatEventStream", "ChunkEvent", "ContentDeltaEvent", "ContentDoneEvent",
+    "FunctionToolCallArgumentsDeltaEvent", "FunctionToolCallArgumentsDoneEvent", "ReasoningDeltaEvent",
+    "RefusalDeltaEvent", "RefusalDoneEvent", "ParsedChatCompletion", "ParsedChoice", "ParsedMessage",
+    "Tool", "ToolCompleted", "ToolRun", "ToolRunEvent", "ToolStarted", "TurnCompleted", "TurnStarted", "tool",
+    "audio_part", "file_part", "image_part", "ModelUsage", "UsageCost", "UsageTracker",
+    "openai_http_client",
     # errors
+    "ContentFilterFinishReasonError", "LengthFinishReasonError", "ParseError", "ToolRunError",
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
     "ConfigurationError", "ContentRefusedError", "DownloadError", "FanOutStoppedError", "IncompleteStreamError",
     "InsufficientBalanceError", "InvalidInputError", "NotFoundError", "PermissionDeniedError", "RateLimitError",
@@ -124,7 +133,7 @@ def test_the_ways_into_the_client() -> None:
     assert {name for name in dir(client) if not name.startswith("_")} == {
         "account", "aclose", "api_key", "audio", "base_url", "chat", "close", "copy", "delete", "embeddings", "files",
         "get", "images", "is_closed", "limits", "models", "moderations", "post", "put", "request", "rerank",
-        "resolve_doubts", "responses", "video", "videos", "warm", "with_options",
+        "resolve_doubts", "responses", "track_usage", "video", "videos", "warm", "with_options",
         "with_raw_response", "with_streaming_response",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
@@ -135,8 +144,49 @@ SENT = dict.fromkeys(["body", "query", "headers", "cast_to", "timeout", "deadlin
 KEYED = {"idempotency_key": None}
 METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Models: {"list": {"/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
-    Chat: {"completions": {}},
-    Completions: {"create": {"model": ..., "messages": ..., "stream": None, "/params": ...}},
+    Chat: {
+        "completions": {},
+        "run_tools": {
+            "model": ...,
+            "messages": ...,
+            "tools": ...,
+            "response_format": None,
+            "max_turns": 10,
+            "max_parallel": 8,
+            "stream": False,
+            "on_event": None,
+            "/params": ...,
+        },
+    },
+    Completions: {
+        "create": {"model": ..., "messages": ..., "stream": None, "/params": ...},
+        "parse": {
+            "model": ...,
+            "messages": ...,
+            "response_format": ...,
+            "validate_retries": 0,
+            "strict": True,
+            "tools": None,
+            "/params": ...,
+        },
+        "stream": {
+            "model": ...,
+            "messages": ...,
+            "response_format": None,
+            "strict": True,
+            "tools": None,
+            "/params": ...,
+        },
+    },
+    ChatEventStream: {
+        "aclose": {},
+        "close": {},
+        "current_completion_snapshot": {},
+        "get_final_completion": {},
+        "meta": {},
+        "text": {},
+        "until_done": {},
+    },
     Images: {
         "generate": {"model": ..., "prompt": ..., "/params": ...},
         "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "on_progress": None, "/params": ...},
@@ -208,7 +258,7 @@ def test_the_methods_and_their_arguments(kind: type[Any]) -> None:
         if inspect.isfunction(method):
             # Those that take in their arguments at once are marked as such; `inspect` sees that from Python 3.12 on.
             is_manager = inspect.isasyncgenfunction(inspect.unwrap(method))
-            gives_manager = is_manager or name == "resume"
+            gives_manager = is_manager or name in ("resume", "stream")
             assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or gives_manager
             assert parameters(method) == arguments
 
@@ -267,7 +317,7 @@ def test_the_fields_of_the_values() -> None:
 def test_what_every_error_has() -> None:
     error = errors.RelayDanceError("m")
     assert {name for name in dir(error) if not name.startswith("_")} - set(dir(Exception)) == {
-        "attempts", "code", "documented_status", "hint", "maybe_accepted", "message", "meta", "method",
+        "attempts", "code", "documented_status", "hint", "history", "maybe_accepted", "message", "meta", "method",
         "not_retried_because", "param", "path",
         "request_id", "retryable", "sent_at", "status_code", "support_details", "task_id", "type",
         "user_message",

@@ -17,6 +17,7 @@ failure      the error that a failed attempt ends in, built once
 lesson       what a limiter learns from how an attempt ended
 history      what earlier attempts left behind
 watching     those who watch a call, or a wait
+usage        counts tokens and calls for whoever tracks them
 """
 
 from .answer import Answer, OpenAnswer
@@ -39,6 +40,7 @@ from .receive import (
     refuse_page,
 )
 from .signing import Signing
+from .usage import UsageTracker
 from .watching import WaitWatchers
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Receiver",
     "Shared",
     "Signing",
+    "UsageTracker",
     "WaitWatchers",
     "as_bytes",
     "as_cast",

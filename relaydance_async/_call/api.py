@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -17,9 +17,11 @@ from .._sansio.request import PreparedRequest
 from .._sansio.target import Network
 from ..errors import ConfigurationError
 from ..journal import Journal
+from ..models.pricing import PriceList
 from .call import Call, Shared
 from .keyed import KeyedCall
 from .receive import Receiver
+from .usage import UsageTracker, counted, trackers_of
 from .watching import WaitWatchers, watch_wait
 
 T = TypeVar("T")
@@ -42,6 +44,10 @@ class Api:
     def changed(self, **options: Any) -> Api:
         """The same with these options changed; see `Options.changed`."""
         return Api(self._shared, self.options.changed(**options))
+
+    def track_usage(self, prices: Callable[[], Awaitable[PriceList]]) -> UsageTracker:
+        """What counts the calls that are made here; see there."""
+        return UsageTracker(self._shared, prices)
 
     @property
     def clock(self) -> Clock:
@@ -136,8 +142,16 @@ class Api:
         options = self.options
         call = Call(self._shared, request, receive, options)
         if options.is_watched or is_logging_attempts():
-            return call.run_watched()
-        return call.run() if options.deadline is None else call.run_within(options.deadline)
+            running = call.run_watched()
+        else:
+            running = call.run() if options.deadline is None else call.run_within(options.deadline)
+        return self._counted(running, request, receive)
+
+    def _counted(
+        self, running: Coroutine[Any, Any, T], request: PreparedRequest, receive: Receiver[T]
+    ) -> Coroutine[Any, Any, T]:
+        trackers = trackers_of(self._shared, request)
+        return counted(running, request.model or "", receive, trackers) if trackers else running
 
     def watch_wait(self, task_id: str) -> AbstractContextManager[WaitWatchers]:
         """What tells the observers of one wait for a task. Whoever waits tells of its polls."""
@@ -159,7 +173,8 @@ class Api:
         journal = self._shared.journal
         if journal is None:
             raise ConfigurationError(_NO_JOURNAL)
-        return KeyedCall(self._shared, journal, request, receive, self.options, key).run()
+        running = KeyedCall(self._shared, journal, request, receive, self.options, key).run()
+        return self._counted(running, request, receive)
 
 
 _NO_JOURNAL = (

@@ -166,6 +166,11 @@ class ChatDecoder:
         """The first choice's text so far."""
         return self._builder.text
 
+    @property
+    def so_far(self) -> CompletionBuilder:
+        """What has come, in pieces. It goes on to grow."""
+        return self._builder
+
     def completion(self) -> ChatCompletion:
         """The completion as far as it has come."""
         return self._builder.build()

@@ -69,18 +69,18 @@ def _build(value: Any) -> Any:
     return list(cast("list[Any]", value)) if isinstance(value, _Items) else value
 
 
-class _ToolCallSoFar:
+class ToolCallSoFar:
     """What has come of one tool call."""
 
     __slots__ = ("arguments", "extra", "function_extra", "id", "name", "type")
 
     def __init__(self) -> None:
         self.id: str | None = None
-        self.type = "function"
+        self.type: str = "function"
         self.name: str | None = None
         self.arguments: list[str] = []
-        self.extra = _Merged()
-        self.function_extra = _Merged()
+        self.extra: _Merged = _Merged()
+        self.function_extra: _Merged = _Merged()
 
     def is_over(self, piece: ToolCallDelta) -> bool:
         """Whether the piece begins another call. Some upstreams leave the index out, or give the same to all."""
@@ -107,12 +107,12 @@ class _ToolCallSoFar:
         return {**self.extra.build(), "id": self.id, "type": self.type, "function": function}
 
 
-class _ToolCalls:
+class ToolCallsSoFar:
     """The tool calls of one choice. Pieces of the same index belong together."""
 
     def __init__(self) -> None:
-        self._calls: list[tuple[int, _ToolCallSoFar]] = []
-        self._open: dict[int, _ToolCallSoFar] = {}
+        self._calls: list[tuple[int, ToolCallSoFar]] = []
+        self._open: dict[int, ToolCallSoFar] = {}
         self._last = 0
 
     def add(self, piece: ToolCallDelta) -> None:
@@ -124,7 +124,7 @@ class _ToolCalls:
         index = self._last
         call = self._open.get(index)
         if call is None or call.is_over(piece):
-            call = self._open[index] = _ToolCallSoFar()
+            call = self._open[index] = ToolCallSoFar()
             self._calls.append((index, call))
         call.add(piece)
 
@@ -135,13 +135,17 @@ class _ToolCalls:
                 self._last = index
                 self._open[index] = call
 
+    def __iter__(self) -> Iterator[ToolCallSoFar]:
+        """As they came."""
+        return (call for _, call in self._calls)
+
     def build(self) -> Iterator[dict[str, Any]]:
         """In the order of their indices; under the same one, as they came."""
         for _, call in sorted(self._calls, key=lambda each: each[0]):
             yield call.build()
 
 
-class _ChoiceSoFar:
+class ChoiceSoFar:
     """What the chunks of one choice have brought, in pieces."""
 
     __slots__ = (
@@ -150,15 +154,15 @@ class _ChoiceSoFar:
     )
 
     def __init__(self) -> None:
-        self.role = "assistant"
+        self.role: str = "assistant"
         self.content: list[str] = []
         self.refusal: list[str] = []
         self.reasoning_content: list[str] = []
         self.reasoning: list[str] = []
-        self.tool_calls: _ToolCalls | None = None
+        self.tool_calls: ToolCallsSoFar | None = None
         self.finish_reason: str | None = None
-        self.extra = _Merged()
-        self.message_extra = _Merged()
+        self.extra: _Merged = _Merged()
+        self.message_extra: _Merged = _Merged()
 
     def add(self, choice: ChunkChoice) -> None:
         """Take one more piece, in order."""
@@ -184,7 +188,7 @@ class _ChoiceSoFar:
 
     def _add_tool_calls(self, delta: ChoiceDelta) -> None:
         if self.tool_calls is None:
-            self.tool_calls = _ToolCalls()
+            self.tool_calls = ToolCallsSoFar()
         for piece in delta.tool_calls or ():
             self.tool_calls.add(piece)
 
@@ -221,7 +225,7 @@ class CompletionBuilder:
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
         self._extra: dict[str, Any] = {}
-        self._choices: dict[int, _ChoiceSoFar] = {}
+        self._choices: dict[int, ChoiceSoFar] = {}
         self._usage: Usage | None = None
 
     def add(self, chunk: ChatCompletionChunk) -> None:
@@ -235,7 +239,7 @@ class CompletionBuilder:
         for choice in chunk.choices:
             so_far = self._choices.get(choice.index)
             if so_far is None:
-                so_far = self._choices[choice.index] = _ChoiceSoFar()
+                so_far = self._choices[choice.index] = ChoiceSoFar()
             so_far.add(choice)
 
     def _add_extra(self, extra: Mapping[str, Any]) -> None:
@@ -251,6 +255,10 @@ class CompletionBuilder:
     def knows(self, index: int) -> bool:
         """Whether anything of that choice has come."""
         return index in self._choices
+
+    def choice(self, index: int) -> ChoiceSoFar:
+        """What has come of that choice."""
+        return self._choices[index]
 
     @property
     def unfinished(self) -> list[int]:

@@ -45,7 +45,7 @@ class CallExtras:
         """
         if not known.issuperset(params):
             raise TypeError(_unknown(next(name for name in params if name not in known), known))
-        arguments = dict(params)
+        arguments = {name: value for name, value in params.items() if not is_omitted(value)}
         if _NAMES.isdisjoint(arguments):
             return arguments, _NONE
         given = [arguments.pop(name, None) for name in (*_MAPPINGS, *_OTHERS)]
@@ -63,6 +63,12 @@ def require_mapping(name: str, value: Any) -> Any:
     if value is not None and not isinstance(value, Mapping):
         raise InvalidInputError(f"{name} must be a mapping, not {type(value).__name__}")
     return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def is_omitted(value: object) -> bool:
+    """Whether it is `omit` or `NOT_GIVEN` of openai's: an argument that isn't there."""
+    kind = type(value)
+    return kind.__module__.partition(".")[0] == "openai" and kind.__name__ in ("NotGiven", "Omit")
 
 
 _MAPPINGS = ("extra_body", "extra_headers", "extra_query")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ._base import WireModel
 from ._options import CallOptions
@@ -62,6 +62,14 @@ class ChatCompletion(WireModel):
     usage: Usage | None = None
 
 
+class ToolLike(Protocol):
+    """A function that a model may call: see `tool`."""
+
+    def to_param(self) -> Mapping[str, Any]:
+        """As the API takes it."""
+        ...
+
+
 class ToolCallDelta(WireModel):
     """A piece of a tool call; pieces of the same `index` belong together."""
 
@@ -112,8 +120,8 @@ class ChatCompletionChunk(WireModel):
         return "".join(choice.delta.content or "" for choice in self.choices if choice.index == 0)
 
 
-class ChatParams(CallOptions, total=False):
-    """What `chat.completions.create` takes beside `model` and `messages` (OpenAI's names)."""
+class PlainChatParams(CallOptions, total=False):
+    """What all ways to ask a chat model take beside `model` and `messages` (OpenAI's names)."""
 
     audio: Mapping[str, Any] | None
     frequency_penalty: float | None
@@ -131,7 +139,6 @@ class ChatParams(CallOptions, total=False):
     presence_penalty: float | None
     prompt_cache_key: str | None
     reasoning_effort: str | None
-    response_format: Mapping[str, Any] | None
     safety_identifier: str | None
     seed: int | None
     service_tier: str | None
@@ -140,9 +147,15 @@ class ChatParams(CallOptions, total=False):
     stream_options: Mapping[str, Any] | None
     temperature: float | None
     tool_choice: str | Mapping[str, Any] | None
-    tools: Sequence[Mapping[str, Any]] | None
     top_logprobs: int | None
     top_p: float | None
     user: str | None
     verbosity: str | None
     web_search_options: Mapping[str, Any] | None
+
+
+class ChatParams(PlainChatParams, total=False):
+    """What `chat.completions.create` takes beside `model` and `messages`."""
+
+    response_format: Mapping[str, Any] | None
+    tools: Sequence[Mapping[str, Any] | ToolLike] | None

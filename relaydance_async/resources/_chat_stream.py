@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from .._call import Accept, Answer, OpenAnswer, is_event_stream, recalling
 from .._sansio.chat_stream import ChatDecoder, decode_completion
-from .._sansio.completion import whole_chunk
+from .._sansio.completion import CompletionBuilder, whole_chunk
 from ..errors import APIStatusError, RelayDanceError, StreamError
 from ..models.chat import ChatCompletion, ChatCompletionChunk
 from ..models.meta import ResponseMeta
@@ -82,6 +82,11 @@ async def keep_chat_stream(stream: ChatStream, accept: Accept) -> bool:
     return await stream._opened.keep(accept)  # pyright: ignore[reportPrivateUsage]
 
 
+def so_far_of(stream: ChatStream) -> CompletionBuilder:
+    """What has come, in pieces: all up to the chunk that was given last."""
+    return stream._opened.so_far  # pyright: ignore[reportPrivateUsage]
+
+
 async def finish_chat_stream(stream: ChatStream) -> None:
     """Read it to its end, for nobody else does."""
     async with stream:
@@ -129,14 +134,17 @@ async def _read_completion(answer: Answer) -> ChatCompletion:
 class _Arrived(Opened[ChatCompletionChunk]):
     """A completion that came at once."""
 
-    __slots__ = ("_completion",)
+    __slots__ = ("_completion", "so_far")
 
     def __init__(self, completion: ChatCompletion) -> None:
         self._completion = completion
+        self.so_far: CompletionBuilder = CompletionBuilder()
 
     async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
         """The only one."""
-        yield whole_chunk(self._completion)
+        chunk = whole_chunk(self._completion)
+        self.so_far.add(chunk)
+        yield chunk
 
     @property
     def text(self) -> str:
@@ -186,3 +194,8 @@ class _Opened(OpenedAnswer[ChatCompletionChunk, ChatDecoder]):
     def whole(self) -> ChatCompletion:
         """The same, for those who watch."""
         return self.completion()
+
+    @property
+    def so_far(self) -> CompletionBuilder:
+        """The same in pieces."""
+        return self.decoder.so_far

@@ -137,7 +137,14 @@ class OpenedAnswer(Opened[C], Generic[C, D]):
 
     async def keep(self, accept: Accept) -> bool:
         """Have all that comes kept by a journal, at the end, which is yet to come."""
-        self.accept = accept
+        before = self.accept
+
+        async def both(answer: BaseModel) -> None:
+            if before is not None:
+                await before(answer)
+            await accept(answer)
+
+        self.accept = accept if before is None else both
         return True
 
     def completion(self) -> BaseModel:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
 from .._call import Kept, as_read, as_stream, recalling
 from .._sansio.extras import CallExtras
-from ..errors import InvalidInputError
-from ..models.chat import ChatCompletion, ChatParams
+from .._sansio.response_format import ResponseFormat
+from ..models.chat import ChatCompletion, ChatParams, PlainChatParams, ToolLike
+from ..models.parsed import ParsedChatCompletion
+from ..models.tools import ToolRun
+from ._chat_events import ChatEventStream
+from ._chat_parse import Ask, ask_until_valid, check_retries, key_of, parse_completion
 from ._chat_stream import (
     ChatStream,
     finish_chat_stream,
@@ -21,8 +25,13 @@ from ._chat_stream import (
     recall_chat_stream,
 )
 from ._chat_views import CompletionsRaw, CompletionsStreamed
+from ._messages import Message, as_messages, as_tool_params
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
+from ._tool import Tool, as_tool
+from ._tool_run import ToolHook, ToolLoop, by_name, require_count, tell
+
+T = TypeVar("T")
 
 CREATE = billed_post(
     "chat.completions.create",
@@ -52,7 +61,7 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | BaseModel],
+        messages: Iterable[Message],
         stream: Literal[False] | None = None,
         **params: Unpack[ChatParams],
     ) -> ChatCompletion: ...
@@ -62,7 +71,7 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | BaseModel],
+        messages: Iterable[Message],
         stream: Literal[True],
         **params: Unpack[ChatParams],
     ) -> ChatStream: ...
@@ -72,7 +81,7 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | BaseModel],
+        messages: Iterable[Message],
         stream: bool,
         **params: Unpack[ChatParams],
     ) -> ChatCompletion | ChatStream: ...
@@ -82,7 +91,7 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | BaseModel],
+        messages: Iterable[Message],
         stream: bool | None = None,
         **params: Unpack[ChatParams],
     ) -> Coroutine[Any, Any, ChatCompletion | ChatStream]:
@@ -108,8 +117,142 @@ class Completions(Resource):
         """
         require_text(model, "model")
         arguments, extras = CallExtras.take(params, _PARAMS)
-        arguments = {"model": model, "messages": _as_list(messages), "stream": True if stream else None, **arguments}
+        arguments = {"model": model, "messages": as_messages(messages), "stream": True if stream else None, **arguments}
+        if "tools" in arguments:
+            arguments["tools"] = as_tool_params(arguments["tools"])
         return self._post(CREATE, arguments, extras, receive=_STREAM if stream else None)
+
+    @overload
+    async def parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: type[T] | TypeAdapter[T],
+        validate_retries: int = 0,
+        strict: bool = True,
+        tools: Iterable[Mapping[str, Any] | ToolLike] | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> ParsedChatCompletion[T]: ...
+
+    @overload
+    async def parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: Any,
+        validate_retries: int = 0,
+        strict: bool = True,
+        tools: Iterable[Mapping[str, Any] | ToolLike] | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> ParsedChatCompletion[Any]: ...
+
+    @made_at_once
+    def parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: Any,
+        validate_retries: int = 0,
+        strict: bool = True,
+        tools: Iterable[Mapping[str, Any] | ToolLike] | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> Coroutine[Any, Any, ParsedChatCompletion[Any]]:
+        """Ask for an answer of a certain type: `completion.choices[0].message.parsed`.
+
+        The type's JSON schema is sent, by OpenAI's strict rules: all fields are required, also those with a default.
+        A type that is no object is sent in one. If the model refuses, `parsed` is None and `refusal` says why.
+
+        Args:
+            model, messages, tools, params: as of `create`.
+            response_format: a pydantic model, a TypedDict, a dataclass, an `Annotated`, `list[...]`, a `TypeAdapter`.
+            validate_retries: how often to ask again when the answer doesn't fit, telling the model what is wrong. Each
+                time is a request of its own, and is paid for. With an idempotency key, theirs end in `/1`, `/2`, …
+            strict: False sends the schema as pydantic has it: for models that allow what strict rules don't, such as
+                `dict[str, int]`. The answer is checked all the same.
+
+        Raises:
+            InvalidInputError: also when the type has no such schema; before anything is sent.
+            ParseError: the answer doesn't fit.
+            LengthFinishReasonError, ContentFilterFinishReasonError: it was cut off. It is never asked for again.
+            TypeError, APIStatusError, APIConnectionError, StreamError: as of `create`.
+
+        All three keep what was paid for: `text`, `completion`, and `completions` of all times.
+        """
+        check_retries(validate_retries)
+        wanted = ResponseFormat[Any](response_format, strict=strict)
+        ask = self._asking(model, wanted.to_param(), as_tool_params(tools), params)
+        sent = as_messages(messages)
+        return ask_until_valid(ask(sent, 0), ask, sent, wanted, validate_retries)
+
+    def _asking(self, model: str, format: Mapping[str, Any], tools: Any, params: PlainChatParams) -> Ask:
+        key = params.get("idempotency_key")
+
+        def ask(messages: list[Message], number: int) -> Coroutine[Any, Any, ChatCompletion]:
+            given: ChatParams = {**params, "response_format": format, "tools": tools}
+            given["idempotency_key"] = key_of(key, number)
+            return self.create(model=model, messages=messages, **given)
+
+        return ask
+
+    @overload
+    def stream(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: type[T] | TypeAdapter[T],
+        strict: bool = True,
+        tools: Iterable[Mapping[str, Any] | ToolLike] | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> ChatEventStream[T]: ...
+
+    @overload
+    def stream(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: Any = None,
+        strict: bool = True,
+        tools: Iterable[Mapping[str, Any] | ToolLike] | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> ChatEventStream[Any]: ...
+
+    def stream(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: Any = None,
+        strict: bool = True,
+        tools: Iterable[Mapping[str, Any] | ToolLike] | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> ChatEventStream[Any]:
+        """Get an answer as events, in openai's style: see `ChatEventStream`. Not to be awaited.
+
+        Args:
+            model, messages, tools, params: as of `create`.
+            response_format: as of `parse`, or a dict as of `create`.
+            strict: as of `parse`.
+
+        Raises:
+            TypeError, InvalidInputError: at once, or where it is entered.
+        """
+        wanted, format = _format_of(response_format, strict=strict)
+        given: ChatParams = {**params, "response_format": format, "tools": as_tool_params(tools)}
+        opening = self.create(model=model, messages=messages, stream=True, **given)
+        return ChatEventStream(opening, wanted)
+
+
+def _format_of(wanted: Any, *, strict: bool) -> tuple[ResponseFormat[Any] | None, Mapping[str, Any] | None]:
+    """What the text is to be made into, and what says so to the API."""
+    if not wanted or isinstance(wanted, Mapping):
+        return None, cast("Mapping[str, Any]", wanted) or None
+    format = ResponseFormat[Any](wanted, strict=strict)
+    return format, format.to_param()
 
 
 class Chat(Resource):
@@ -120,22 +263,109 @@ class Chat(Resource):
         """OpenAI's chat completions."""
         return Completions(self._api)
 
+    @overload
+    async def run_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        tools: Iterable[Tool[..., Any] | Callable[..., Any]],
+        response_format: None = None,
+        max_turns: int = 10,
+        max_parallel: int = 8,
+        stream: bool = False,
+        on_event: ToolHook | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> ToolRun[None]: ...
 
-_NO_LISTS = (str, bytes, Mapping)
+    @overload
+    async def run_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        tools: Iterable[Tool[..., Any] | Callable[..., Any]],
+        response_format: type[T] | TypeAdapter[T],
+        max_turns: int = 10,
+        max_parallel: int = 8,
+        stream: bool = False,
+        on_event: ToolHook | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> ToolRun[T]: ...
 
+    @overload
+    async def run_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        tools: Iterable[Tool[..., Any] | Callable[..., Any]],
+        response_format: Any,
+        max_turns: int = 10,
+        max_parallel: int = 8,
+        stream: bool = False,
+        on_event: ToolHook | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> ToolRun[Any]: ...
 
-def _as_list(messages: Iterable[Mapping[str, Any] | BaseModel]) -> list[Mapping[str, Any] | BaseModel]:
-    if not isinstance(messages, list) and isinstance(messages, _NO_LISTS):
-        raise InvalidInputError("messages must be a list of messages, such as [{'role': 'user', 'content': 'Hi'}]")
-    result = [_as_sent(message) if isinstance(message, BaseModel) else message for message in messages]
-    if not result:
-        raise InvalidInputError("messages must not be empty")
-    return result
+    @made_at_once
+    def run_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        tools: Iterable[Tool[..., Any] | Callable[..., Any]],
+        response_format: Any = None,
+        max_turns: int = 10,
+        max_parallel: int = 8,
+        stream: bool = False,
+        on_event: ToolHook | None = None,
+        **params: Unpack[PlainChatParams],
+    ) -> Coroutine[Any, Any, ToolRun[Any]]:
+        """Ask a model, call the tools that it asks for, and so on, until it answers without one.
 
+        A tool that raises doesn't end the run: the model is told. One ends it all the same: an error that may have left
+        something that is paid for (`maybe_accepted`), for the model could order it again.
 
-def _as_sent(message: BaseModel) -> Mapping[str, Any] | BaseModel:
-    """Without the fields in which an answer keeps what didn't fit: a strict upstream would refuse them."""
-    if not message.model_extra:
-        return message
-    kept = {name for name in message.model_extra if name.startswith("raw_")}
-    return message.model_dump(exclude=kept, exclude_none=True) if kept else message
+        Args:
+            model, messages, params: as of `completions.create`. Each turn is a request of its own, and paid for; with
+                an idempotency key, theirs end in `/1`, `/2`, … `timeout` and `deadline` are those of one request.
+            tools: functions, or what `tool` made of them. Plain ones are called in threads.
+            response_format: as of `completions.parse`: `run.parsed` is the value of the last answer.
+            max_turns: requests at most.
+            max_parallel: tools that run at once.
+            stream: get the answers as streams, whose events `on_event` gets too.
+            on_event: called with each step, a `ToolRunEvent`; a coroutine function is awaited. What it raises is
+                logged.
+
+        Raises:
+            TypeError, InvalidInputError: before anything is sent.
+            ToolRunError: the last turn that is allowed still calls tools.
+            ParseError: the last answer doesn't fit the format.
+            RelayDanceError: of a request.
+
+        Every error that comes after a paid turn has `history`, also a cancellation: the messages so far. With it as
+        `messages` the run goes on, and pays for no turn again. A cancellation ends the tools that are async; plain ones
+        go on in their threads, and their results are lost.
+        """
+        require_count(max_turns, "max_turns")
+        require_count(max_parallel, "max_parallel")
+        found = by_name([as_tool(each) for each in tools])
+        wanted, format = _format_of(response_format, strict=True)
+        sent = [each.to_param() for each in found.values()]
+        key = params.get("idempotency_key")
+
+        async def ask(history: list[Message], number: int) -> ParsedChatCompletion[Any]:
+            given: ChatParams = {**params, "response_format": format, "tools": sent}
+            given["idempotency_key"] = key_of(key, number)
+            if not stream:
+                completion = await self.completions.create(model=model, messages=history, **given)
+                return parse_completion(completion, wanted)
+            opening = self.completions.create(model=model, messages=history, stream=True, **given)
+            async with ChatEventStream(opening, wanted) as events:
+                async for event in events:
+                    await tell(on_event, event)
+                return await events.get_final_completion()
+
+        limits = {"max_turns": max_turns, "max_parallel": max_parallel}
+        return ToolLoop(ask, as_messages(messages), found, on_event=on_event, **limits).run()

@@ -1,0 +1,142 @@
+"""What the calls of a stretch of a program used: counted where a call ends, by whoever tracks it in its context."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel
+
+from .._sansio.request import PreparedRequest
+from ..errors import InvalidInputError, maybe_accepted
+from ..models._lenient import inner, is_object
+from ..models.chat import ChatCompletion
+from ..models.images import ImagesResponse
+from ..models.pricing import PriceList
+from ..models.usage import ModelUsage, UsageCost, UsageTotals
+from .receive import Receiver
+
+T = TypeVar("T")
+
+_PROMPT = ("prompt_tokens", "input_tokens")
+_COMPLETION = ("completion_tokens", "output_tokens")
+
+
+class UsageTracker(UsageTotals):
+    """Counts what is billed of the calls that begin within its `with`, in this task and in those that it starts.
+
+    It counts calls of the client and of its views. Trackers may lie in one another: each counts for itself. A call that
+    goes on after the `with` is counted when it ends, a stream at its end. What a journal replays is not counted: it
+    was paid for before.
+
+    Args:
+        owner: whose calls are counted.
+        prices: gets the price list.
+    """
+
+    def __init__(self, owner: object, prices: Callable[[], Awaitable[PriceList]]) -> None:
+        super().__init__()
+        self._owner = owner
+        self._prices = prices
+        self._lock = threading.Lock()
+        self._token: Token[tuple[UsageTracker, ...]] | None = None
+
+    def __enter__(self) -> Self:
+        if self._token is not None:
+            raise InvalidInputError("a tracker is entered once; call track_usage() again")
+        self._token = _TRACKERS.set((*_TRACKERS.get(), self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Not `reset`, which fails in another context: a fixture may be left in one.
+        _TRACKERS.set(tuple(each for each in _TRACKERS.get() if each is not self))
+
+    async def cost(self) -> UsageCost:
+        """What it costs by the gateway's price list, which is asked for (`GET /api/pricing`).
+
+        An estimate: by the price of the dearest group that may use the model, and without discounts for cached tokens.
+        A clip whose task fails later is given back; it is still in here.
+
+        Raises:
+            NotFoundError: the gateway doesn't tell its prices.
+            RelayDanceError: they could not be read now.
+        """
+        return self.priced(await self._prices())
+
+    def counts(self, owner: object) -> bool:
+        """Whether it counts the calls of that client."""
+        return self._owner is owner
+
+    def add(self, model: str, **numbers: int) -> None:
+        """Count something of a model. Thread-safe."""
+        with self._lock:
+            used = self.by_model.setdefault(model, ModelUsage())
+            for name, number in numbers.items():
+                setattr(used, name, getattr(used, name) + number)
+
+
+_TRACKERS: ContextVar[tuple[UsageTracker, ...]] = ContextVar("relaydance_usage", default=())
+
+
+def trackers_of(owner: object, request: PreparedRequest) -> tuple[UsageTracker, ...]:
+    """Who counts what that call uses."""
+    found = _TRACKERS.get()
+    if not found or not request.safety.billed or request.model is None:
+        return ()
+    return tuple(each for each in found if each.counts(owner))
+
+
+async def counted(
+    call: Coroutine[Any, Any, T], model: str, receive: Receiver[T], trackers: tuple[UsageTracker, ...]
+) -> T:
+    """Make the call, and count it."""
+    try:
+        result = await call
+    except BaseException as error:
+        if maybe_accepted(error):
+            _add(trackers, model, requests=1, untold=1)
+        raise
+    if getattr(getattr(result, "meta", None), "replayed", False):
+        return result
+    # A stream tells at its end, if it comes to that.
+    _add(trackers, model, requests=1, untold=1)
+
+    async def told(answer: BaseModel) -> None:
+        _add(trackers, model, **_numbers(answer))
+
+    if receive.kept is not None:
+        await receive.kept.keep(result, told)
+    else:
+        _add(trackers, model, untold=-1, items=1)
+    return result
+
+
+def _add(trackers: tuple[UsageTracker, ...], model: str, **numbers: int) -> None:
+    for tracker in trackers:
+        tracker.add(model, **numbers)
+
+
+def _numbers(answer: BaseModel) -> dict[str, int]:
+    """What an answer says of its own usage."""
+    usage: Any = getattr(answer, "usage", None)
+    items = len(answer.data) if isinstance(answer, ImagesResponse) else 1
+    prompt, completion = _first(usage, _PROMPT), _first(usage, _COMPLETION)
+    if prompt is None and completion is None:
+        # A chat is billed by what it doesn't tell.
+        return {"items": items, "untold": 0 if isinstance(answer, ChatCompletion) else -1}
+    tokens = {"prompt_tokens": prompt or 0, "completion_tokens": completion or 0}
+    total = _first(usage, ("total_tokens",))
+    return {"items": items, "untold": -1, **tokens, "total_tokens": sum(tokens.values()) if total is None else total}
+
+
+def _first(usage: Any, names: tuple[str, ...]) -> int | None:
+    for name in names:
+        value: Any = inner(usage, name) if is_object(usage) else getattr(usage, name, None)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None

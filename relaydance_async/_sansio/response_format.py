@@ -1,0 +1,143 @@
+"""A type as the format of a chat's answer: its JSON schema goes out, and its value comes back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from inspect import isroutine
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic_core import from_json
+
+from ..errors import InvalidInputError
+from .strict_schema import strict_schema
+
+T = TypeVar("T")
+
+_WRAP = "response"
+"""The only property of the object around a value that is no object: the root of a strict schema is one."""
+_FENCE = re.compile(r"\s*```\w*\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]+")
+_LONGEST_NAME = 64
+_MOST_PROBLEMS = 10
+
+
+class MisfitError(Exception):
+    """A text doesn't fit the format.
+
+    Attributes:
+        problems: what is wrong with it, in sentences without the values.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class ResponseFormat(Generic[T]):
+    """A pydantic model, a TypedDict, a dataclass, an `Annotated` or any other type that pydantic knows.
+
+    Args:
+        wanted: the type, or a `TypeAdapter`.
+        strict: see `strict_schema`; else the schema goes out as pydantic has it.
+
+    Raises:
+        InvalidInputError: there is no (strict) JSON schema of it.
+    """
+
+    def __init__(self, wanted: Any, *, strict: bool = True) -> None:
+        if isinstance(wanted, Mapping) or isroutine(wanted):
+            raise InvalidInputError("response_format must be a type; with a schema of your own use create()")
+        self._adapter: TypeAdapter[T] = wanted if isinstance(wanted, TypeAdapter) else _adapter_of(wanted)
+        schema = _schema_of(self._adapter)
+        self._is_wrapped = _resolved(schema).get("type") != "object"
+        if self._is_wrapped:
+            schema = _wrapped(schema)
+        self._schema = strict_schema(schema) if strict else schema
+        title = str(_resolved(schema).get("title", ""))
+        self._name = _NO_NAME.sub("_", title).strip("_")[:_LONGEST_NAME] or _WRAP
+        self._strict = strict
+
+    def to_param(self) -> dict[str, Any]:
+        """As the API takes it."""
+        described = {"name": self._name, "strict": self._strict, "schema": self._schema}
+        return {"type": "json_schema", "json_schema": described}
+
+    def parse(self, text: str) -> T:
+        """The value in a text, which may stand in a code fence: not all models leave that out.
+
+        Raises:
+            MisfitError: it doesn't fit.
+        """
+        fenced = _FENCE.fullmatch(text)
+        try:
+            if not self._is_wrapped:
+                return self._adapter.validate_json(fenced[1] if fenced else text)
+            whole = from_json(fenced[1] if fenced else text)
+            if not isinstance(whole, dict) or _WRAP not in whole:
+                raise MisfitError([f"the answer is no object with the property {_WRAP!r}"])
+            return self._adapter.validate_python(whole[_WRAP])
+        except ValidationError as error:
+            raise MisfitError(problems_of(error)) from None
+        except (ValueError, RecursionError) as error:
+            raise MisfitError([f"the answer is no JSON: {error}"]) from None
+
+    def partial(self, text: str) -> Any:
+        """What of the value has come, as plain data: not checked. None before anything has."""
+        try:
+            found = from_json(text, allow_partial="trailing-strings") if text else None
+        except ValueError:
+            return None
+        if self._is_wrapped:
+            return cast("dict[str, Any]", found).get(_WRAP) if isinstance(found, dict) else None
+        return found
+
+
+def _adapter_of(wanted: Any) -> TypeAdapter[Any]:
+    try:
+        hash(wanted)
+    except TypeError:  # an `Annotated` with a dict in it
+        return _new_adapter.__wrapped__(wanted)
+    return _new_adapter(wanted)
+
+
+@lru_cache(maxsize=256)
+def _new_adapter(wanted: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(wanted)
+    except (PydanticUserError, PydanticSchemaGenerationError, NameError) as error:
+        raise InvalidInputError(f"pydantic knows no schema of {wanted!r:.100}: {_first_line(error)}") from None
+
+
+def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    try:
+        return adapter.json_schema()
+    except (PydanticUserError, PydanticInvalidForJsonSchema) as error:
+        raise InvalidInputError(f"the type has no JSON schema: {_first_line(error)}") from None
+
+
+def _resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(reference := schema.get("$ref"), str):
+        return schema
+    return cast("Mapping[str, Any]", schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {}))
+
+
+def _wrapped(schema: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {name: value for name, value in schema.items() if name != "$defs"}
+    whole = {"type": "object", "properties": {_WRAP: inner}, "required": [_WRAP], "additionalProperties": False}
+    return {**whole, "$defs": schema["$defs"]} if "$defs" in schema else whole
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """What is wrong, in sentences without the values."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    problems = [f"{'.'.join(map(str, each['loc'])) or 'the answer'}: {each['msg']}" for each in found[:_MOST_PROBLEMS]]
+    more = len(found) - _MOST_PROBLEMS
+    return [*problems, f"and {more} more"] if more > 0 else problems
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
