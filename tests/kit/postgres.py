@@ -10,11 +10,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.kit.guard import guarded
 
 _SECONDS = 60.0
 """For a start or a stop, on a machine that is busy."""
@@ -56,6 +58,7 @@ class PostgresServer:
         self._log = folder / "log"
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard = ExitStack()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -95,6 +98,7 @@ class PostgresServer:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._data.parent, **user_options()
             )
         self._process = process
+        self._guard.enter_context(guarded(process))
         ends = time.monotonic() + _SECONDS
         while not self._answers():
             if process.poll() is not None or time.monotonic() > ends:
@@ -113,6 +117,7 @@ class PostgresServer:
     def stop(self, how: int = signal.SIGINT) -> None:
         """Stop it: SIGINT ends the sessions, SIGQUIT is as a crash. It is started again with `start`."""
         process, self._process = self._process, None
+        self._guard.close()
         if process is not None:
             process.send_signal(how)
             try:
