@@ -244,6 +244,67 @@ async def test_a_server_that_is_restarted_amid_a_run(
     assert sandbox.ledger.duplicates() == 0
 
 
+class CrashAt:
+    """Has something happen at one of the steps of all connections: before or after a statement."""
+
+    def __init__(self, number: int, act: Any) -> None:
+        self._left = number
+        self._act = act
+        self._patch = pytest.MonkeyPatch()
+
+    @property
+    def has_come(self) -> bool:
+        """Whether there were so many steps."""
+        return self._left <= 0
+
+    def _step(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._act()
+
+    def __enter__(self) -> CrashAt:
+        for name in ("execute", "executemany", "run_script"):
+            real = getattr(PostgresConnection, name)
+
+            def watched(*arguments: Any, _real: Any = real) -> Any:
+                self._step()
+                result = _real(*arguments)
+                self._step()
+                return result
+
+            self._patch.setattr(PostgresConnection, name, watched)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._patch.undo()
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, pytest.param(signal.SIGINT, marks=pytest.mark.torture)])
+async def test_a_server_that_crashes_at_each_step_of_a_call(
+    server: PostgresServer, sandbox: Sandbox, open_journal: Any, how: int
+) -> None:
+    def restart() -> None:
+        server.stop(how)
+        server.start()
+
+    journal = open_journal()
+    async with keyed(sandbox, journal) as client:
+        await client.video.submit(**CLIP, idempotency_key="row-0")  # the tables are there
+        number = 0
+        has_come = True
+        while has_come:
+            number += 1
+            clip: dict[str, Any] = {**CLIP, "prompt": f"row {number}"}
+            with CrashAt(number, restart) as crash:
+                task = await client.video.submit(**clip, idempotency_key=f"row-{number}")
+            again = await client.video.submit(**clip, idempotency_key=f"row-{number}")
+            assert (again.task_id, again.meta.replayed) == (task.task_id, True)
+            has_come = crash.has_come
+    assert number > 12
+    assert sandbox.ledger.duplicates() == 0
+    assert sandbox.ledger.accepted(SUBMIT) == 1 + number
+
+
 async def test_a_server_that_goes_between_sending_and_the_answer_keeps_what_was_paid_for(
     server: PostgresServer, sandbox: Sandbox, open_journal: Any
 ) -> None:
