@@ -82,6 +82,21 @@ class PostgresServer:
             **options,
         )
 
+    def copy(self, other: PostgresServer) -> None:
+        """Make its files as a standby's of another, which runs."""
+        options = user_options()
+        if options:
+            os.chown(self._data.parent, options["user"], options["group"])
+        source = other.dsn().replace("dbname=postgres", "")
+        subprocess.run(
+            [program("pg_basebackup") or "pg_basebackup", "-D", str(self._data), "-d", source, "-R", "-c", "fast"],
+            check=True,
+            capture_output=True,
+            timeout=_SECONDS,
+            cwd=self._data.parent,
+            **options,
+        )
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         settings = {
@@ -145,11 +160,28 @@ def postgres_server(**settings: str) -> Generator[PostgresServer]:
     pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
     if program("postgres") is None or program("initdb") is None:
         pytest.skip("there is no PostgreSQL server here; on Debian and Ubuntu: apt install postgresql")
+    with _server(settings) as server:
+        server.create()
+        server.start()
+        yield server
+
+
+@contextmanager
+def standby_of(primary: PostgresServer) -> Generator[PostgresServer]:
+    """A server that has all that the other has committed: no commit is answered before it is here too."""
+    with _server({}) as standby:
+        standby.copy(primary)
+        standby.start()
+        primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.execute("SELECT pg_reload_conf()")
+        yield standby
+
+
+@contextmanager
+def _server(settings: dict[str, str]) -> Generator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="relaydance-postgres-"))
     server = PostgresServer(folder, {"fsync": "off", **settings})
     try:
-        server.create()
-        server.start()
         yield server
     finally:
         server.stop()
