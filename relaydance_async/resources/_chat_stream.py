@@ -80,6 +80,11 @@ async def keep_chat_stream(stream: ChatStream, accept: Accept) -> bool:
     return await stream._opened.keep(accept)  # pyright: ignore[reportPrivateUsage]
 
 
+def come_so_far(stream: ChatStream) -> ChatCompletion:
+    """The completion as far as it has come."""
+    return stream._opened.completion()  # pyright: ignore[reportPrivateUsage]
+
+
 async def finish_chat_stream(stream: ChatStream) -> None:
     """Read it to its end, for nobody else does."""
     async with stream:

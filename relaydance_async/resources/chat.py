@@ -14,6 +14,7 @@ from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion, ChatParams
 from ._chat_stream import (
     ChatStream,
+    come_so_far,
     finish_chat_stream,
     keep_chat_stream,
     open_chat_stream,
@@ -30,7 +31,7 @@ CREATE = billed_post(
     small=True,
 )
 _PARAMS = names_of(ChatParams)
-_STREAM = as_stream(open_chat_stream, kept=Kept(recall_chat_stream, keep_chat_stream, finish_chat_stream))
+_STREAM = as_stream(open_chat_stream, kept=Kept(recall_chat_stream, keep_chat_stream, finish_chat_stream, come_so_far))
 
 
 class Completions(Resource):
