@@ -9,7 +9,7 @@ from typing import Any
 
 # It reads from a pipe that only the test run writes to, and nobody writes anything: so the end of the run is the end of
 # the file. (Linux's parent-death signal comes at the end of the thread that started the process.)
-_GUARD = 'read -r _; kill -KILL -- "$@" 2>/dev/null'
+_GUARD = 'read -r _; kill -s KILL -- "$@" 2>/dev/null'
 
 
 @contextmanager
