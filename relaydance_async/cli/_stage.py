@@ -46,6 +46,8 @@ class Stage:
         chosen = dice.sample(prompts, min(2, len(prompts)))
         self.slow_prompt = chosen[0]
         self.failing_prompt = chosen[1] if len(chosen) > 1 else None
+        self._broken: Counter[str] = Counter()
+        """How often each fault of the proxy had fired when they were cleared."""
         self._life = ExitStack()
 
     def __enter__(self) -> Stage:
@@ -119,9 +121,12 @@ class Stage:
             self.proxy.add(ConnectionFault(kind, probability=0.01, per="request"))
 
     def answer_late(self) -> None:
-        """From now on a submit is answered a moment after it was accepted: who is killed then knows nothing of it."""
+        """From now on connections hold, and a submit is answered a moment after it was accepted: who is killed then knows
+        nothing of it."""
         from ..sandbox import Fault
 
+        self._broken.update(self.proxy.fired)
+        self.proxy.clear()
         self.sandbox.faults.add(Fault(SUBMIT, delay=LATE_SECONDS))
 
     @property
@@ -131,7 +136,7 @@ class Stage:
 
     def staged(self) -> dict[str, int]:
         """How often each thing has gone wrong on purpose."""
-        return {"outage": 1, **self.sandbox.faults.fired, **self.proxy.fired}
+        return {"outage": 1, **self.sandbox.faults.fired, **(self._broken + Counter(self.proxy.fired))}
 
     async def read_ledger(self) -> dict[str, Any]:
         """The server's own account of what it was asked, over HTTP."""
