@@ -121,8 +121,10 @@ class Stage:
             self.proxy.add(ConnectionFault(kind, probability=0.01, per="request"))
 
     def answer_late(self) -> None:
-        """From now on connections hold, and a submit is answered a moment after it was accepted: who is killed then knows
-        nothing of it."""
+        """From now on connections hold, and a submit is answered a moment after it was accepted.
+
+        Who is killed in that moment knows nothing of it.
+        """
         from ..sandbox import Fault
 
         self._broken.update(self.proxy.fired)
