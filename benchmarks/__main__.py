@@ -22,6 +22,7 @@ POINTS = {
     "files": "uploads and downloads: memory, event loop, throughput",
     "queued": "calls that wait for their turn: memory, time",
     "journal": "what idempotency keys cost",
+    "finished": "a job that is done, run again",
     "tasks": "fan_out beside bare tasks and task groups; a million items",
     "fanout": "2,000 calls against a rate limit; half a minute and more for each client",
     "waits": "10,000 tasks waited for; most of a minute",

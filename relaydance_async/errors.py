@@ -753,6 +753,11 @@ class SubmissionInDoubtError(IdempotencyError):
     def hint(self) -> str:
         """What can be done."""
         key = self.entry.key if self.entry is not None else ""
+        if self.entry is not None and self.entry.answer is not None:
+            return (
+                "it was paid for, and what came of it is in `error.entry.answer`; "
+                f"`await journal.release({key!r})` lets it be sent again, and paid for again"
+            )
         return (
             "`await client.resolve_doubts()` decides it where that can be known; by hand, once the console has told: "
             f"`await journal.settle({key!r}, task_id=…)` if it was accepted, `await journal.release({key!r})` if not"

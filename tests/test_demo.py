@@ -6,6 +6,7 @@ import copy
 import io
 import re
 import struct
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from relaydance_async.cli import _demo, _display, _stage, main
 from relaydance_async.cli._clip import find_ffprobe, find_playback_problem, find_structure_problem
+from relaydance_async.cli._crash import Crash, find_crash_faults, kill_and_resume
 from relaydance_async.cli._picture import build_picture
 from relaydance_async.cli._stage import SUBMIT, Stage
 from relaydance_async.cli._tally import Tally
@@ -26,8 +28,13 @@ CLIPS = 8
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_demo, "SPEED", 200.0)
-    # ffprobe takes longer than all else; it has a test of its own.
+    # ffprobe and the job that is killed take longer than all else; they have tests of their own.
     monkeypatch.setattr(_demo, "MOST_PROBED", 0)
+
+    async def kill_nothing(*args: object) -> Crash:
+        return Crash(0)
+
+    monkeypatch.setattr(_demo, "kill_and_resume", kill_nothing)
 
 
 def demo(*arguments: str) -> int:
@@ -40,7 +47,10 @@ def add_fault(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
     monkeypatch.setattr(_stage, "build_faults", lambda: [fault, *build()])
 
 
-def test_all_goes_well_without_a_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_all_goes_well_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(_demo, "kill_and_resume", kill_and_resume)
     assert demo("--output", str(tmp_path / "clips")) == 0
     said = capsys.readouterr().out
     assert "\x1b" not in said
@@ -49,19 +59,27 @@ def test_all_goes_well_without_a_terminal(capsys: pytest.CaptureFixture[str], tm
         f"Submitted   {CLIPS}",
         f"Succeeded   {CLIPS - 1}",
         "Failed      1",
-        f"Accepted    {CLIPS} clips",
-        f"Billed      {CLIPS} clips",
         "Duplicates  0",
         "Key leaks   0",
         "You said: In one sentence: why is the sea salty? [stop",
         "All is as it must be.",
     ):
         assert f"\n{line}" in said or line in said.splitlines()[3]
+    resumed = number_in(said, r"\nResumed     (\d+) clips are saved")
+    for name in "Accepted", "Billed":
+        assert number_in(said, rf"\n{name:<11} (\d+) clips") == CLIPS + resumed
+    assert number_in(said, r"\nIn doubt    (\d+), ") >= number_in(said, r"\nWebhooks    decided (\d+) of them")
     assert re.search(r"clip \d+ \(task_\w+\): the upstream ran out of GPUs\n", said)
     assert len(list((tmp_path / "clips").glob("*.mp4"))) == CLIPS - 1
     assert len(list((tmp_path / "clips").iterdir())) == CLIPS - 1
     megabytes = sum(path.stat().st_size for path in (tmp_path / "clips").iterdir()) / 1e6
     assert f"\nSaved       {CLIPS - 1} clips, {megabytes:.2f} MB" in said
+
+
+def number_in(text: str, pattern: str) -> int:
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return int(found[1])
 
 
 def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +168,20 @@ def test_a_wrong_count_is_a_fault(wrong: dict[str, Any]) -> None:
     right: dict[str, Any] = {"submitted": 10, "succeeded": 9, "checked": 9, "failed": {"clip 1": _stage.FAIL_REASON}}
     assert list(find_faults(Tally(10, **right), failing=1)) == []
     assert list(find_faults(Tally(10, **{**right, **wrong}), failing=1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"paid": Counter({0: 1, 1: 2, 2: 1})}, "rows [1] of the killed job were paid for twice"),
+        ({"saved": {0, 1}}, "rows [2] of the killed job were lost"),
+        ({"saved": {0, 1}, "doubts": {2}}, "rows [2] of the killed job were paid for, and are in doubt"),
+    ],
+)
+def test_a_wrong_end_of_the_killed_job_is_a_fault(wrong: dict[str, Any], why: str) -> None:
+    right: dict[str, Any] = {"paid": Counter(range(3)), "saved": {0, 1, 2}}
+    assert list(find_crash_faults(Crash(3, **right))) == []
+    assert list(find_crash_faults(Crash(3, **{**right, **wrong}))) == [why]
 
 
 def test_a_wrong_reason_is_a_fault() -> None:

@@ -284,7 +284,9 @@ class KeyedCall(NoObserver, Generic[T]):
         if self._stream and self._is_noted:  # it was not read to its end
             self._is_noted = False
             reason = "its stream was closed before its end" if error is None else _reason(error)
-            self._journal.end_soon(self._ending("in doubt", reason=reason))
+            came = self._kept.so_far(self._stream[0])
+            answer = None if came is None else came.model_dump_json(exclude_unset=True)
+            self._journal.end_soon(self._ending("in doubt", reason=reason, answer=answer))
 
     async def _note_failure(self, error: BaseException) -> None:
         if not self._is_noted:

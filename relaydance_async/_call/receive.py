@@ -31,6 +31,11 @@ async def _is_finished(result: Any) -> None:
     """Only a stream goes on."""
 
 
+def _nothing(result: Any) -> BaseModel | None:
+    """What comes at once is whole."""
+    return None
+
+
 @dataclass(frozen=True)
 class Kept(Generic[T_co]):
     """How a journal keeps a result.
@@ -39,11 +44,13 @@ class Kept(Generic[T_co]):
         recall: makes the same of what was kept.
         keep: hands what is kept of a result to `Accept`, now or at the end of its stream; whether that is yet to come.
         finish: reads a stream to its end, for nobody else does.
+        so_far: what has come of a stream.
     """
 
     recall: Callable[[str, ResponseMeta], T_co]
     keep: Callable[[Any, Accept], Awaitable[bool]] = _keep_at_once
     finish: Callable[[Any], Awaitable[None]] = _is_finished
+    so_far: Callable[[Any], BaseModel | None] = _nothing
 
 
 _PAGES = ("text/", "application/json", "application/xml")

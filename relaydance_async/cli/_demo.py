@@ -17,6 +17,7 @@ from .. import AsyncRelayDance, RelayDanceError, RetryPolicy, TaskFailedError, V
 from ..errors import ConfigurationError
 from . import CannotBeginError
 from ._clip import find_ffprobe, find_playback_problem, find_structure_problem
+from ._crash import MOST_CLIPS, find_crash_faults, kill_and_resume
 from ._display import Display, Progress, open_display
 from ._picture import build_picture
 from ._stage import Stage
@@ -68,10 +69,13 @@ async def _play(display: Display, stage: Stage, clips: int, seed: int, output: s
             stage.disturb_polls()
             await demo.collect(tasks)
         show_summary(display, tally, output)
+    with _folder(None) as folder:
+        crash = await kill_and_resume(display, stage, min(clips, MOST_CLIPS), folder)
     ledger = await stage.read_ledger()
     show_ledger(display, ledger, stage.staged())
     failing = 0 if stage.failing_prompt is None else 1
-    faults = [*find_faults(tally, failing=failing), *find_reason_faults(tally), *find_ledger_faults(ledger, clips)]
+    faults = [*find_faults(tally, failing=failing), *find_reason_faults(tally)]
+    faults += [*find_crash_faults(crash), *find_ledger_faults(ledger, clips + crash.clips - len(crash.doubts))]
     return _conclude(display, faults)
 
 

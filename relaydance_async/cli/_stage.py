@@ -6,6 +6,7 @@ import json
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ SUBMIT = "POST /v1/video/generations"
 POLL = "GET /v1/video/generations/{task_id}"
 FAIL_REASON = "the upstream ran out of GPUs"
 OUTAGE_SECONDS = 0.25
+LATE_SECONDS = 0.2
 _LEDGER_SECONDS = 10.0
 # Below every system's range for outgoing connections: while nothing listens on the port, a connection attempt from the
 # same port would connect to itself.
@@ -37,11 +39,15 @@ class Stage:
     def __init__(self, prompts: list[str], seed: int, *, speed: float = 1.0) -> None:
         self._prompts = prompts
         self._seed = seed
-        self._speed = speed
+        self.speed: float = speed
+        self.accepted: Counter[str] = Counter()
+        """How often the gateway has accepted each prompt."""
         dice = random.Random(seed)
         chosen = dice.sample(prompts, min(2, len(prompts)))
         self.slow_prompt = chosen[0]
         self.failing_prompt = chosen[1] if len(chosen) > 1 else None
+        self._broken: Counter[str] = Counter()
+        """How often each fault of the proxy had fired when they were cleared."""
         self._life = ExitStack()
 
     def __enter__(self) -> Stage:
@@ -53,7 +59,7 @@ class Stage:
             rate_limit=RateLimit(rate=150, burst=60, retry_after="1", real_time=True),
             faults=build_faults(),
             tasks=self._build_tasks(),
-            time_scale=self._speed,
+            time_scale=self.speed,
             seed=self._seed,
         )
         with ExitStack() as life:
@@ -76,7 +82,8 @@ class Stage:
         failing = TaskScript(queue=0.5, run=2.0, outcome="failed", reason=FAIL_REASON)
 
         def choose(number: int, body: dict[str, Any]) -> TaskScript:
-            prompt = body.get("prompt")
+            prompt: str = body["prompt"]
+            self.accepted[prompt] += 1
             return slow if prompt == self.slow_prompt else failing if prompt == self.failing_prompt else usual
 
         return TaskPlan(choose=choose, jitter=0.3)
@@ -103,7 +110,7 @@ class Stage:
             yield
 
     async def _come_back(self) -> None:
-        await anyio.sleep(OUTAGE_SECONDS / self._speed)
+        await anyio.sleep(OUTAGE_SECONDS / self.speed)
         await anyio.to_thread.run_sync(self.proxy.start)
 
     def disturb_polls(self) -> None:
@@ -113,22 +120,36 @@ class Stage:
         for kind in ("reset_before_request", "reset_after_request", "reset_mid_headers"):
             self.proxy.add(ConnectionFault(kind, probability=0.01, per="request"))
 
+    def answer_late(self) -> None:
+        """From now on connections hold, and a submit is answered a moment after it was accepted.
+
+        Who is killed in that moment knows nothing of it.
+        """
+        from ..sandbox import Fault
+
+        self._broken.update(self.proxy.fired)
+        self.proxy.clear()
+        self.sandbox.faults.add(Fault(SUBMIT, delay=LATE_SECONDS))
+
     @property
     def clock(self) -> Clock:
-        """For the client: time that passes as fast as the sandbox's."""
-        if self._speed == 1.0:
-            return Clock()
-        return Clock(
-            monotonic=lambda: time.monotonic() * self._speed, sleep=lambda seconds: anyio.sleep(seconds / self._speed)
-        )
+        """For the client."""
+        return clock_of(self.speed)
 
     def staged(self) -> dict[str, int]:
         """How often each thing has gone wrong on purpose."""
-        return {"outage": 1, **self.sandbox.faults.fired, **self.proxy.fired}
+        return {"outage": 1, **self.sandbox.faults.fired, **(self._broken + Counter(self.proxy.fired))}
 
     async def read_ledger(self) -> dict[str, Any]:
         """The server's own account of what it was asked, over HTTP."""
         return await anyio.to_thread.run_sync(_get_json, f"{self.sandbox.root_url}/_sandbox/ledger")
+
+
+def clock_of(speed: float) -> Clock:
+    """Time that passes as fast as the sandbox's."""
+    if speed == 1.0:
+        return Clock()
+    return Clock(monotonic=lambda: time.monotonic() * speed, sleep=lambda seconds: anyio.sleep(seconds / speed))
 
 
 def build_faults() -> list[Any]:

@@ -35,7 +35,7 @@ class JournalEntry:
         request_id: the gateway's id of the request, if an answer came.
         reason: why it was refused or is in doubt, or who decided that.
         saved_to, saved_bytes: where its clip was saved, and its size.
-        answer: JSON, as it is replayed.
+        answer: JSON, as it is replayed; of a stream that is in doubt, the completion as far as it came.
         noted_at: when the answer, or the task that it is about, was last seen (UTC). Its URLs are as old as that.
         request: JSON, if the journal keeps requests; signatures and tokens are left out.
         sender: a hash of the API key that it was sent with, which tells that from others and opens nothing.

@@ -87,6 +87,11 @@ def so_far_of(stream: ChatStream) -> CompletionBuilder:
     return stream._opened.so_far  # pyright: ignore[reportPrivateUsage]
 
 
+def come_so_far(stream: ChatStream) -> ChatCompletion:
+    """The completion as far as it has come."""
+    return stream._opened.completion()  # pyright: ignore[reportPrivateUsage]
+
+
 async def finish_chat_stream(stream: ChatStream) -> None:
     """Read it to its end, for nobody else does."""
     async with stream:

@@ -18,6 +18,7 @@ from ._chat_events import ChatEventStream
 from ._chat_parse import Ask, ask_until_valid, check_retries, key_of, parse_completion
 from ._chat_stream import (
     ChatStream,
+    come_so_far,
     finish_chat_stream,
     keep_chat_stream,
     open_chat_stream,
@@ -40,7 +41,7 @@ CREATE = billed_post(
     small=True,
 )
 _PARAMS = names_of(ChatParams)
-_STREAM = as_stream(open_chat_stream, kept=Kept(recall_chat_stream, keep_chat_stream, finish_chat_stream))
+_STREAM = as_stream(open_chat_stream, kept=Kept(recall_chat_stream, keep_chat_stream, finish_chat_stream, come_so_far))
 
 
 class Completions(Resource):

@@ -1,10 +1,11 @@
 """Runs one keyed call again and again, and kills its process at each step in turn.
 
-    python -m tests.journal.crash_driver FOLDER URL KEY TRANSPORT SCENARIO
+    python -m tests.journal.crash_driver FOLDER URL KEY TRANSPORT SCENARIO [DSN]
 
-A step is a statement that SQLite has carried out, a method of the journal that has returned, or a write to or a read
-from a socket; commits and requests have a moment before as well. For each of them a line of JSON is printed: the steps
-until the kill, what another process finds in the journal then, and how the same program ends when it is run again.
+The journal is in the folder, or in a PostgreSQL. A step is a statement that the database has carried out, a method of
+the journal that has returned, or a write to or a read from a socket; commits and requests have a moment before as well.
+For each of them a line of JSON is printed: the steps until the kill, what another process finds in the journal then,
+and how the same program ends when it is run again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from relaydance_async import AsyncRelayDance, RelayDanceError, RetryPolicy, SqliteJournal
+from relaydance_async import AsyncRelayDance, PostgresJournal, RelayDanceError, RetryPolicy, SqliteJournal
+from relaydance_async.journal import _postgres_store
+from relaydance_async.journal._committed import CommittedJournal
 from tests.kit.transports import import_all
 
 Scenario = Callable[[AsyncRelayDance, int], Awaitable[str]]
@@ -45,47 +48,65 @@ class Steps:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Watching:
+    """Of a connection: each statement is a step; a commit is named by what it makes durable."""
+
+    steps: Steps
+    changes: str = ""
+
+    def execute(self, sql: str, *args: Any) -> Any:
+        word = sql.split()[0]
+        name = f"COMMIT {self.changes}".strip() if word == "COMMIT" else word
+        if word == "COMMIT":
+            self.steps.step(f"before {name}")
+        parent: Any = super()
+        result = parent.execute(sql, *args)
+        self.steps.step(f"after {name}")
+        if word in ("BEGIN", "COMMIT"):
+            self.changes = ""
+        return result
+
+    def executemany(self, sql: str, rows: Any) -> Any:
+        rows = list(rows)
+        self.changes = "sending" if "INSERT INTO entries" in sql else rows[0][0]
+        parent: Any = super()
+        result = parent.executemany(sql, rows)
+        self.steps.step(f"after {self.changes}")
+        return result
+
+    def run_script(self, script: str) -> Any:
+        parent: Any = super()
+        result = parent.run_script(script)
+        self.changes = ""
+        self.steps.step("after BEGIN" if "BEGIN" in script else "after SELECT")
+        return result
+
+
 def watch_sql(steps: Steps) -> None:
-    """Each statement is a step; a commit is named by what it makes durable."""
+    """Each connection that is made from now on is a `Watching` one."""
     real: Any = sqlite3.connect
-
-    class Watched(sqlite3.Connection):
-        changes = ""
-
-        def execute(self, sql: str, *args: Any) -> Any:
-            word = sql.split()[0]
-            name = f"COMMIT {self.changes}".strip() if word == "COMMIT" else word
-            if word == "COMMIT":
-                steps.step(f"before {name}")
-            result = super().execute(sql, *args)
-            steps.step(f"after {name}")
-            if word in ("BEGIN", "COMMIT"):
-                self.changes = ""
-            return result
-
-        def executemany(self, sql: str, rows: Any) -> Any:
-            rows = list(rows)
-            self.changes = "sending" if "INSERT INTO entries" in sql else rows[0][0]
-            result = super().executemany(sql, rows)
-            steps.step(f"after {self.changes}")
-            return result
+    store: Any = _postgres_store
+    watching: Any = Watching
+    watching.steps = steps
+    kind = type("Watched", (watching, sqlite3.Connection), {})
 
     def connect(*args: Any, **options: Any) -> Any:
-        return real(*args, **{**options, "factory": Watched})
+        return real(*args, **{**options, "factory": kind})
 
     sqlite3.connect = connect
+    store.PostgresConnection = type("WatchedPostgres", (watching, store.PostgresConnection), {})
 
 
 def watch_journal(steps: Steps) -> None:
     for name in ("find", "begin", "end"):
-        method = getattr(SqliteJournal, name)
+        method = getattr(CommittedJournal, name)
 
         async def watched(self: Any, *args: Any, _name: str = name, _method: Any = method) -> Any:
             result = await _method(self, *args)
             steps.step(f"after journal.{_name}")
             return result
 
-        setattr(SqliteJournal, name, watched)
+        setattr(CommittedJournal, name, watched)
 
 
 def watch_sockets(steps: Steps) -> None:
@@ -153,20 +174,25 @@ async def as_text(work: Callable[[], Awaitable[str]]) -> str:
         return type(error).__name__
 
 
-def main(folder: str, url: str, key: str, transport: Any, scenario: str) -> None:
+def open_journal(path: Path, dsn: str | None) -> CommittedJournal:
+    """Another one for each run."""
+    return SqliteJournal(path) if dsn is None else PostgresJournal(dsn, namespace=path.stem)
+
+
+def main(folder: str, url: str, key: str, transport: Any, scenario: str, dsn: str | None = None) -> None:
     import_all()  # once, and not in each child
     for fatal in itertools.count(1):
         path, log = Path(folder) / f"{fatal}.db", Path(folder) / f"{fatal}.log"
 
         async def call(path: Path = path, number: int = fatal) -> str:
             policy = RetryPolicy(base=0.01)
-            async with SqliteJournal(path) as journal:
+            async with open_journal(path, dsn) as journal:
                 client = AsyncRelayDance(key, base_url=url, transport=transport, journal=journal, retry=policy)
                 async with client:
                     return await SCENARIOS[scenario](client, number)
 
         async def look(path: Path = path, number: int = fatal) -> str:
-            async with SqliteJournal(path) as journal:
+            async with open_journal(path, dsn) as journal:
                 entry = await journal.find(url.removesuffix("/v1"), f"row-{number}")
                 return "none" if entry is None else entry.state
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from relaydance_async import AsyncRelayDance, SqliteJournal, StreamError, maybe_accepted
+from relaydance_async import (
+    AsyncRelayDance,
+    ChatCompletion,
+    JournalEntry,
+    SqliteJournal,
+    StreamError,
+    SubmissionInDoubtError,
+    maybe_accepted,
+)
 from relaydance_async import _runtime as runtime
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.call.support import Recorder
@@ -278,11 +287,26 @@ async def test_a_stream_that_is_read_and_cancelled_is_in_doubt(sandbox: Sandbox,
 async def test_a_stream_that_is_left_early_is_in_doubt(sandbox: Sandbox, journal: SqliteJournal) -> None:
     async with keyed(sandbox, journal) as client:
         create: Any = client.chat.completions.create
+        text = ""
         async with await create(model="grok-4.3", messages=HELLO, stream=True, idempotency_key="row-1") as stream:
             async for _ in stream:
-                break
+                if text := stream.text:
+                    break
         (entry,) = [entry async for entry in journal.entries()]
         assert (entry.state, entry.reason) == ("in doubt", "its stream was closed before its end")
+        with pytest.raises(SubmissionInDoubtError, match="what came of it is in") as caught:
+            await create(model="grok-4.3", messages=HELLO, stream=True, idempotency_key="row-1")
+        assert caught.value.entry is not None
+        assert came_in(caught.value.entry) == text
+        await journal.release("row-1")
+        await CALLS["stream"][0](client, idempotency_key="row-1")
+        (_, entry) = await journal.history("row-1")
+        assert entry.state == "accepted"
+        assert came_in(entry).startswith("You said: ")
+
+
+def came_in(entry: JournalEntry) -> str:
+    return ChatCompletion.model_validate_json(entry.answer or "").choices[0].message.content or ""
 
 
 @pytest.mark.parametrize(
@@ -293,7 +317,9 @@ async def test_a_stream_that_breaks_is_in_doubt(fault: Any, sandbox: Sandbox, jo
     async with keyed(sandbox, journal) as client:
         with pytest.raises(StreamError):
             await CALLS["stream"][0](client, idempotency_key="row-1")
-        assert await state_of(journal, origin=sandbox.root_url) == "in doubt"
+        (entry,) = [entry async for entry in journal.entries()]
+        assert entry.state == "in doubt"
+        assert came_in(entry)
 
 
 async def test_observers_hear_of_a_keyed_call_as_of_any_other(sandbox: Sandbox, journal: SqliteJournal) -> None:
@@ -337,8 +363,10 @@ def test_on_trio_it_is_finished_too(tmp_path: Path) -> None:
             httpx.AsyncClient(verify=False) as http,
             keyed(sandbox, journal, http_client=http) as client,
         ):
-            with anyio.move_on_after(0.1):
-                await client.video.submit(**CLIP, idempotency_key="row-1")
+            async with anyio.create_task_group() as group:
+                group.start_soon(partial(client.video.submit, **CLIP, idempotency_key="row-1"))
+                await wait_until(lambda: bool(sandbox.faults.fired))
+                group.cancel_scope.cancel()
             assert look_at(client).tasks == 1
             with anyio.fail_after(5):
                 assert (await client.video.submit(**CLIP, idempotency_key="row-1")).meta.replayed

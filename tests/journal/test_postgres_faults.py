@@ -23,7 +23,7 @@ from relaydance_async.journal._postgres_connection import PostgresConnection
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.journal.postgres_fixtures import *  # noqa: F403
 from tests.journal.support import CLIP, ORIGIN, accepted, keyed, sending, state_of
-from tests.kit.postgres import PostgresServer
+from tests.kit.postgres import PostgresServer, postgres_server, standby_of
 from tests.kit.routes import SUBMIT
 from tests.kit.waiting import wait_until
 
@@ -224,6 +224,11 @@ async def test_a_server_that_is_restarted_amid_a_run(
             server.stop(how)
             server.start()
 
+    await submit_amid(restart, sandbox, journal)
+
+
+async def submit_amid(trouble: Any, sandbox: Sandbox, journal: PostgresJournal) -> None:
+    """300 submits while something happens, and 300 more with the same keys."""
     async with keyed(sandbox, journal, max_concurrency=10) as client:
 
         async def submit(number: int) -> None:
@@ -232,7 +237,7 @@ async def test_a_server_that_is_restarted_amid_a_run(
 
         ids: dict[int, str] = {}
         async with anyio.create_task_group() as group:
-            group.start_soon(in_thread, restart)
+            group.start_soon(in_thread, trouble)
             for number in range(300):
                 group.start_soon(submit, number)
         assert len(set(ids.values())) == 300
@@ -242,6 +247,82 @@ async def test_a_server_that_is_restarted_amid_a_run(
     assert ids == first
     assert sandbox.ledger.accepted(SUBMIT) == 300
     assert sandbox.ledger.duplicates() == 0
+
+
+async def test_a_standby_that_takes_over_amid_a_run(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(SUBMIT, delay=0.02))
+    with postgres_server() as primary, standby_of(primary) as standby:
+
+        def fail_over() -> None:
+            time.sleep(0.3)
+            primary.stop(signal.SIGKILL)
+            standby.execute("SELECT pg_promote()")
+
+        hosts = f"host=127.0.0.1,127.0.0.1 port={primary.port},{standby.port} target_session_attrs=read-write"
+        async with PostgresJournal(f"{hosts} user=tester dbname=postgres connect_timeout=5") as journal:
+            await submit_amid(fail_over, sandbox, journal)
+        assert standby.execute("SELECT pg_is_in_recovery(), count(*) FROM relaydance.entries") == [(False, 300)]
+
+
+class CrashAt:
+    """Has something happen at one of the steps of all connections: before or after a statement."""
+
+    def __init__(self, number: int, act: Any) -> None:
+        self._left = number
+        self._act = act
+        self._patch = pytest.MonkeyPatch()
+
+    @property
+    def has_come(self) -> bool:
+        """Whether there were so many steps."""
+        return self._left <= 0
+
+    def _step(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._act()
+
+    def __enter__(self) -> CrashAt:
+        for name in ("execute", "executemany", "run_script"):
+            real = getattr(PostgresConnection, name)
+
+            def watched(*arguments: Any, _real: Any = real) -> Any:
+                self._step()
+                result = _real(*arguments)
+                self._step()
+                return result
+
+            self._patch.setattr(PostgresConnection, name, watched)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._patch.undo()
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, pytest.param(signal.SIGINT, marks=pytest.mark.torture)])
+async def test_a_server_that_crashes_at_each_step_of_a_call(
+    server: PostgresServer, sandbox: Sandbox, open_journal: Any, how: int
+) -> None:
+    def restart() -> None:
+        server.stop(how)
+        server.start()
+
+    journal = open_journal()
+    async with keyed(sandbox, journal) as client:
+        await client.video.submit(**CLIP, idempotency_key="row-0")  # the tables are there
+        number = 0
+        has_come = True
+        while has_come:
+            number += 1
+            clip: dict[str, Any] = {**CLIP, "prompt": f"row {number}"}
+            with CrashAt(number, restart) as crash:
+                task = await client.video.submit(**clip, idempotency_key=f"row-{number}")
+            again = await client.video.submit(**clip, idempotency_key=f"row-{number}")
+            assert (again.task_id, again.meta.replayed) == (task.task_id, True)
+            has_come = crash.has_come
+    assert number > 12
+    assert sandbox.ledger.duplicates() == 0
+    assert sandbox.ledger.accepted(SUBMIT) == 1 + number
 
 
 async def test_a_server_that_goes_between_sending_and_the_answer_keeps_what_was_paid_for(

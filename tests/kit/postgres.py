@@ -10,11 +10,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.kit.guard import guarded
 
 _SECONDS = 60.0
 """For a start or a stop, on a machine that is busy."""
@@ -56,6 +58,7 @@ class PostgresServer:
         self._log = folder / "log"
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard = ExitStack()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -79,6 +82,21 @@ class PostgresServer:
             **options,
         )
 
+    def copy(self, other: PostgresServer) -> None:
+        """Make its files as a standby's of another, which runs."""
+        options = user_options()
+        if options:
+            os.chown(self._data.parent, options["user"], options["group"])
+        source = other.dsn().replace("dbname=postgres", "")
+        subprocess.run(
+            [program("pg_basebackup") or "pg_basebackup", "-D", str(self._data), "-d", source, "-R", "-c", "fast"],
+            check=True,
+            capture_output=True,
+            timeout=_SECONDS,
+            cwd=self._data.parent,
+            **options,
+        )
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         settings = {
@@ -95,6 +113,7 @@ class PostgresServer:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._data.parent, **user_options()
             )
         self._process = process
+        self._guard.enter_context(guarded(process))
         ends = time.monotonic() + _SECONDS
         while not self._answers():
             if process.poll() is not None or time.monotonic() > ends:
@@ -113,6 +132,7 @@ class PostgresServer:
     def stop(self, how: int = signal.SIGINT) -> None:
         """Stop it: SIGINT ends the sessions, SIGQUIT is as a crash. It is started again with `start`."""
         process, self._process = self._process, None
+        self._guard.close()
         if process is not None:
             process.send_signal(how)
             try:
@@ -140,11 +160,28 @@ def postgres_server(**settings: str) -> Generator[PostgresServer]:
     pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
     if program("postgres") is None or program("initdb") is None:
         pytest.skip("there is no PostgreSQL server here; on Debian and Ubuntu: apt install postgresql")
+    with _server(settings) as server:
+        server.create()
+        server.start()
+        yield server
+
+
+@contextmanager
+def standby_of(primary: PostgresServer) -> Generator[PostgresServer]:
+    """A server that has all that the other has committed: no commit is answered before it is here too."""
+    with _server({}) as standby:
+        standby.copy(primary)
+        standby.start()
+        primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.execute("SELECT pg_reload_conf()")
+        yield standby
+
+
+@contextmanager
+def _server(settings: dict[str, str]) -> Generator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="relaydance-postgres-"))
     server = PostgresServer(folder, {"fsync": "off", **settings})
     try:
-        server.create()
-        server.start()
         yield server
     finally:
         server.stop()

@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import socket
+import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,35 @@ async def test_two_downloads_of_one_clip_do_not_write_one_file(client: AsyncRela
         another.close()
         path = await client.video.download(task, tmp_path / "clip.mp4")
     assert path.read_bytes() == b"0123456789"
+    assert names(tmp_path) == ["clip.mp4"]
+
+
+async def test_a_download_that_is_refused_leaves_the_other_its_file(tmp_path: Path) -> None:
+    first, second = PartFile(tmp_path / "clip.mp4", "t1"), PartFile(tmp_path / "clip.mp4", "t1")
+    first.open()
+    with pytest.raises(OSError, match="another download is writing it"):
+        second.open()
+    second.close()
+    first.hold(b"0123456789")
+    assert first.finish().read_bytes() == b"0123456789"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+async def test_a_file_that_gets_its_name_before_it_is_locked_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    part, real = PartFile(tmp_path / "clip.mp4", "t1"), fcntl.flock
+
+    def finished_by_another(*arguments: Any) -> None:
+        (tmp_path / "clip.mp4.t1.part").rename(tmp_path / "clip.mp4")
+        real(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", finished_by_another)
+    with pytest.raises(OSError, match="another download has just finished it"):
+        part.open()
+    part.close()
     assert names(tmp_path) == ["clip.mp4"]
 
 

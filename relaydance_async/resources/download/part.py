@@ -118,8 +118,7 @@ class PartFile:
             if self.is_closed:
                 return
             self._find_place()
-            self._file = _open(self._path, os.O_RDWR | os.O_APPEND)
-            _lock(self._file, self._path)
+            self._file = _open_alone(self._path)
             self.size = _size(self._file)
             self.validator = self._noted() if self.size else None
             if self.validator is None:
@@ -301,6 +300,16 @@ def _open(path: Path, flags: int) -> BinaryIO:
     return os.fdopen(number, "rb" if flags & (os.O_RDWR | os.O_WRONLY) == 0 else "ab", buffering=0)
 
 
+def _open_alone(path: Path) -> BinaryIO:
+    file = _open(path, os.O_RDWR | os.O_APPEND)
+    try:
+        _lock(file, path)
+    except BaseException:
+        file.close()  # and no more: it is another download's
+        raise
+    return file
+
+
 def _lock(file: BinaryIO, path: Path) -> None:
     """Keep it to ourselves: two downloads in one file would spoil it, and the clip that one of them makes of it."""
     if sys.platform == "win32":
@@ -311,8 +320,10 @@ def _lock(file: BinaryIO, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise OSError(errno.EBUSY, "another download is writing it", str(path)) from None
-    if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-        raise OSError(errno.EBUSY, "another download has just finished it", str(path))
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return
+    raise OSError(errno.EBUSY, "another download has just finished it", str(path))
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:
