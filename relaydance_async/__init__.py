@@ -51,16 +51,9 @@ from .models.images import Image, ImagesResponse
 from .models.journal import JournalEntry, Resolution
 from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
 from .models.outcome import Outcome
-from .models.video import (
-    AudioReference,
-    FirstFrame,
-    ImageReference,
-    LastFrame,
-    TaskFailure,
-    TaskUsage,
-    VideoReference,
-    VideoTask,
-)
+from .models.pricing import ClipCost, Price
+from .models.references import AudioReference, FirstFrame, ImageReference, LastFrame, VideoReference
+from .models.video import TaskFailure, TaskUsage, VideoTask
 from .resources._chat_stream import ChatStream
 from .resources._event_stream import EventStream
 
@@ -77,6 +70,7 @@ __all__ = [
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatStream",
+    "ClipCost",
     "ConfigurationError",
     "ContentRefusedError",
     "DownloadError",
@@ -106,6 +100,7 @@ __all__ = [
     "Outcome",
     "PermissionDeniedError",
     "PostgresJournal",
+    "Price",
     "RateLimitError",
     "RelayDanceError",
     "RequestTooLargeError",

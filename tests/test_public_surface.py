@@ -32,6 +32,7 @@ from relaydance_async.models.images import ImageParams
 from relaydance_async.resources.account import Account
 from relaydance_async.resources.chat import Chat, Completions
 from relaydance_async.resources.endpoint import AnyEndpoint
+from relaydance_async.resources.download import SaveOptions, SaveSettings
 from relaydance_async.resources.files import Files
 from relaydance_async.resources.images import Images
 from relaydance_async.resources.models import Models
@@ -41,6 +42,7 @@ NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
     "ChatStream", "ErrorResponse", "EventStream", "FanOut", "FirstFrame",
     "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
+    "ClipCost", "Price",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
     "JournalEntry", "PostgresJournal", "SqliteJournal", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
@@ -131,20 +133,24 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Images: {
         "generate": {"model": ..., "prompt": ..., "/params": ...},
         "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "on_progress": None, "/params": ...},
-        "save": {
-            "/image": ...,
-            "/path": ...,
-            "overwrite": True,
-            "max_bytes": 256 * 1024**2,
-            "allow_private_hosts": False,
-            "on_progress": None,
-        },
+        "save": {"/image": ..., "/path": ..., "/options": ...},
     },
     Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, "/params": ...}},
     Video: {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
         "retrieve": {"/task": ..., "/options": ...},
-        "wait": {"/task": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
+        "wait": {
+            "/task": ...,
+            "deadline": None,
+            "on_update": None,
+            "on_progress": None,
+            "receiver": None,
+            "/options": ...,
+        },
+        "wait_all": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
+        "as_completed": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
+        "watch": {"/task": ..., "deadline": None},
+        "cost": {"model": ..., "seconds": None},
         "resume": {
             "/tasks": ...,
             "in_flight": 10_000,
@@ -156,22 +162,16 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "generate": {
             "model": ...,
             "prompt": ...,
+            "path": None,
+            "overwrite": True,
             "deadline": None,
             "on_submit": None,
             "on_update": None,
+            "on_progress": None,
             "receiver": None,
             "/params": ...,
         },
-        "download": {
-            "/task": ...,
-            "/path": ...,
-            "overwrite": True,
-            "max_bytes": 4 * 1024**3,
-            "allow_private_hosts": False,
-            "on_progress": None,
-            "deadline": None,
-            "/options": ...,
-        },
+        "download": {"/task": ..., "/path": ..., "deadline": None, "/options": ...},
         "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False},
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
@@ -216,8 +216,11 @@ def test_the_further_arguments() -> None:
     call_options = {"extra_body", "extra_headers", "extra_query", "timeout", "idempotency_key"}
     assert set(SubmitParams.__annotations__) == {*VideoParams.__annotations__, "deadline"}
     assert set(VideoParams.__annotations__) == {
-        "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", *call_options,
+        "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", "first_frame",
+        "last_frame", "return_last_frame", *call_options,
     }  # fmt: skip
+    assert set(SaveOptions.__annotations__) == {"overwrite", "max_bytes", "allow_private_hosts", "on_progress"}
+    assert SaveSettings() == SaveSettings(True, 4 * 1024**3, False, None)
     call_options.add("deadline")
     assert {"temperature", "max_tokens", "top_p", "stop", "tools", *call_options} <= set(ChatParams.__annotations__)
     assert {"n", "size", "response_format", "quality", "aspect_ratio", *call_options} <= set(

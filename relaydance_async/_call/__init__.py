@@ -23,6 +23,7 @@ from .api import Api
 from .call import Shared
 from .cast import as_cast
 from .keys import Keys
+from .errand import start_errand
 from .receive import (
     Accept,
     Kept,
@@ -57,4 +58,5 @@ __all__ = [
     "is_event_stream",
     "recalling",
     "refuse_page",
+    "start_errand",
 ]

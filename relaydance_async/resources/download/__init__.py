@@ -4,6 +4,7 @@ from .clip import DEFAULT_MAX_BYTES, DEFAULT_MEMORY_BYTES, DownloadLimits, downl
 from .disk import check_place, on_disk, write_whole
 from .fetch import Result, as_download_error
 from .part import PartFile, as_path
+from .settings import SaveOptions, SaveSettings
 from .source import HostPolicy, ResultSource
 from .stream import stream
 from .transfer import check_size
@@ -16,6 +17,8 @@ __all__ = [
     "PartFile",
     "Result",
     "ResultSource",
+    "SaveOptions",
+    "SaveSettings",
     "as_download_error",
     "as_path",
     "check_place",
