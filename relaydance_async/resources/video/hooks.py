@@ -31,9 +31,11 @@ class Hooks:
         """The task, as it is now."""
         if self._on_update is not None:
             await _call("on_update", self._on_update, task, task.task_id)
-        if self._on_progress is not None and (task.progress or 0.0) > self._percent:
-            self._percent = task.progress or 0.0
-            await _call("on_progress", self._on_progress, self._percent, task.task_id)
+        percent = task.progress or 0.0
+        # Of a task that failed it says 100 as well.
+        if self._on_progress is not None and percent > self._percent and task.status != "failed":
+            self._percent = percent
+            await _call("on_progress", self._on_progress, percent, task.task_id)
 
 
 async def _call(name: str, hook: Callable[..., Awaitable[None] | None], value: object, task_id: str) -> None:
