@@ -47,6 +47,7 @@ from .models.account import Balance
 from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk
 from .models.files import UploadedFile
+from .models.hints import VideoHints
 from .models.images import Image, ImagesResponse
 from .models.journal import JournalEntry, Resolution
 from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
@@ -121,6 +122,7 @@ __all__ = [
     "TaskUsage",
     "Timeout",
     "UploadedFile",
+    "VideoHints",
     "VideoReference",
     "VideoTask",
     "WebhookError",

@@ -42,7 +42,7 @@ NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
     "ChatStream", "ErrorResponse", "EventStream", "FanOut", "FirstFrame",
     "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
-    "ClipCost", "Price",
+    "ClipCost", "Price", "VideoHints",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
     "JournalEntry", "PostgresJournal", "SqliteJournal", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
@@ -127,7 +127,7 @@ def test_the_ways_into_the_client() -> None:
 SENT = dict.fromkeys(["body", "query", "headers", "cast_to", "timeout", "deadline"])
 KEYED = {"idempotency_key": None}
 METHODS: dict[type, dict[str, dict[str, Any]]] = {
-    Models: {"list": {"/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
+    Models: {"list": {"prices": False, "/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
     Chat: {"completions": {}},
     Completions: {"create": {"model": ..., "messages": ..., "stream": None, "/params": ...}},
     Images: {
