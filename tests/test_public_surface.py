@@ -31,8 +31,8 @@ from relaydance_async.models.chat import ChatParams
 from relaydance_async.models.images import ImageParams
 from relaydance_async.resources.account import Account
 from relaydance_async.resources.chat import Chat, Completions
-from relaydance_async.resources.endpoint import AnyEndpoint
 from relaydance_async.resources.download import SaveOptions, SaveSettings
+from relaydance_async.resources.endpoint import AnyEndpoint
 from relaydance_async.resources.files import Files
 from relaydance_async.resources.images import Images
 from relaydance_async.resources.models import Models
