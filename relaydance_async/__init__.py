@@ -44,6 +44,7 @@ from .errors import (
 from .fanout import FanOut, fan_out, fan_out_list
 from .journal import PostgresJournal, SqliteJournal
 from .models.account import Balance
+from .models.assets import Asset
 from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk
 from .models.files import UploadedFile
@@ -62,6 +63,7 @@ __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "Asset",
     "AsyncRelayDance",
     "AttemptRecord",
     "AudioReference",

@@ -41,6 +41,7 @@ from .models.journal import Resolution
 from .resources._doubts import Doubts
 from .resources._resource import Resource
 from .resources.account import Account
+from .resources.assets import Assets
 from .resources.chat import Chat
 from .resources.endpoint import AnyEndpoint
 from .resources.files import Files
@@ -246,6 +247,7 @@ class AsyncRelayDance(AnyEndpoint):
     files: _Endpoint[Files] = _Endpoint(Files)
     video: _Endpoint[Video] = _Endpoint(Video)
     account: _Endpoint[Account] = _Endpoint(Account)
+    assets: _Endpoint[Assets] = _Endpoint(Assets)
 
     @property
     def limits(self) -> KnownLimits:

@@ -30,6 +30,7 @@ from relaydance_async.fanout import STOP_ON
 from relaydance_async.models.chat import ChatParams
 from relaydance_async.models.images import ImageParams
 from relaydance_async.resources.account import Account
+from relaydance_async.resources.assets import Assets
 from relaydance_async.resources.chat import Chat, Completions
 from relaydance_async.resources.download import SaveOptions, SaveSettings
 from relaydance_async.resources.endpoint import AnyEndpoint
@@ -42,7 +43,7 @@ NAMES = {
     "AsyncRelayDance", "AttemptRecord", "AudioReference", "Balance", "ChatCompletion", "ChatCompletionChunk",
     "ChatStream", "ErrorResponse", "EventStream", "FanOut", "FirstFrame",
     "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
-    "ClipCost", "Price", "VideoHints",
+    "Asset", "ClipCost", "Price", "VideoHints",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
     "JournalEntry", "PostgresJournal", "SqliteJournal", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
@@ -118,8 +119,8 @@ def test_the_arguments_of_the_client() -> None:
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "api_key", "base_url", "chat", "close", "copy", "delete", "files", "get", "images",
-        "is_closed", "limits", "models", "post", "put", "request", "resolve_doubts", "video", "warm", "with_options",
+        "account", "aclose", "assets", "api_key", "base_url", "chat", "close", "copy", "delete", "files", "get",
+        "images", "is_closed", "limits", "models", "post", "put", "request", "resolve_doubts", "video", "warm", "with_options",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 
@@ -184,6 +185,12 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "delete": {"/path": ..., **SENT},
     },
     EventStream: {"aclose": {}, "meta": {}},
+    Assets: {
+        "at": {"/url": ...},
+        "create": {"/source": ..., "name": None, "asset_type": None, "/options": ...},
+        "retrieve": {"/asset": ..., "/options": ...},
+        "wait": {"/asset": ..., "deadline": None, "/options": ...},
+    },
     ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "meta": {}},
 }
 
@@ -198,7 +205,7 @@ def test_the_methods_and_their_arguments(kind: type) -> None:
         if inspect.isfunction(method):
             # Those that take in their arguments at once are marked as such; `inspect` sees that from Python 3.12 on.
             is_manager = inspect.isasyncgenfunction(inspect.unwrap(method))
-            gives_manager = is_manager or name == "resume"
+            gives_manager = is_manager or name in ("resume", "at")
             assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or gives_manager
             assert parameters(method) == arguments
 

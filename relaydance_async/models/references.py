@@ -74,7 +74,7 @@ Reference = ImageReference | VideoReference | AudioReference | FirstFrame | Last
 _REFERENCES = (ImageReference, VideoReference, AudioReference, FirstFrame, LastFrame)
 LIMITS = {kind.role: kind.limit for kind in _REFERENCES}
 
-_SUFFIXES = {
+_SUFFIXES: dict[type[VideoReference | AudioReference], tuple[str, ...]] = {
     VideoReference: (".mp4", ".mov", ".webm", ".mkv", ".m4v", ".avi"),
     AudioReference: (".mp3", ".wav", ".m4a", ".aac", ".ogg", ".flac"),
 }
@@ -90,11 +90,16 @@ def as_reference(value: object) -> object:
             "a reference is a URL, or an ImageReference, VideoReference, AudioReference, FirstFrame, LastFrame"
         )
     _check_url(value)
-    path = urlsplit(value).path.lower()
+    return kind_of_url(value)(value)
+
+
+def kind_of_url(url: str) -> type[ImageReference | VideoReference | AudioReference]:
+    """What a URL leads to, by the ending of its path."""
+    path = urlsplit(url).path.lower()
     for kind, suffixes in _SUFFIXES.items():
         if path.endswith(suffixes):
-            return kind(value)
-    return ImageReference(value)
+            return kind
+    return ImageReference
 
 
 def _check_url(url: object) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
+from hashlib import md5, sha256
 from typing import Any
 
 from .._sansio.media_type import media_type_of
@@ -14,7 +14,7 @@ from .._sansio.request import BodyStream, closing_body
 from .._threads import in_thread
 from ..errors import InvalidInputError
 from ._aside import aside
-from ._upload import CheckedFile, body_of, name_of
+from ._upload import CheckedFile, name_of, open_content
 
 _HEAD_BYTES = 4096
 _ENDINGS = {"jpeg": "jpg", "mpeg": "mp3", "quicktime": "mov", "msvideo": "avi", "octet-stream": "bin"}
@@ -54,14 +54,22 @@ async def look_at(content: Any) -> LocalFile:
     Raises:
         InvalidInputError: it isn't there, is empty, gives no bytes, or can be read only once.
     """
-    with ExitStack() as opened:
-        body = await body_of(content, opened)
+    async with open_content(content) as body:
         if not body.replayable:
             raise InvalidInputError("a reference is a path, bytes or a file that can be rewound: it is read twice")
         async with _rewound(content):
             head, digest = await _read(body)
     shown = name_of(content)
     return LocalFile(content, shown, digest, media_type_of(head, shown) or "application/octet-stream")
+
+
+async def md5_of(file: LocalFile) -> str:
+    """Another hash of its content, for stores that know files by it."""
+    digest = md5(usedforsecurity=False)
+    async with open_content(file.checked) as body, _rewound(file.content), closing_body(body.open()) as pieces:
+        async for piece in pieces:
+            await in_thread(partial(digest.update, piece))
+    return digest.hexdigest()
 
 
 @asynccontextmanager

@@ -156,6 +156,17 @@ def _is_text(file: object) -> bool:
     return isinstance(file, io.TextIOBase)
 
 
+@asynccontextmanager
+async def open_content(content: FileInput | CheckedFile) -> AsyncGenerator[BodyStream, None]:
+    """A file as the whole body of a request. What sending it has opened is closed at the end.
+
+    Raises:
+        InvalidInputError: it isn't there, is empty or can't be read as bytes.
+    """
+    with ExitStack() as opened:
+        yield await body_of(content, opened)
+
+
 async def body_of(content: FileInput | CheckedFile, opened: ExitStack) -> BodyStream:
     """What is sent of a file. What reading it opens is to be closed with `opened`.
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from . import _balance, _chat, _images, _models, _uploads, _video
+from . import _assets, _balance, _chat, _images, _models, _uploads, _video
 from ._dialects import Family
 from ._exchange import Answer, Exchange
 from ._state import State
@@ -45,6 +45,9 @@ ROUTES = (
     Route("GET /api/usage/token/", _balance.fetch_token_usage, "api"),
     Route("GET /api/log/token", _balance.fetch_log, "api"),
     Route("GET /api/pricing", _balance.fetch_pricing, "api", open_to_all=True),
+    Route("GET /api/upload-url", _assets.place_upload, "api"),
+    Route("POST /api/assets/virtual/create", _assets.create_asset, "api"),
+    Route("GET /api/assets/{asset_id}/status", _assets.fetch_asset, "api"),
     Route("GET /api/usage/token", _balance.redirect_token_usage, "api", open_to_all=True),
 )
 

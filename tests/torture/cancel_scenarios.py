@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.lowlevel
 
-from relaydance_async import AsyncRelayDance, ChatStream, RateLimitError, RetryPolicy, StreamError, VideoTask
+from relaydance_async import Asset, AsyncRelayDance, ChatStream, RateLimitError, RetryPolicy, StreamError, VideoTask
 from relaydance_async.sandbox import Fault, Sandbox
 from relaydance_async.sandbox._clip import clip_pieces
 from relaydance_async.webhooks import Delivery, WebhookApp, WebhookReceiver
-from tests.kit.calls import read_log
+from tests.kit.calls import assets_of, make_asset, read_log
 from tests.kit.probe import look_at
 from tests.kit.routes import CHAT, MODELS, SUBMIT
 from tests.torture.stepping import Outcome
@@ -45,6 +45,7 @@ class Stage:
     told: list[VideoTask] = field(default_factory=list[VideoTask])
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
     task: VideoTask | None = None
+    asset: Asset | str = ""
     stream: ChatStream | None = None
     receiver: WebhookReceiver | None = None
     file: BinaryIO | None = None
@@ -164,6 +165,19 @@ async def upload_pieces(stage: Stage) -> Any:
 async def check_pieces(stage: Stage, outcome: Outcome) -> None:
     assert stage.pieces is not None
     await stage.pieces.aclose()  # nobody still runs it
+
+
+# Assets.
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+async def have_asset(stage: Stage) -> None:
+    stage.asset = await make_asset(stage.client)
+
+
+async def retrieve_asset(stage: Stage) -> Any:
+    return await assets_of(stage.client).retrieve(stage.asset)
 
 
 # Video.
@@ -383,7 +397,11 @@ SCENARIOS: dict[str, Scenario] = {
     "files.upload of bytes": Scenario(upload_bytes),
     "files.upload of a file": Scenario(upload_file, open_file, check_file),
     "files.upload of an iterator": Scenario(upload_pieces, open_pieces, check_pieces),
+    "assets.create": Scenario(lambda stage: make_asset(stage.client)),
+    "assets.create of a file": Scenario(lambda stage: assets_of(stage.client).create(PICTURE), origins=2),
+    "assets.retrieve": Scenario(retrieve_asset, have_asset),
     "video.submit": Scenario(submit),
+    "video.submit of a file": Scenario(lambda stage: stage.client.video.submit(**clip(stage), references=[PICTURE])),
     "video.retrieve": Scenario(retrieve, have_task),
     "video.wait": Scenario(wait, have_task, check_wait),
     "video.wait with a receiver": Scenario(wait, have_deliveries, check_listeners),

@@ -5,7 +5,7 @@ from .disk import check_place, on_disk, write_whole
 from .fetch import Result, as_download_error
 from .part import PartFile, as_path
 from .settings import SaveOptions, SaveSettings
-from .source import HostPolicy, ResultSource
+from .source import HostPolicy, ResultSource, check_addresses
 from .stream import stream
 from .transfer import check_size
 
@@ -21,6 +21,7 @@ __all__ = [
     "SaveSettings",
     "as_download_error",
     "as_path",
+    "check_addresses",
     "check_place",
     "check_size",
     "download",

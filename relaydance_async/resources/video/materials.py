@@ -9,15 +9,16 @@ from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
 from ...errors import InvalidInputError
+from ...models.assets import Asset
 from ...models.files import UploadedFile
 from ...models.references import FirstFrame, ImageReference, LastFrame, Reference, VideoReference
 from ...models.video import VideoTask
 
 LocalContent: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """A path, the bytes themselves, or a binary file that can be rewound."""
-Material: TypeAlias = Reference | LocalContent | UploadedFile | VideoTask
+Material: TypeAlias = Reference | LocalContent | UploadedFile | Asset | VideoTask
 """What `references` take. Of text, what begins with a scheme is a URL, and all else a path."""
-Frame: TypeAlias = LocalContent | UploadedFile | VideoTask
+Frame: TypeAlias = LocalContent | UploadedFile | Asset | VideoTask
 """What `first_frame` and `last_frame` take: the same, and of a task its last frame."""
 
 ReferenceKind: TypeAlias = type[Reference]
@@ -74,6 +75,8 @@ def _as_item(value: Any) -> Item:
         return value if isinstance(value.url, str) else Local(_held(value.url), type(value))
     if isinstance(value, UploadedFile):
         return value.url
+    if isinstance(value, Asset):
+        return value.as_reference()
     if isinstance(value, VideoTask):
         return OfTask(value.task_id, VideoReference)
     return Local(_held(value)) if _is_local(value) else value
@@ -82,6 +85,8 @@ def _as_item(value: Any) -> Item:
 def _as_frame(value: Any, kind: type[FirstFrame] | type[LastFrame]) -> Item:
     if isinstance(value, VideoTask):
         return OfTask(value.task_id, kind)
+    if isinstance(value, Asset):
+        value = value.as_reference()
     if isinstance(value, ImageReference | kind):
         value = value.url
     item = _as_item(value)
