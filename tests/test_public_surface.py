@@ -120,7 +120,8 @@ def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
         "account", "aclose", "assets", "api_key", "base_url", "chat", "close", "copy", "delete", "files", "get",
-        "images", "is_closed", "limits", "models", "post", "put", "request", "resolve_doubts", "video", "warm", "with_options",
+        "images", "is_closed", "limits", "models", "post", "put", "request", "resolve_doubts", "video", "warm",
+        "with_options",
     }  # fmt: skip
     assert isinstance(client.chat.completions, Completions)
 

@@ -21,7 +21,7 @@ from relaydance_async import Asset, AsyncRelayDance, ChatStream, RateLimitError,
 from relaydance_async.sandbox import Fault, Sandbox
 from relaydance_async.sandbox._clip import clip_pieces
 from relaydance_async.webhooks import Delivery, WebhookApp, WebhookReceiver
-from tests.kit.calls import assets_of, make_asset, read_log
+from tests.kit.calls import assets_of, read_log
 from tests.kit.probe import look_at
 from tests.kit.routes import CHAT, MODELS, SUBMIT
 from tests.torture.stepping import Outcome
@@ -169,11 +169,21 @@ async def check_pieces(stage: Stage, outcome: Outcome) -> None:
 
 # Assets.
 
-PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+def picture(stage: Stage) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + stage.content
+
+
+async def create_asset(stage: Stage) -> Asset:
+    return await assets_of(stage.client).create(f"https://example.com/{stage.label}.jpg")
+
+
+async def create_asset_of_file(stage: Stage) -> Any:
+    return await assets_of(stage.client).create(picture(stage))
 
 
 async def have_asset(stage: Stage) -> None:
-    stage.asset = await make_asset(stage.client)
+    stage.asset = await create_asset(stage)
 
 
 async def retrieve_asset(stage: Stage) -> Any:
@@ -181,6 +191,10 @@ async def retrieve_asset(stage: Stage) -> Any:
 
 
 # Video.
+
+
+async def submit_file(stage: Stage) -> Any:
+    return await stage.client.video.submit(**clip(stage), references=[picture(stage)])
 
 
 async def submit(stage: Stage) -> Any:
@@ -397,11 +411,11 @@ SCENARIOS: dict[str, Scenario] = {
     "files.upload of bytes": Scenario(upload_bytes),
     "files.upload of a file": Scenario(upload_file, open_file, check_file),
     "files.upload of an iterator": Scenario(upload_pieces, open_pieces, check_pieces),
-    "assets.create": Scenario(lambda stage: make_asset(stage.client)),
-    "assets.create of a file": Scenario(lambda stage: assets_of(stage.client).create(PICTURE), origins=2),
+    "assets.create": Scenario(create_asset),
+    "assets.create of a file": Scenario(create_asset_of_file, origins=2),
     "assets.retrieve": Scenario(retrieve_asset, have_asset),
     "video.submit": Scenario(submit),
-    "video.submit of a file": Scenario(lambda stage: stage.client.video.submit(**clip(stage), references=[PICTURE])),
+    "video.submit of a file": Scenario(submit_file),
     "video.retrieve": Scenario(retrieve, have_task),
     "video.wait": Scenario(wait, have_task, check_wait),
     "video.wait with a receiver": Scenario(wait, have_deliveries, check_listeners),
