@@ -39,11 +39,13 @@ class VideoHints:
 
 def kind_of(model: str, endpoints: list[str] | None) -> ModelKind | None:
     """What a model makes, by the gateway's own word, or else by its id; None when nobody knows."""
-    told = {_ENDPOINTS[name] for name in endpoints or () if name in _ENDPOINTS}
-    if len(told) == 1:
-        return told.pop()
-    by_id = next((kind for pattern, kind in _WORDS if re.search(pattern, model.lower())), None)
-    return by_id or ("chat" if "chat" in told else None)
+    told: list[ModelKind] = [_ENDPOINTS[name] for name in endpoints or () if name in _ENDPOINTS]
+    if len(set(told)) == 1:
+        return told[0]
+    for pattern, kind in _WORDS:
+        if re.search(pattern, model.lower()):
+            return kind
+    return "chat" if "chat" in told else None
 
 
 def video_hints_of(model: str) -> VideoHints:

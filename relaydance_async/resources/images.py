@@ -130,7 +130,8 @@ class Images(Resource):
         Cancelling it leaves no file, or the whole one; of a URL's image also a part, from which a later call goes on.
         """
         given, _ = CallExtras.take(options, _SAVE_OPTIONS)
-        settings = SaveSettings(**{"max_bytes": DEFAULT_MEMORY_BYTES, **given})
+        given.setdefault("max_bytes", DEFAULT_MEMORY_BYTES)
+        settings = SaveSettings(**given)
         limits = settings.limits()
         part = settings.part(path, _name_of(image), suffix=None)
         await check_place(part, None)

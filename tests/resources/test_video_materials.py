@@ -166,13 +166,14 @@ async def test_what_is_no_reference_is_refused_before_anything_is_sent(
 
 async def test_a_frame_excludes_reference_images_before_anything_is_sent(bench: Bench) -> None:
     sandbox, client = bench.start()
-    for arguments in (
+    wrong: list[dict[str, Any]] = [
         {"first_frame": PNG, "references": [JPEG]},
         {"first_frame": PNG, "references": [FirstFrame("https://example.com/a.png")]},
         {"first_frame": MP4},
         {"last_frame": WAV},
         {"last_frame": 5},
-    ):
+    ]
+    for arguments in wrong:
         with pytest.raises(InvalidInputError):
             await client.video.submit(**CLIP, **arguments)
     assert sandbox.ledger.count() == 0
