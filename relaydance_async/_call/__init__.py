@@ -22,8 +22,8 @@ from .answer import Answer, OpenAnswer
 from .api import Api
 from .call import Shared
 from .cast import as_cast
-from .keys import Keys
 from .errand import start_errand
+from .keys import Keys
 from .receive import (
     Accept,
     Kept,
