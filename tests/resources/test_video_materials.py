@@ -225,9 +225,11 @@ async def test_scenes_are_chained_by_their_last_frames(bench: Bench, heard: Hear
     (frame,) = heard.last
     assert frame["role"] == "first_frame"
     assert url_of(frame).partition("?")[0] == (one.last_frame_url or "").partition("?")[0]
-    await client.video.submit(**CLIP, references=[two])
-    (clip,) = heard.last
-    assert clip["role"] == "reference_video"
+    await client.video.submit(**CLIP, references=[two], first_frame=two)
+    clip, frame = heard.last
+    assert (clip["role"], frame["role"]) == ("reference_video", "first_frame")
+    assert url_of(clip).partition("?")[0] == (two.url or "").partition("?")[0]
+    assert url_of(frame).partition("?")[0] == (two.last_frame_url or "").partition("?")[0]
 
 
 async def test_a_task_without_a_last_frame_stops_the_submit(bench: Bench) -> None:

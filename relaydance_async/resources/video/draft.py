@@ -106,7 +106,8 @@ class Draft:
 
     async def _look_at(self, item: Item) -> _Found:
         if isinstance(item, OfTask):
-            return _Pending(item.kind, f"task:{item.task_id}", partial(self._made_by, item))
+            what = "clip" if item.kind is VideoReference else "last_frame"
+            return _Pending(item.kind, f"task:{item.task_id}:{what}", partial(self._made_by, item))
         if isinstance(item, Local):
             file = await look_at(item.content)
             return _Pending(_kind_of(file, item.kind), f"sha256:{file.digest}", partial(url_of, self._api, file))
@@ -139,6 +140,8 @@ def _kind_of(file: LocalFile, wanted: ReferenceKind | None) -> ReferenceKind:
 
 
 def _missing(task: VideoTask, item: OfTask) -> str:
+    if task.status == "failed":
+        return f"task {task.task_id} has failed: there is nothing to refer to"
     if task.status != "succeeded":
         return f"task {task.task_id} is {task.status}: there is nothing yet to refer to; wait for it first"
     if item.kind is VideoReference:

@@ -42,7 +42,13 @@ class Generating(Submitting, Saving):
         receiver: TaskEvents | None = None,
         **params: Unpack[VideoParams],
     ) -> Coroutine[Any, Any, VideoTask]:
-        """Submit a clip and wait for it: `submit`, then `wait`, with the arguments and errors of both.
+        """Make a clip: `submit`, then `wait`, with the arguments and errors of both. With a `path`, then `download`.
+
+            task = await client.video.generate(model=model, prompt="@image1 runs", references=["cat.png"], path="a.mp4")
+
+        `path` is where the clip is saved; a directory takes `<task_id>.mp4`. That a file may be there is looked at
+        before anything is sent. A file that is there is replaced, unless `overwrite` is False: then it is an error.
+        (With an `idempotency_key`, a file that the journal knows to be this clip is left as it is.)
 
         `on_submit` is called with the task's id, once, before the wait begins, and awaited if it returns an awaitable:
         the place to keep the id for a later process. What it raises ends the call, unchanged; the task goes on.

@@ -66,7 +66,8 @@ def _listed(value: Any) -> list[Any]:
     if value is None:
         return []
     if isinstance(value, str | bytes | os.PathLike | Mapping) or not isinstance(value, Iterable):
-        raise InvalidInputError(f"references must be a list, not {type(value).__name__}")
+        kind: type = type(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        raise InvalidInputError(f"references must be a list, not {kind.__name__}")
     return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
@@ -104,4 +105,6 @@ def _is_local(value: object) -> bool:
 
 def _held(content: Any) -> Any:
     """The content, independent of what the caller does to it afterwards."""
-    return bytes(content) if isinstance(content, bytearray | memoryview) else content
+    if isinstance(content, bytearray | memoryview):
+        return bytes(content)  # pyright: ignore[reportUnknownArgumentType]
+    return content
