@@ -60,27 +60,22 @@ from .errors import (
 from .fanout import FanOut, fan_out, fan_out_list
 from .journal import PostgresJournal, SqliteJournal
 from .models.account import Balance
+from .models.assets import Asset
 from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk
 from .models.files import UploadedFile
+from .models.hints import VideoHints
 from .models.images import Image, ImagesResponse
 from .models.journal import JournalEntry, Resolution
 from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
 from .models.outcome import Outcome
 from .models.parsed import ParsedChatCompletion, ParsedChoice, ParsedMessage
+from .models.pricing import ClipCost, Price
+from .models.references import AudioReference, FirstFrame, ImageReference, LastFrame, VideoReference
 from .models.response import RawResponse
 from .models.tools import ToolCompleted, ToolRun, ToolRunEvent, ToolStarted, TurnCompleted, TurnStarted
 from .models.usage import ModelUsage, UsageCost
-from .models.video import (
-    AudioReference,
-    FirstFrame,
-    ImageReference,
-    LastFrame,
-    TaskFailure,
-    TaskUsage,
-    VideoReference,
-    VideoTask,
-)
+from .models.video import TaskFailure, TaskUsage, VideoTask
 from .resources._chat_events import ChatEventStream
 from .resources._chat_stream import ChatStream
 from .resources._event_stream import EventStream
@@ -92,6 +87,7 @@ __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "Asset",
     "AsyncRelayDance",
     "AttemptRecord",
     "AudioReference",
@@ -104,6 +100,7 @@ __all__ = [
     "ChatEventStream",
     "ChatStream",
     "ChunkEvent",
+    "ClipCost",
     "ConfigurationError",
     "ContentDeltaEvent",
     "ContentDoneEvent",
@@ -144,6 +141,7 @@ __all__ = [
     "ParsedMessage",
     "PermissionDeniedError",
     "PostgresJournal",
+    "Price",
     "RateLimitError",
     "RawResponse",
     "ReasoningDeltaEvent",
@@ -179,6 +177,7 @@ __all__ = [
     "UploadedFile",
     "UsageCost",
     "UsageTracker",
+    "VideoHints",
     "VideoReference",
     "VideoTask",
     "WebhookError",

@@ -43,6 +43,7 @@ from .resources._bridge import Bridge
 from .resources._doubts import Doubts
 from .resources._resource import Resource
 from .resources.account import Account
+from .resources.assets import Assets
 from .resources.chat import Chat
 from .resources.endpoint import AnyEndpoint
 from .resources.files import Files
@@ -284,6 +285,7 @@ class AsyncRelayDance(AnyEndpoint):
     files: _Endpoint[Files] = _Endpoint(Files)
     video: _Endpoint[Video] = _Endpoint(Video)
     account: _Endpoint[Account] = _Endpoint(Account)
+    assets: _Endpoint[Assets] = _Endpoint(Assets)
     audio: _Endpoint[Audio] = _Later("Audio")
     embeddings: _Endpoint[Embeddings] = _Later("Embeddings")
     moderations: _Endpoint[Moderations] = _Later("Moderations")

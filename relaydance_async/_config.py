@@ -271,13 +271,13 @@ def _base_url_of(value: object) -> str:
     return str(value)
 
 
-def origin_of(base_url: str) -> str:
+def origin_of(base_url: str, *, allow_http: bool = True) -> str:
     """Where an API is, without its path.
 
     Raises:
         ConfigurationError: it can't be the URL of one.
     """
-    return _check_base_url(base_url, allow_http=True)
+    return _check_base_url(base_url, allow_http=allow_http)
 
 
 def _check_base_url(base: str, *, allow_http: bool) -> str:

@@ -581,6 +581,20 @@ def mark_accepted(exception: BaseException, accepted: bool, *, note: str = "") -
         exception.add_note(note)
 
 
+def mark_unsent(exception: BaseException, note: str) -> None:
+    """Let an exception say that the billed request, which it kept from being sent, was not accepted: whatever else may
+    have been.
+
+    Args:
+        note: what to add to the exception.
+    """
+    if isinstance(exception, RelayDanceError):
+        exception.maybe_accepted = False
+    else:
+        setattr(exception, _MARK, False)
+    exception.add_note(note)
+
+
 class TaskError(RelayDanceError):
     """A video task didn't come to its clip.
 

@@ -54,7 +54,7 @@ STARTERS = ("cli", "pytest_plugin")
 """What may start it."""
 
 # A room that is part of some endpoints, which alone may import it.
-PARTS: dict[str, set[str]] = {"download": {"video", "images", "_streamed_response", "videos"}}
+PARTS: dict[str, set[str]] = {"download": {"video", "images", "assets", "_streamed_response", "videos"}}
 
 # Where a library may be imported. The sandbox, being a program of its own, chooses freely.
 LIBRARIES: dict[str, frozenset[str]] = {

@@ -34,7 +34,9 @@ from relaydance_async.models.chat import ChatParams
 from relaydance_async.models.images import ImageParams
 from relaydance_async.resources._resource import Resource
 from relaydance_async.resources.account import Account
+from relaydance_async.resources.assets import Assets
 from relaydance_async.resources.chat import Chat, Completions
+from relaydance_async.resources.download import SaveOptions, SaveSettings
 from relaydance_async.resources.endpoint import AnyEndpoint
 from relaydance_async.resources.files import Files
 from relaydance_async.resources.images import Images
@@ -46,6 +48,7 @@ NAMES = {
     "RawResponse", "StreamedResponse",
     "ChatStream", "ErrorResponse", "EventStream", "FanOut", "FirstFrame",
     "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
+    "Asset", "ClipCost", "Price", "VideoHints",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
     "JournalEntry", "PostgresJournal", "SqliteJournal", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
@@ -131,8 +134,8 @@ def test_the_arguments_of_the_client() -> None:
 def test_the_ways_into_the_client() -> None:
     client = AsyncRelayDance("sk-1")
     assert {name for name in dir(client) if not name.startswith("_")} == {
-        "account", "aclose", "api_key", "audio", "base_url", "chat", "close", "copy", "delete", "embeddings", "files",
-        "get", "images", "is_closed", "limits", "models", "moderations", "post", "put", "request", "rerank",
+        "account", "aclose", "assets", "api_key", "audio", "base_url", "chat", "close", "copy", "delete", "embeddings",
+        "files", "get", "images", "is_closed", "limits", "models", "moderations", "post", "put", "request", "rerank",
         "resolve_doubts", "responses", "track_usage", "video", "videos", "warm", "with_options",
         "with_raw_response", "with_streaming_response",
     }  # fmt: skip
@@ -143,7 +146,7 @@ VIEWS: dict[str, Any] = {"with_raw_response": {}, "with_streaming_response": {}}
 SENT = dict.fromkeys(["body", "query", "headers", "cast_to", "timeout", "deadline"])
 KEYED = {"idempotency_key": None}
 METHODS: dict[type, dict[str, dict[str, Any]]] = {
-    Models: {"list": {"/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
+    Models: {"list": {"prices": False, "/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
     Chat: {
         "completions": {},
         "run_tools": {
@@ -190,20 +193,24 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Images: {
         "generate": {"model": ..., "prompt": ..., "/params": ...},
         "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "on_progress": None, "/params": ...},
-        "save": {
-            "/image": ...,
-            "/path": ...,
-            "overwrite": True,
-            "max_bytes": 256 * 1024**2,
-            "allow_private_hosts": False,
-            "on_progress": None,
-        },
+        "save": {"/image": ..., "/path": ..., "/options": ...},
     },
     Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, "/params": ...}},
     Video: {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
         "retrieve": {"/task": ..., "/options": ...},
-        "wait": {"/task": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
+        "wait": {
+            "/task": ...,
+            "deadline": None,
+            "on_update": None,
+            "on_progress": None,
+            "receiver": None,
+            "/options": ...,
+        },
+        "wait_all": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
+        "as_completed": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
+        "watch": {"/task": ..., "deadline": None},
+        "cost": {"model": ..., "seconds": None},
         "resume": {
             "/tasks": ...,
             "in_flight": 10_000,
@@ -215,22 +222,16 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "generate": {
             "model": ...,
             "prompt": ...,
+            "path": None,
+            "overwrite": True,
             "deadline": None,
             "on_submit": None,
             "on_update": None,
+            "on_progress": None,
             "receiver": None,
             "/params": ...,
         },
-        "download": {
-            "/task": ...,
-            "/path": ...,
-            "overwrite": True,
-            "max_bytes": 4 * 1024**3,
-            "allow_private_hosts": False,
-            "on_progress": None,
-            "deadline": None,
-            "/options": ...,
-        },
+        "download": {"/task": ..., "/path": ..., "deadline": None, "/options": ...},
         "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False},
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
@@ -243,6 +244,12 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "delete": {"/path": ..., **SENT},
     },
     EventStream: {"aclose": {}, "meta": {}},
+    Assets: {
+        "at": {"/url": ...},
+        "create": {"/source": ..., "name": None, "asset_type": None, "/options": ...},
+        "retrieve": {"/asset": ..., "/options": ...},
+        "wait": {"/asset": ..., "deadline": None, "/options": ...},
+    },
     ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "meta": {}},
 }
 
@@ -258,7 +265,7 @@ def test_the_methods_and_their_arguments(kind: type[Any]) -> None:
         if inspect.isfunction(method):
             # Those that take in their arguments at once are marked as such; `inspect` sees that from Python 3.12 on.
             is_manager = inspect.isasyncgenfunction(inspect.unwrap(method))
-            gives_manager = is_manager or name in ("resume", "stream")
+            gives_manager = is_manager or name in ("resume", "stream", "at")
             assert inspect.iscoroutinefunction(method) or hasattr(method, "_is_coroutine") or gives_manager
             assert parameters(method) == arguments
 
@@ -287,8 +294,11 @@ def test_the_further_arguments() -> None:
     call_options = {"extra_body", "extra_headers", "extra_query", "timeout", "idempotency_key"}
     assert set(SubmitParams.__annotations__) == {*VideoParams.__annotations__, "deadline"}
     assert set(VideoParams.__annotations__) == {
-        "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", *call_options,
+        "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", "first_frame",
+        "last_frame", "return_last_frame", *call_options,
     }  # fmt: skip
+    assert set(SaveOptions.__annotations__) == {"overwrite", "max_bytes", "allow_private_hosts", "on_progress"}
+    assert SaveSettings() == SaveSettings(True, 4 * 1024**3, False, None)
     call_options.add("deadline")
     assert {"temperature", "max_tokens", "top_p", "stop", "tools", *call_options} <= set(ChatParams.__annotations__)
     assert {"n", "size", "response_format", "quality", "aspect_ratio", *call_options} <= set(

@@ -90,8 +90,13 @@ class Api:
 
     @property
     def memory(self) -> Memory:
-        """What the client keeps between calls, in all its loops."""
+        """What the client keeps of its key between calls, in all its loops."""
         return self._shared.memory
+
+    @property
+    def common(self) -> Memory:
+        """What it keeps for all its keys."""
+        return self._shared.common
 
     async def loop_memory(self) -> Memory:
         """What it keeps for the running loop, until that ends."""

@@ -60,7 +60,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Shared:
-    """What all calls with one API key of a client share."""
+    """What all calls with one API key of a client share.
+
+    Attributes:
+        memory: what is remembered of the key.
+        common: what is remembered for all keys.
+    """
 
     endpoint: Endpoint
     runtimes: Runtimes
@@ -70,6 +75,7 @@ class Shared:
     book: Book
     journal: Journal | None = None
     memory: Memory = field(default_factory=Memory)
+    common: Memory = field(default_factory=Memory)
 
     def with_key(self, endpoint: Endpoint) -> Shared:
         """The same for another key: its limits and what is remembered of it are its own; connections are not."""

@@ -224,9 +224,11 @@ class KeyedCall(NoObserver, Generic[T]):
     # The call, and what is noted of it.
 
     async def _send(self, began: float) -> T:
+        made = self._request.made
+        request = self._request if made is None else await made()
         options = self._options.changed(deadline=self._deadline(began))
         try:
-            result = await Call(self._shared, self._request, self._receive, options).run_with(self._watchers)
+            result = await Call(self._shared, request, self._receive, options).run_with(self._watchers)
         except _TakenError:
             raise
         except BaseException as error:

@@ -1,11 +1,11 @@
-"""What an attempt sends: the key goes to the API, and to nobody else."""
+"""What an attempt sends: the key goes to the API and to hosts that the caller knows beside it, and to nobody else."""
 
 from __future__ import annotations
 
 from .._config import Endpoint, Options
 from .._sansio.breakage import Progress
 from .._sansio.request import LargeJson, PreparedRequest
-from .._sansio.target import ApiTarget, peer
+from .._sansio.target import ApiTarget, ForeignTarget, peer
 from .._transports import WireRequest
 from .attempt import Attempt
 
@@ -19,15 +19,15 @@ def build_wire(
     """The request of an attempt whose turn it is, after so many seconds."""
     own = request.headers() if callable(request.headers) else request.headers
     target = request.target
-    if isinstance(target, ApiTarget):
-        headers = {**options.headers, **own}
-        attempt.admitted(queued_for, headers)
-        headers["authorization"] = endpoint.authorization()
-        url = endpoint.url(target)
-    else:
+    if isinstance(target, ForeignTarget):
         headers = {"user-agent": options.headers["user-agent"], **own}
         attempt.admitted(queued_for, headers)
         url = target.url
+    else:
+        headers = {**options.headers, **own}
+        attempt.admitted(queued_for, headers)
+        headers["authorization"] = endpoint.authorization()
+        url = endpoint.url(target) if isinstance(target, ApiTarget) else target.url
     body = request.body.take() if isinstance(request.body, LargeJson) else request.body
     return WireRequest(request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt)
 

@@ -117,6 +117,8 @@ class PreparedRequest:
         task_id: the video task that it is about, for errors.
         canonical: of a stream, what is the same for all that ask for the same.
         opened: what its body has opened. It is closed with the call; whoever goes on with that takes it over.
+        made: makes the request that is sent, when it is to be sent. This one stands for it until then: it is the same
+            for all that ask for the same, where the other has addresses that are made for the moment.
     """
 
     method: str
@@ -128,6 +130,7 @@ class PreparedRequest:
     task_id: str | None = None
     canonical: Callable[[], Awaitable[str]] | None = None
     opened: ExitStack | None = None
+    made: Callable[[], Awaitable[PreparedRequest]] | None = None
 
     @property
     def repeatable(self) -> bool:

@@ -51,7 +51,26 @@ class ForeignTarget:
         return f"<ForeignTarget {shown(self)}>"
 
 
-Target: TypeAlias = ApiTarget | ForeignTarget
+@dataclass(frozen=True, slots=True)
+class BesideTarget:
+    """An endpoint of a host beside the API, which takes the same key: because the caller named it, or it is known.
+
+    Attributes:
+        origin: of the host, such as "https://pay.relaydance.com".
+        endpoint: below its root.
+    """
+
+    origin: str
+    endpoint: ApiTarget
+
+    @property
+    def url(self) -> str:
+        """The absolute URL."""
+        end = self.endpoint
+        return f"{self.origin}{end.path}?{end.query}" if end.query else self.origin + end.path
+
+
+Target: TypeAlias = ApiTarget | ForeignTarget | BesideTarget
 
 
 _ANY = Network.ANY  # looking up a member of an enum takes as long as a call of a function
@@ -59,7 +78,7 @@ _ANY = Network.ANY  # looking up a member of an enum takes as long as a call of 
 
 def network_of(target: Target) -> Network:
     """Where it may lead."""
-    return _ANY if isinstance(target, ApiTarget) else target.network
+    return target.network if isinstance(target, ForeignTarget) else _ANY
 
 
 def shown(target: Target) -> str:

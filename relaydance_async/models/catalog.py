@@ -7,16 +7,46 @@ from typing import Any
 
 from ._base import WireModel
 from ._shown import table
+from .hints import ModelKind, VideoHints, kind_of, video_hints_of
+from .pricing import Price
 
 
 class Model(WireModel):
-    """A model of the gateway."""
+    """A model of the gateway, and what is known of it besides. None of that is ever a reason to refuse a call.
+
+    Attributes:
+        id: to be named in calls.
+        object, created, owned_by: as OpenAI has them.
+        supported_endpoint_types: the gateway's words for what it can do, or None.
+    """
+
+    __slots__ = ("_price",)
 
     id: str
     object: str | None = None
     created: int | None = None
     owned_by: str | None = None
     supported_endpoint_types: list[str] | None = None
+
+    @property
+    def kind(self) -> ModelKind | None:
+        """What it makes, by the gateway's word or else by its id; None when nobody knows."""
+        return kind_of(self.id, self.supported_endpoint_types)
+
+    @property
+    def video(self) -> VideoHints | None:
+        """What the documentation says of its clips; None when it makes none."""
+        return video_hints_of(self.id) if self.kind == "video" else None
+
+    @property
+    def price(self) -> Price | None:
+        """What it costs, after `models.list(prices=True)`; None when that isn't known. Copies don't have it."""
+        found: Price | None = getattr(self, "_price", None)
+        return found
+
+    def give_price(self, price: Price | None, /) -> None:
+        """For whoever reads the price list."""
+        object.__setattr__(self, "_price", price)
 
 
 class ModelList(WireModel):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from ._base import Result, WireModel
@@ -15,6 +13,7 @@ from ._failure_kinds import FailureKind, failure_kind
 from ._lenient import inner, is_object
 from ._shown import escaped, is_web, link_to, table
 from ._task_shapes import TaskStatus, normalize_task
+from .references import LIMITS, AnyReference, FirstFrame, ImageReference, LastFrame, as_reference
 
 
 class TaskFailure(WireModel):
@@ -140,98 +139,6 @@ def _public(task: VideoTask) -> dict[str, Any]:
     return {name: value for name, value in vars(task).items() if name != "extra"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Reference:
-    kind: ClassVar[str] = ""
-    role: ClassVar[str] = ""
-    limit: ClassVar[int] = 0
-    """How many of the role a request may have (API documentation)."""
-
-    url: str
-
-    def content_item(self) -> dict[str, Any]:
-        """The item of `metadata.content`."""
-        return {"type": self.kind, self.kind: {"url": self.url}, "role": self.role}
-
-
-@dataclass(frozen=True, slots=True)
-class ImageReference(_Reference):
-    """An image that the prompt can cite as `@image1`, `@image2`, … in the order given. At most 9."""
-
-    kind: ClassVar[str] = "image_url"
-    role: ClassVar[str] = "reference_image"
-    limit: ClassVar[int] = 9
-
-
-@dataclass(frozen=True, slots=True)
-class VideoReference(_Reference):
-    """A video to follow. At most 3."""
-
-    kind: ClassVar[str] = "video_url"
-    role: ClassVar[str] = "reference_video"
-    limit: ClassVar[int] = 3
-
-
-@dataclass(frozen=True, slots=True)
-class AudioReference(_Reference):
-    """A sound to follow. At most 3."""
-
-    kind: ClassVar[str] = "audio_url"
-    role: ClassVar[str] = "reference_audio"
-    limit: ClassVar[int] = 3
-
-
-@dataclass(frozen=True, slots=True)
-class FirstFrame(_Reference):
-    """The image that the clip begins with. Excludes reference images."""
-
-    kind: ClassVar[str] = "image_url"
-    role: ClassVar[str] = "first_frame"
-    limit: ClassVar[int] = 1
-
-
-@dataclass(frozen=True, slots=True)
-class LastFrame(_Reference):
-    """The image that the clip ends with. Excludes reference images."""
-
-    kind: ClassVar[str] = "image_url"
-    role: ClassVar[str] = "last_frame"
-    limit: ClassVar[int] = 1
-
-
-Reference = ImageReference | VideoReference | AudioReference | FirstFrame | LastFrame
-_REFERENCES = (ImageReference, VideoReference, AudioReference, FirstFrame, LastFrame)
-_LIMITS = {kind.role: kind.limit for kind in _REFERENCES}
-
-_SUFFIXES = {
-    VideoReference: (".mp4", ".mov", ".webm", ".mkv", ".m4v", ".avi"),
-    AudioReference: (".mp3", ".wav", ".m4a", ".aac", ".ogg", ".flac"),
-}
-
-
-def _as_reference(value: object) -> object:
-    """A plain URL is an image, unless its path ends like a video's or a sound's."""
-    if isinstance(value, _Reference):
-        _check_url(value.url)
-        return value
-    if not isinstance(value, str):
-        raise ValueError(
-            "a reference is a URL, or an ImageReference, VideoReference, AudioReference, FirstFrame, LastFrame"
-        )
-    _check_url(value)
-    path = urlsplit(value).path.lower()
-    for kind, suffixes in _SUFFIXES.items():
-        if path.endswith(suffixes):
-            return kind(value)
-    return ImageReference(value)
-
-
-def _check_url(url: object) -> None:
-    # A scheme of one letter is a Windows drive.
-    if not isinstance(url, str) or len(urlsplit(url).scheme) < 2 or url != url.strip():
-        raise ValueError(f"{url!r:.80} is not a URL; upload a local file first: file = await client.files.upload(path)")
-
-
 MOST_SECONDS = 1e9
 """Above it, about 30 years, a number of seconds is a mistake. It also keeps infinity out."""
 
@@ -259,7 +166,8 @@ class VideoRequest(BaseModel):
     resolution: str | None = None
     generate_audio: bool | None = None
     callback_url: str | None = None
-    references: Sequence[Annotated[Reference, BeforeValidator(_as_reference)]] = ()
+    return_last_frame: bool | None = None
+    references: Sequence[Annotated[InstanceOf[AnyReference], BeforeValidator(as_reference)]] = ()
     metadata: Mapping[str, Any] = Field(default_factory=dict[str, Any])
 
     @model_validator(mode="after")
@@ -272,7 +180,7 @@ class VideoRequest(BaseModel):
 
     def _check_references(self) -> None:
         roles = [item.role for item in self.references]
-        for role, limit in _LIMITS.items():
+        for role, limit in LIMITS.items():
             if roles.count(role) > limit:
                 raise ValueError(f"{roles.count(role)} references of role {role}; the API takes at most {limit}")
         if ImageReference.role in roles and {FirstFrame.role, LastFrame.role} & set(roles):
@@ -284,6 +192,7 @@ class VideoRequest(BaseModel):
             "resolution": self.resolution,
             "generate_audio": self.generate_audio,
             "callback_url": self.callback_url,
+            "return_last_frame": self.return_last_frame,
             "content": [item.content_item() for item in self.references] or None,
         }
         return {name: value for name, value in named.items() if value is not None}

@@ -49,7 +49,7 @@ async def known_prices(api: Api) -> Mapping[str, Price]:
     Raises:
         RelayDanceError: the list could not be read now.
     """
-    known = api.memory.of(_Known)
+    known = api.common.of(_Known)
     if api.clock.monotonic() < known.until:
         return known.prices
     async with api.alone(_Known):

@@ -134,7 +134,8 @@ def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
         except RelayDanceError as error:
             coroutine = _raise(error.with_traceback(None))
         # For the warning about one that is never awaited.
-        setattr(coroutine, "__qualname__", method.__qualname__)  # noqa: B010  (not every awaitable has one)
+        name = f"{type(args[0]).__name__}.{method.__name__}"
+        setattr(coroutine, "__qualname__", name)  # noqa: B010  (not every awaitable has one)
         return coroutine
 
     return _marked(call)

@@ -35,7 +35,16 @@ _OPEN_AS_TEXT = "the file is open as text; open it with mode 'rb'"
 FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable[bytes]
 """A path, the bytes themselves, a binary file, or an asynchronous iterator of bytes."""
 
-UploadedPart: TypeAlias = tuple[str, FileInput, str | None, str | None]
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """A file that must have this content (SHA-256, in hexadecimal), or else is not sent whole."""
+
+    content: FileInput
+    digest: str
+
+
+UploadedPart: TypeAlias = tuple[str, FileInput | CheckedFile, str | None, str | None]
 """Name of the field, content, file name and media type; the last two may be None."""
 
 
@@ -69,9 +78,9 @@ async def open_upload(
     opened = ExitStack()
     try:
         for name, content, filename, media_type in files:
-            known_as = filename or _name_of(content)
+            known_as = filename or name_of(content)
             kind = media_type or mimetypes.guess_type(known_as)[0] or "application/octet-stream"
-            parts.append((name, known_as, kind, await _body_of(content, opened)))
+            parts.append((name, known_as, kind, await body_of(content, opened)))
     except BaseException as error:
         mark_accepted(error, False)
         raise
@@ -134,7 +143,8 @@ def _as_field(value: object) -> str:
         raise InvalidInputError(f"a field of the form can't be sent: {error}") from None
 
 
-def _name_of(content: object) -> str:
+def name_of(content: object) -> str:
+    """What a file is called, without its directory."""
     name: Any = getattr(content, "name", None) or content
     try:
         return Path(name).name or "upload"
@@ -146,7 +156,25 @@ def _is_text(file: object) -> bool:
     return isinstance(file, io.TextIOBase)
 
 
-async def _body_of(content: FileInput, opened: ExitStack) -> BodyStream:
+@asynccontextmanager
+async def open_content(content: FileInput | CheckedFile) -> AsyncGenerator[BodyStream, None]:
+    """A file as the whole body of a request. What sending it has opened is closed at the end.
+
+    Raises:
+        InvalidInputError: it isn't there, is empty or can't be read as bytes.
+    """
+    with ExitStack() as opened:
+        yield await body_of(content, opened)
+
+
+async def body_of(content: FileInput | CheckedFile, opened: ExitStack) -> BodyStream:
+    """What is sent of a file. What reading it opens is to be closed with `opened`.
+
+    Raises:
+        InvalidInputError: it isn't there, is empty or can't be read as bytes.
+    """
+    if isinstance(content, CheckedFile):
+        return _checked(await body_of(content.content, opened), content.digest)
     if isinstance(content, str | os.PathLike):
         return await _path_body(Path(content), opened)
     if isinstance(content, bytes | bytearray | memoryview):
@@ -227,6 +255,22 @@ class _PathReader:
                     self._file.close()
             finally:
                 self._lock.release()
+
+
+def _checked(body: BodyStream, digest: str) -> BodyStream:
+    async def pieces() -> AsyncIterator[bytes]:
+        held, found = b"", sha256()
+        async with closing_body(body.open()) as stream:
+            async for piece in stream:
+                if held:
+                    yield held
+                await in_thread(partial(found.update, piece))
+                held = piece
+        if found.hexdigest() != digest:  # the last piece is not sent: so the request is never whole
+            raise InvalidInputError("the file was changed while it was being sent")
+        yield held
+
+    return BodyStream(pieces, body.length, body.replayable)
 
 
 def _bytes_body(content: bytes) -> BodyStream:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Unpack
 
-from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..models._options import CallOptions
 from ..models.files import UploadedFile
 from ._progress import ProgressHook
 from ._resource import Resource, made_at_once, names_of
-from ._route import billed_post
 from ._upload import FileInput
+from ._uploads import UPLOAD
 from ._views import Raw, RawView, Streamed, StreamedView
 
-UPLOAD = billed_post("files.upload", "/files", as_model(UploadedFile))
 _PARAMS = names_of(CallOptions)
 
 

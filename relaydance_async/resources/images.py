@@ -14,19 +14,17 @@ from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..errors import DownloadError, InvalidInputError
 from ..models.images import Image, ImageParams, ImagesResponse
-from ._progress import Progress, ProgressHook
+from ._progress import ProgressHook
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
 from ._upload import FileInput, UploadedPart
 from ._views import Raw, RawView, Streamed, StreamedView
 from .download import (
     DEFAULT_MEMORY_BYTES,
-    DownloadLimits,
-    HostPolicy,
-    PartFile,
     Result,
     ResultSource,
-    as_path,
+    SaveOptions,
+    SaveSettings,
     check_place,
     check_size,
     download,
@@ -36,6 +34,7 @@ from .download import (
 GENERATE = billed_post("images.generate", "/images/generations", as_model(ImagesResponse))
 EDIT = billed_post("images.edit", "/images/edits", as_model(ImagesResponse))
 _PARAMS = names_of(ImageParams)
+_SAVE_OPTIONS = names_of(SaveOptions)
 
 
 class Images(Resource):
@@ -115,11 +114,7 @@ class Images(Resource):
         self,
         image: Image,
         path: str | os.PathLike[str],
-        *,
-        overwrite: bool = True,
-        max_bytes: int = DEFAULT_MEMORY_BYTES,
-        allow_private_hosts: bool = False,
-        on_progress: ProgressHook | None = None,
+        **options: Unpack[SaveOptions],
     ) -> Path:
         """Save an image: its `b64_json`, or else what is at its `url`, which doesn't get the key.
 
@@ -130,7 +125,7 @@ class Images(Resource):
             image: of an `ImagesResponse`.
             path: of the file. A directory is refused, for an image has no name.
             overwrite: whether a file at `path` is replaced. If not, it is an error, before anything is asked for.
-            max_bytes: stop above that size.
+            max_bytes: stop above that size (default: 256 MiB).
             allow_private_hosts: also from addresses that aren't public.
             on_progress: as of `video.download`. Not called for `b64_json`: its bytes are here already.
 
@@ -138,21 +133,25 @@ class Images(Resource):
             The path of the file.
 
         Raises:
+            TypeError: a keyword that it doesn't take.
             InvalidInputError: the image has neither, or no file can have that name.
             DownloadError: it could not be fetched or written whole, is too large or no base64, its URL is not to be
                 trusted, or nothing may be written to `path`; `kind` says which.
 
         Cancelling it leaves no file, or the whole one; of a URL's image also a part, from which a later call goes on.
         """
-        limits = DownloadLimits(max_bytes, Progress(on_progress))
-        part = PartFile(as_path(path), _name_of(image), suffix=None, overwrite=overwrite)
+        given, _ = CallExtras.take(options, _SAVE_OPTIONS)
+        given.setdefault("max_bytes", DEFAULT_MEMORY_BYTES)
+        settings = SaveSettings(**given)
+        limits = settings.limits()
+        part = settings.part(path, _name_of(image), suffix=None)
         await check_place(part, None)
         if image.b64_json:
-            return await write_whole(part, partial(_decode, image.b64_json, max_bytes))
+            return await write_whole(part, partial(_decode, image.b64_json, settings.max_bytes))
         if not image.url:
             raise InvalidInputError("the image has neither a url nor b64_json")
-        policy = HostPolicy.beside(self._api.base_url, allow_private=allow_private_hosts)
-        source = ResultSource.of_image(image.url, self._api.base_url, policy)
+        base_url = self._api.base_url
+        source = ResultSource.of_image(image.url, base_url, settings.policy(base_url))
         return await download(self._api, Result(source), part, limits)
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Unpack
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
+from .._sansio.redact import one_line
+from ..errors import RelayDanceError
 from ..models._options import ReadOptions
 from ..models.catalog import Model, ModelList
-from ._resource import READ_OPTIONS, Resource
+from ._prices import known_prices
+from ._resource import READ_OPTIONS, Resource, apply
 from ._route import get
 from ._views import Raw, RawView, Streamed, StreamedView
+
+log = logging.getLogger("relaydance_async")
 
 LIST = get("models.list", "/models", as_model(ModelList))
 RETRIEVE = get("models.retrieve", "/models/{model}", as_model(Model))
@@ -29,14 +35,29 @@ class Models(Resource):
         """The same methods, each in an `async with`, with the answer as it comes."""
         return ModelsStreamed(Models(self._api))
 
-    async def list(self, **options: Unpack[ReadOptions]) -> ModelList:
-        """All models. Safe to repeat, so every transient failure is retried.
+    async def list(self, *, prices: bool = False, **options: Unpack[ReadOptions]) -> ModelList:
+        """All models, with what is known of each: `kind`, `video`, `price`.
+
+        Safe to repeat, so every transient failure is retried.
 
         Args:
+            prices: ask for the price list as well, every ten minutes at most. Where that fails, the prices are None.
             options: `extra_headers`, `extra_query`, `timeout`, `deadline`.
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
-        return await self._get(LIST, extras)
+        models = await self._get(LIST, extras)
+        if prices:
+            await self._give_prices(models, extras)
+        return models
+
+    async def _give_prices(self, models: ModelList, extras: CallExtras) -> None:
+        try:
+            known = await known_prices(apply(CallExtras(timeout=extras.timeout, deadline=extras.deadline), self._api))
+        except RelayDanceError as error:
+            log.warning("the prices of the models are not known: %s", one_line(error.message))
+            return
+        for model in models:
+            model.give_price(known.get(model.id))
 
     async def retrieve(self, model: str, **options: Unpack[ReadOptions]) -> Model:
         """One model by its id.

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from ._clip import clip_length, clip_pieces
 from ._delivery import Delivery
-from ._exchange import Answer, ClientGoneError, Exchange
+from ._exchange import Answer, BodyTooLargeError, ClientGoneError, Exchange
 from ._fault_answers import build_fault_answer
 from ._images import build_png
 from ._signing import why_closed
@@ -24,7 +24,9 @@ PATHS = {
     "CDN /images/{name}": re.compile(r"/images/([^/]+)\.png"),
     "CDN /frames/{name}": re.compile(r"/frames/([^/]+)\.png"),
     "CDN /files/{id}/{name}": re.compile(r"/files/([^/]+)/[^/]+"),
+    "CDN /uploads/{name}": re.compile(r"/uploads/([^/]+)"),
 }
+UPLOADS = "CDN /uploads/{name}"
 SIGNED = ("CDN /clips/{name}", "CDN /frames/{name}")
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 MODIFIED = "Fri, 07 Aug 2026 00:00:00 GMT"
@@ -52,9 +54,9 @@ class CdnApp:
             return
         exchange = Exchange(scope, receive, send, self._state.next_request_id())
         try:
-            await exchange.drain()
+            await exchange.read_body(self._state.max_body_bytes)
             await self._serve(exchange)
-        except ClientGoneError:
+        except (ClientGoneError, BodyTooLargeError):
             return
 
     async def _serve(self, exchange: Exchange) -> None:
@@ -64,6 +66,8 @@ class CdnApp:
         fault = self._state.faults.choose(template)
         if fault is not None and fault.replaces_answer:
             answer = build_fault_answer(fault, self._state.dialect, "error", exchange.request_id)
+        elif exchange.method == "PUT" and template == UPLOADS:
+            answer = self._take(name, exchange)
         elif exchange.method not in ("GET", "HEAD"):
             answer = Answer(405, b"", content_type=None, headers=[("allow", "GET, HEAD")], accepted=False)
         else:
@@ -85,6 +89,16 @@ class CdnApp:
         if template not in SIGNED or self._state.result_seconds is None:
             return None
         return why_closed(exchange.path, exchange.query, self._state.clock.now())
+
+    def _take(self, name: str, exchange: Exchange) -> Answer:
+        """A file for the assets' store, at an address that was signed for it."""
+        closed = why_closed(exchange.path, exchange.query, self._state.clock.now())
+        if closed is not None:
+            return _store_error(403, closed)
+        if hashlib.md5(exchange.body, usedforsecurity=False).hexdigest() != name.partition(".")[0]:
+            return _store_error(400, {"Code": "BadDigest"})
+        self._state.uploads[name] = exchange.body_sha256 or ""
+        return Answer(200, b"", content_type=None, headers=[("etag", f'"{name}"')])
 
     def _find(self, template: str, name: str) -> Resource | None:
         if template == "CDN /clips/{name}":

@@ -38,6 +38,7 @@ CASES = {
     "invalid_task": Case(400, "invalid_request_error", 400, "invalid_request"),
     "prompt_refused": Case(400, "invalid_request_error", 500, "sensitive_words_detected"),
     "task_unknown": Case(404, "not_found_error", 400, "task_not_exist"),
+    "asset_unknown": Case(404, "not_found_error", 404, "not_found"),
     "task_unfinished": Case(400, "invalid_request_error", 400, "task_not_completed", by_gate=True),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from . import _balance, _chat, _images, _models, _others, _uploads, _video
+from . import _assets, _balance, _chat, _images, _models, _others, _uploads, _video
 from ._dialects import Family
 from ._exchange import Answer, Exchange
 from ._state import State
@@ -52,6 +52,9 @@ ROUTES = (
     Route("POST /v1/audio/speech", _others.create_speech),
     Route("POST /v1/audio/transcriptions", _others.create_transcription, multipart=True),
     Route("POST /v1/videos", _others.create_openai_video, "flat", multipart=True),
+    Route("GET /api/upload-url", _assets.place_upload, "api"),
+    Route("POST /api/assets/virtual/create", _assets.create_asset, "api"),
+    Route("GET /api/assets/{asset_id}/status", _assets.fetch_asset, "api"),
     Route("GET /api/usage/token", _balance.redirect_token_usage, "api", open_to_all=True),
 )
 

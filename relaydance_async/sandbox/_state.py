@@ -63,6 +63,10 @@ class State:
     """Set to look again for the next task to end. Both exist only while the server runs."""
     images: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
 
+    uploads: dict[str, str] = field(default_factory=dict[str, str])
+    """What was put into the assets' store: the SHA-256 of each, by its name."""
+    assets: dict[str, object] = field(default_factory=dict[str, object])
+
     MOST_IMAGES = 100_000
 
     def __post_init__(self) -> None:
@@ -165,3 +169,5 @@ class State:
         self.chat.clear()
         self.files.reset()
         self.images.clear()
+        self.uploads.clear()
+        self.assets.clear()

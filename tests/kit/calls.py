@@ -9,11 +9,12 @@ from relaydance_async import AsyncRelayDance
 from relaydance_async._sansio.request import build_get
 from relaydance_async.resources import _books as books
 from relaydance_async.resources import _prices as prices
+from relaydance_async.resources.assets import Assets
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import HandClock, QuickClock
 from tests.kit.inside import api_of
 from tests.kit.loops import without_loop
-from tests.kit.routes import CHAT, EDITS, FETCH, FILES, IMAGES, MODEL, MODELS, SUBMIT
+from tests.kit.routes import CHAT, CREATE_ASSET, EDITS, FETCH, FILES, IMAGES, MODEL, MODELS, SUBMIT
 
 Call = Callable[[AsyncRelayDance], Awaitable[Any]]
 
@@ -58,6 +59,15 @@ async def upload_file(client: AsyncRelayDance) -> Any:
     return await client.files.upload(b"not a picture", filename="cat.jpg")
 
 
+def assets_of(client: AsyncRelayDance) -> Assets:
+    """Of a client of a sandbox, whose assets are where its API is."""
+    return client.assets.at(client.base_url.removesuffix("/v1"))
+
+
+async def make_asset(client: AsyncRelayDance) -> Any:
+    return await assets_of(client).create("https://example.com/cat.jpg", name="cat")
+
+
 async def read_prices(client: AsyncRelayDance) -> object:
     """What `account.prices` reads, whose errors are then told as "not offered"."""
     return await api_of(client).call(build_get(prices.PRICES.target()), prices.PRICES.returns)
@@ -86,6 +96,7 @@ BILLED: dict[str, Call] = {
     EDITS: edit_image,
     SUBMIT: submit_clip,
     FILES: upload_file,
+    CREATE_ASSET: make_asset,
 }
 """Every billed route, with a call of it."""
 

@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
-from relaydance_async import AsyncRelayDance, InvalidInputError, Model, NotFoundError, ResponseDecodeError
+from relaydance_async import (
+    AsyncRelayDance,
+    InvalidInputError,
+    Model,
+    NotFoundError,
+    Price,
+    ResponseDecodeError,
+    VideoHints,
+)
+from relaydance_async.models.hints import video_hints_of
 from relaydance_async.sandbox import Fault, Sandbox
-from tests.kit.routes import MODELS
+from tests.kit.routes import MODELS, PRICING
 from tests.resources.support import Bench
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +40,55 @@ async def test_a_model_added_by_hand_has_no_endpoint_types(bench: Bench) -> None
     assert models["brand-new"].supported_endpoint_types is None
     task = await client.video.submit(model="brand-new", prompt="a cat")
     assert task.status == "submitted"
+
+
+async def test_what_is_known_of_each_model(bench: Bench) -> None:
+    sandbox, client = bench.start(extra_models={"brand-new": "chat"})
+    models = {model.id: model for model in await client.models.list(prices=True)}
+    clip, picture, chat = models["doubao-seedance-2-0-720p"], models["gpt-image-2"], models["grok-4.3"]
+    assert (clip.kind, picture.kind) == ("video", "image")
+    assert clip.price == Price(per_call=0.5)
+    assert chat.price == Price(per_prompt_token=2e-6, per_completion_token=2e-6)
+    assert clip.video is not None
+    assert (clip.video.seconds, clip.video.resolutions, clip.video.sound) == ((4, 15), ("720p",), "asked")
+    assert (picture.video, chat.video) == (None, None)
+    assert "price" not in clip.model_dump()
+    assert (await client.models.list())[0].price is None
+    assert sandbox.ledger.count(PRICING) == 1
+
+
+@pytest.mark.parametrize("fault", [{"pricing": "404"}, {"faults": [Fault(PRICING, status=500)]}])
+async def test_a_list_without_prices_is_a_list(bench: Bench, fault: dict[str, Any]) -> None:
+    _, client = bench.start(**fault)
+    models = await client.with_options(retry=None).models.list(prices=True)
+    assert models.data
+    assert all(model.price is None for model in models)
+
+
+@pytest.mark.parametrize(
+    ("model", "endpoints", "kind"),
+    [
+        ("any", ["openai-video"], "video"),
+        ("gpt-image-2", ["image-generation", "openai"], "image"),
+        ("seedance-1-5-pro-no-audio", None, "video"),
+        ("happyhorse-1.0-t2v", [], "video"),
+        ("grok-imagine-video", ["unheard-of"], "video"),
+        ("grok-imagine-image-quality", None, "image"),
+        ("grok-4.3", None, None),
+        ("grok-4.3", ["openai"], "chat"),
+    ],
+)
+def test_the_kind_of_a_model(model: str, endpoints: list[str] | None, kind: str | None) -> None:
+    found = Model(id=model, supported_endpoint_types=endpoints)
+    assert found.kind == kind
+    assert (found.video is not None) == (kind == "video")
+
+
+def test_the_hints_of_the_documentation() -> None:
+    assert video_hints_of("seedance-1-5-pro-no-audio").sound == "never"
+    assert video_hints_of("seedance-1-5-pro-with-audio").sound == "always"
+    assert video_hints_of("Doubao-Seedance-2-0-mini-480p").resolutions == ("480p",)
+    assert video_hints_of("unheard-of") == VideoHints()
 
 
 async def test_one_model_by_its_id(client: AsyncRelayDance) -> None:

@@ -49,6 +49,7 @@ async def test_the_list_is_asked_for_once_by_all_who_need_it(bench: Bench) -> No
         for _ in range(50):
             group.start_soon(known_prices, api)
     assert (await known_prices(api_of(client.with_options(deadline=9))))["grok-imagine-video"] == Price(per_call=0.5)
+    assert "grok-4.3" in await known_prices(api_of(client.with_options(api_key="sk-another")))
     assert sandbox.ledger.count(PRICING) == 1
     await pace.sleep(FRESH_SECONDS + 1)
     await known_prices(api)

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.lowlevel
 
-from relaydance_async import AsyncRelayDance, ChatStream, RateLimitError, RetryPolicy, StreamError, VideoTask
+from relaydance_async import Asset, AsyncRelayDance, ChatStream, RateLimitError, RetryPolicy, StreamError, VideoTask
 from relaydance_async.sandbox import Fault, Sandbox
 from relaydance_async.sandbox._clip import clip_pieces
 from relaydance_async.webhooks import Delivery, WebhookApp, WebhookReceiver
-from tests.kit.calls import read_log
+from tests.kit.calls import assets_of, read_log
 from tests.kit.probe import look_at
 from tests.kit.routes import CHAT, MODELS, SUBMIT
 from tests.torture.stepping import Outcome
@@ -45,6 +45,7 @@ class Stage:
     told: list[VideoTask] = field(default_factory=list[VideoTask])
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
     task: VideoTask | None = None
+    asset: Asset | str = ""
     stream: ChatStream | None = None
     receiver: WebhookReceiver | None = None
     file: BinaryIO | None = None
@@ -166,7 +167,34 @@ async def check_pieces(stage: Stage, outcome: Outcome) -> None:
     await stage.pieces.aclose()  # nobody still runs it
 
 
+# Assets.
+
+
+def picture(stage: Stage) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + stage.content
+
+
+async def create_asset(stage: Stage) -> Asset:
+    return await assets_of(stage.client).create(f"https://example.com/{stage.label}.jpg")
+
+
+async def create_asset_of_file(stage: Stage) -> Any:
+    return await assets_of(stage.client).create(picture(stage))
+
+
+async def have_asset(stage: Stage) -> None:
+    stage.asset = await create_asset(stage)
+
+
+async def retrieve_asset(stage: Stage) -> Any:
+    return await assets_of(stage.client).retrieve(stage.asset)
+
+
 # Video.
+
+
+async def submit_file(stage: Stage) -> Any:
+    return await stage.client.video.submit(**clip(stage), references=[picture(stage)])
 
 
 async def submit(stage: Stage) -> Any:
@@ -383,7 +411,11 @@ SCENARIOS: dict[str, Scenario] = {
     "files.upload of bytes": Scenario(upload_bytes),
     "files.upload of a file": Scenario(upload_file, open_file, check_file),
     "files.upload of an iterator": Scenario(upload_pieces, open_pieces, check_pieces),
+    "assets.create": Scenario(create_asset),
+    "assets.create of a file": Scenario(create_asset_of_file, origins=2),
+    "assets.retrieve": Scenario(retrieve_asset, have_asset),
     "video.submit": Scenario(submit),
+    "video.submit of a file": Scenario(submit_file),
     "video.retrieve": Scenario(retrieve, have_task),
     "video.wait": Scenario(wait, have_task, check_wait),
     "video.wait with a receiver": Scenario(wait, have_deliveries, check_listeners),

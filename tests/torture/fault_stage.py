@@ -23,8 +23,10 @@ from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox
 from tests.kit.calls import (
     ask_chat,
+    assets_of,
     fetch_model,
     list_models,
+    make_asset,
     make_image,
     open_stream,
     read_log,
@@ -34,8 +36,10 @@ from tests.kit.calls import (
 from tests.kit.clocks import Jumping, jumping
 from tests.kit.probe import NOTHING, held
 from tests.kit.routes import (
+    ASSET,
     CHAT,
     CLIPS,
+    CREATE_ASSET,
     EDITS,
     FETCH,
     FILES,
@@ -73,6 +77,8 @@ class Scene:
     """The id of a task that ends after a few seconds."""
     path: Path
     deadline: float
+    asset: str
+    """The id of one."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +104,13 @@ ENDPOINTS = (
     Endpoint("models.list", "get", (MODELS,), lambda scene: list_models(scene.client)),
     Endpoint("models.retrieve", "get", (MODEL,), lambda scene: fetch_model(scene.client)),
     Endpoint("video.retrieve", "get", (FETCH,), lambda scene: scene.client.video.retrieve(scene.clip)),
+    Endpoint("assets.retrieve", "get", (ASSET,), lambda scene: assets_of(scene.client).retrieve(scene.asset)),
     Endpoint("account.prices", "get", (PRICING,), lambda scene: read_prices(scene.client)),
     Endpoint("resolve_doubts", "get", (LOG,), lambda scene: read_log(scene.client)),
     Endpoint("account.balance", "balance", BALANCES, lambda scene: scene.client.account.balance()),
     Endpoint("chat.completions.create", "chat", (CHAT,), lambda scene: ask_chat(scene.client)),
     Endpoint("images.generate", "post", (IMAGES,), lambda scene: make_image(scene.client)),
+    Endpoint("assets.create", "post", (CREATE_ASSET,), lambda scene: make_asset(scene.client)),
     Endpoint("video.submit", "post", (SUBMIT,), lambda scene: submit_clip(scene.client)),
     Endpoint("files.upload", "upload", (FILES,), lambda scene: scene.client.files.upload(PICTURE, filename="cat.jpg")),
     Endpoint(
@@ -176,15 +184,24 @@ class Stage:
         self._trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._closed: list[FaultyProxy] = []
         self._task_id = self._submit()
+        self._asset_id = self._make_asset()
         self.sandbox.clock.advance(60)
 
     def _submit(self) -> str:
-        body = json.dumps({"model": "doubao-seedance-2-0-720p", "prompt": "a cat turns", "seconds": "5"})
-        headers = {"authorization": f"Bearer {self.sandbox.api_key}", "content-type": "application/json"}
-        url = f"{self.sandbox.base_url}/video/generations"
-        with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers)) as answer:
-            task_id: str = json.load(answer)["task_id"]
+        body = {"model": "doubao-seedance-2-0-720p", "prompt": "a cat turns", "seconds": "5"}
+        task_id: str = self._post(f"{self.sandbox.base_url}/video/generations", body)["task_id"]
         return task_id
+
+    def _make_asset(self) -> str:
+        body = {"source_url": "https://example.com/cat.jpg", "asset_type": "Image"}
+        asset_id: str = self._post(f"{self.sandbox.root_url}/api/assets/virtual/create", body)["id"]
+        return asset_id
+
+    def _post(self, url: str, body: dict[str, str]) -> dict[str, Any]:
+        headers = {"authorization": f"Bearer {self.sandbox.api_key}", "content-type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
 
     def proxy(self, endpoint: Endpoint, row: Row) -> FaultyProxy:
         """The one in front of what the endpoint asks."""
@@ -271,7 +288,7 @@ class Stage:
                 _clock=loop.clock,
             ) as client:
                 clip = VideoTask.model_validate({"task_id": self._task_id, "status": "succeeded", "url": url})
-                yield Scene(client, clip, self._submit(), path, row.deadline or DEADLINE)
+                yield Scene(client, clip, self._submit(), path, row.deadline or DEADLINE, self._asset_id)
             for left in self._directory.iterdir():
                 left.unlink()
 

@@ -45,9 +45,13 @@ def show_status(run: Run, *, as_json: bool) -> int:
     return 0
 
 
+_UPLOADS = "/files"
+"""Of files that rows refer to. They are no rows, and one that is in doubt is made again."""
+
+
 async def _count_entries(run: Run) -> dict[str, int]:
     async with SqliteJournal(run.journal_file) as journal:
-        return dict(Counter([entry.state async for entry in journal.entries()]))
+        return dict(Counter([entry.state async for entry in journal.entries() if entry.route != _UPLOADS]))
 
 
 def show_doubts(run: Run, *, settle: Sequence[str], release: Sequence[str], resolve: bool, as_json: bool) -> int:
@@ -70,7 +74,8 @@ async def _doubts(run: Run, settle: Sequence[str], release: Sequence[str], *, re
             await journal.release(row_id, origin=origin)
         if resolve:
             await _resolve(journal)
-        doubts = [entry async for entry in journal.entries(state="in doubt", origin=origin)]
+        found = journal.entries(state="in doubt", origin=origin)
+        doubts = [entry async for entry in found if entry.route != _UPLOADS]
     for entry in doubts:
         if as_json:
             facts = {"id": entry.key, "sent_at": entry.sent_at.isoformat(), "model": entry.model, "why": entry.reason}
