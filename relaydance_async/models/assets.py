@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import ClassVar
+
+from pydantic import ConfigDict, Field
 
 from ._base import WireModel
 from .references import AudioReference, ImageReference, VideoReference
@@ -14,7 +16,13 @@ _KINDS: dict[str, type[ImageReference | VideoReference | AudioReference]] = {
 }
 
 
-class Asset(WireModel):
+class _Late(WireModel):
+    """Built when it is first used: few programs have assets, and all import this."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(defer_build=True)
+
+
+class Asset(_Late):
     """An asset. It goes into `references` of `video.submit` once it is active.
 
     Attributes:
@@ -45,7 +53,7 @@ class Asset(WireModel):
         return kind(self.uri or f"asset://{self.id}")
 
 
-class UploadPlace(WireModel):
+class UploadPlace(_Late):
     """Where a file is to be put, and where it is then."""
 
     exists: bool = False
@@ -54,7 +62,7 @@ class UploadPlace(WireModel):
     source_url: str
 
 
-class AssetStatus(WireModel):
+class AssetStatus(_Late):
     """How far an asset is."""
 
     status: str
