@@ -82,7 +82,7 @@ def test_the_names_of_the_package() -> None:
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
     thing = getattr(relaydance_async, name)
-    assert name == "__version__" or inspect.getdoc(thing)
+    assert name in ("__version__", "ChatEvent") or inspect.getdoc(thing)  # a union of names has no docstring
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, Any]:
