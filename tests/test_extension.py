@@ -273,7 +273,8 @@ async def test_an_admission(sandbox: Sandbox, options: dict[str, Any]) -> None:
         (Ended.ANSWERED, None),
         (Ended.ACCEPTED, None),
     ]
-    assert turnstile.tickets[0] == Ticket(Kind.BILLED, "/sounds", "any", began_at=1000.0, gates=turnstile.tickets[0].gates)
+    first = turnstile.tickets[0]
+    assert first == Ticket(Kind.BILLED, "/sounds", "any", began_at=1000.0, gates=first.gates)
     assert turnstile.tickets[-1].kind is Kind.POLL
 
 

@@ -24,7 +24,6 @@ from .answer import Answer, OpenAnswer
 from .api import Api
 from .call import Shared
 from .cast import as_cast
-from .errand import start_errand
 from .keys import Keys
 from .raw import as_raw
 from .receive import (
@@ -66,5 +65,4 @@ __all__ = [
     "is_event_stream",
     "recalling",
     "refuse_page",
-    "start_errand",
 ]

@@ -9,7 +9,8 @@ from typing import Any
 
 import anyio
 
-from ..._call import Api, start_errand
+from ..._call import Api
+from ..._errand import start_errand
 from ..._sansio.extras import CallExtras
 from ...errors import RelayDanceError, TaskError, TaskFailedError, TaskTimeoutError
 from ...models.video import VideoTask
