@@ -3,7 +3,7 @@
 from ._blocking import run
 from ._client import AsyncRelayDance
 from ._hooks import RetryEvent
-from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot
+from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot, RedisLimits
 from ._sansio.retry import RetryPolicy
 from ._sansio.timeout import Timeout
 from ._version import __version__
@@ -107,6 +107,7 @@ __all__ = [
     "PermissionDeniedError",
     "PostgresJournal",
     "RateLimitError",
+    "RedisLimits",
     "RelayDanceError",
     "RequestTooLargeError",
     "Resolution",

@@ -42,7 +42,7 @@ NAMES = {
     "ChatStream", "ErrorResponse", "EventStream", "FanOut", "FirstFrame",
     "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
-    "JournalEntry", "PostgresJournal", "SqliteJournal", "Resolution",
+    "JournalEntry", "PostgresJournal", "SqliteJournal", "RedisLimits", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
     "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted", "run",
     # errors
@@ -95,6 +95,7 @@ def test_the_arguments_of_the_client() -> None:
         "allow_http": False,
         "signed_answers": None,
         "limits": None,
+        "shared_limits": None,
         "journal": None,
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(

@@ -77,7 +77,7 @@ class LocalAdmission(Entrance):
         gate = place.barrier
         if why or not isinstance(gate, Gate):
             return f"the gateway is failing: {why}"
-        return f"{gate.name}: {gate.governing.state.why}"
+        return f"{gate.name}: {gate.why}"
 
     def _let_in(self, place: Place, now: float) -> None:
         super()._let_in(place, now)

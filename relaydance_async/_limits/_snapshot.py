@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .._sansio.limiter import Limiter
+from .._sansio.sharing import Part
 from ._book import Book
 from ._gate import Gate
 
@@ -19,7 +20,7 @@ class LimiterSnapshot:
     Attributes:
         name: the route and the model, or "the whole key".
         state: "open" (no limit is known), "held" (calls are refused, one at a time asks), "searching", "rate",
-            "window" or "under way".
+            "window", "under way", or "shared": a part of what processes share.
         why: in a few words.
         seconds: that it has been in this state.
         rate: calls a second, as learned; None without such a limit, 0 while it is held.
@@ -109,7 +110,25 @@ class KnownLimits:
 
 def _of_gate(gate: Gate, now: float) -> LimiterSnapshot:
     ago = None if gate.refused_at is None else now - gate.refused_at
+    if gate.shared is not None and gate.shared.governs(now):
+        return _of_part(gate, gate.shared, now, ago)
     return _of(gate.name, gate.limiter, gate.delay(now), now, gate.refusals, ago)
+
+
+def _of_part(gate: Gate, part: Part, now: float, ago: float | None) -> LimiterSnapshot:
+    return LimiterSnapshot(
+        gate.name,
+        "shared",
+        part.why,
+        max(0.0, now - part.since),
+        part.rate,
+        part.concurrency,
+        len(gate.limiter.facts.flying),
+        gate.delay(now),
+        gate.refusals,
+        ago,
+        gate.limiter.facts.retry_after,
+    )
 
 
 def _of(

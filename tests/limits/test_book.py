@@ -14,8 +14,8 @@ import pytest
 from relaydance_async import ConfigurationError, Limit, Limits, LimitsSnapshot
 from relaydance_async._limits import Book, Ended, Kind, LocalAdmission, Ticket
 from relaydance_async._limits._snapshot import KnownLimits
-from relaydance_async._sansio.ceiling import InFlight
 from relaydance_async._sansio.limiter import Learned, Limiter
+from relaydance_async._sansio.sharing import Grant, Part
 from tests.limits.support import Crowd, Time, settle, ticket
 
 pytestmark = pytest.mark.anyio
@@ -153,15 +153,17 @@ class Leases:
     """Shares in memory: every process may hold so many calls more."""
 
     def __init__(self) -> None:
-        self.allowed: dict[str, InFlight] = {}
+        self.parts: dict[str, Part] = {}
         self.limiters: dict[str, Limiter] = {}
 
-    def allowance(self, name: str, limiter: Limiter) -> InFlight:
+    def allowance(self, name: str, limiter: Limiter) -> Part:
         self.limiters[name] = limiter
-        return self.allowed.setdefault(name, InFlight(2))
+        part = self.parts[name] = Part(name, "me", limiter, lambda part: None)
+        part.granted(Grant("under way", 2.0), 50.0)
+        return part
 
     async def aclose(self) -> None:
-        self.allowed.clear()
+        self.parts.clear()
 
 
 async def test_what_is_shared_holds_back_and_is_told_what_was_learned() -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.limits.rows import Row, rows
+from benchmarks.limits.shared import SharedRow
+from benchmarks.limits.shared import rows as shared_rows
+from benchmarks.limits.shared import run as run_shared
 from benchmarks.limits.table import run
 
 REACHED: dict[str, tuple[float, float]] = {
@@ -63,3 +66,10 @@ def test_a_row_keeps_its_bounds(row: Row) -> None:
 
 def test_no_exception_is_left_over() -> None:
     assert REACHED.keys() <= {name_of(row) for row in rows()}
+
+
+@pytest.mark.parametrize("row", shared_rows(), ids=lambda row: row.name)
+def test_processes_that_share_keep_their_bounds(row: SharedRow) -> None:
+    result = run_shared(row, 1)
+    assert result.share >= row.share, result
+    assert result.refused <= row.refused, result
