@@ -12,9 +12,10 @@ from .._sansio.retry import PATIENCE
 from ..errors import ServerError
 from ._admission import Barrier, Ended, How, Kind, Ticket
 from ._book import Book
-from ._entrance import Entrance, Phase, Place
+from ._entrance import Entrance
 from ._gate import Gate
 from ._key_outage import KeyOutage
+from ._place import Place
 from ._shares import Share, Shares
 
 log = logging.getLogger("relaydance_async")
@@ -90,10 +91,9 @@ class LocalAdmission(Entrance):
         for lane in list(self._turns.lanes):
             for place in lane.all():
                 if place.ticket.deadline is None and now - max(place.ticket.began_at, since) >= PATIENCE:
-                    self._take_out(place, Phase.HELD)
-                    place.wake()
+                    self._refuse(place, self._too_long())
 
-    def _held(self) -> Exception:
+    def _too_long(self) -> Exception:
         why = self._outage.why or "it is back now"
         return ServerError(
             f"the gateway is failing ({why}); the call waited for it for {PATIENCE:g} s, and was not sent",

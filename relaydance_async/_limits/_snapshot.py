@@ -45,7 +45,8 @@ class LimiterSnapshot:
     retry_after: float | None = None
 
     def __str__(self) -> str:
-        parts = [f"{self.name}: {self.state} for {self.seconds:.0f} s ({self.why})"]
+        since = f" for {self.seconds:.0f} s" if self.seconds >= 1 else ""
+        parts = [f"{self.name}: {self.state}{since} ({self.why})"]
         if self.rate:
             parts.append(f"{self.rate:.3g} calls/s")
         if self.in_flight_limit is not None:

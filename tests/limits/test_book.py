@@ -230,3 +230,10 @@ async def test_a_snapshot_can_be_read_and_pickled_and_all_is_forgotten_on_demand
     await settle()
     assert {one.state for one in known.snapshot().limiters} == {"open"}
     assert all(one.refusals == 0 for one in known.snapshot().limiters)
+
+
+def test_what_is_known_of_nothing_reads_well() -> None:
+    book = Book()
+    book.gate(ticket(model="A"))
+    seen = str(KnownLimits(book, Time().monotonic, dict).snapshot())
+    assert seen.splitlines()[1] == "POST /route A: open (no limit is known), 0 under way"
