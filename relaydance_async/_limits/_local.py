@@ -102,8 +102,9 @@ class LocalAdmission(Entrance):
 
     def _learn(self, place: Place, how: How, retry_after: float | None) -> None:
         now = self._monotonic()
-        self._learn_limits(place, how, retry_after, now)
-        self._learn_outage(place, how, now)
+        is_news = self._learn_limits(place, how, retry_after, now)
+        if is_news or place.is_probe:
+            self._learn_outage(place, how, now)
 
     def _learn_outage(self, place: Place, how: How, now: float) -> None:
         failure = how if isinstance(how, Failure) else _FAILURES.get(how)
@@ -120,10 +121,11 @@ class LocalAdmission(Entrance):
             place.is_probe = False
             self._stir()
 
-    def _learn_limits(self, place: Place, how: How, retry_after: float | None, now: float) -> None:
-        shares, overload = self._shares, self._book.overload
+    def _learn_limits(self, place: Place, how: How, retry_after: float | None, now: float) -> bool:
+        """Whether it says anything new: a hundred calls that one overload refuses are one failure of the gateway."""
+        shares, overload, is_news = self._shares, self._book.overload, True
         if how is _OVERLOADED:
-            overload.overloaded(now, place.admitted_at, shares.in_use)
+            is_news = overload.overloaded(now, place.admitted_at, shares.in_use)
         if shares.limit < shares.maximum or how is _OVERLOADED:
             before = shares.limit
             shares.set_limit(overload.limit(now))
@@ -132,6 +134,7 @@ class LocalAdmission(Entrance):
         gate = place.barrier
         if isinstance(gate, Gate):
             gate.ended(place.passed, now, _VERDICTS.get(how, Verdict.NOTHING), retry_after)  # type: ignore[arg-type]
+        return is_news
 
     def _must_wait(self, share: Share) -> None:
         streams = self._shares.of[Kind.STREAM]
