@@ -9,17 +9,16 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from relaydance_async._limits._gate import Gate, Passed
+from relaydance_async._limits._gate import Gate
 from relaydance_async._sansio.key_wide import KeyWide
-from relaydance_async._sansio.limiter import NUMBERS, Limiter, Verdict
-from relaydance_async._sansio.retry import RetryPolicy, backoff
+from relaydance_async._sansio.limiter import NUMBERS, Limiter
 from relaydance_async._sansio.sharing import EVERY, Grant, Kept, Part, Report, exchange
 
+from .clients import Gated
 from .rows import Build, always, around, at_once, bucket, changing, fixed, log, refusing, serving
 from .servers import Server
 from .world import Backlog, Process, World
 
-_POLICY = RetryPolicy()
 _ROUND_TRIP = (0.0005, 0.003)
 """Seconds that the store takes each way."""
 _NEVER = (1e9, 1e9)
@@ -67,30 +66,17 @@ class SharedResult:
     fair: float
 
 
-class Sharer:
+class Sharer(Gated):
     """A process: its gate, with its part of the shared limit."""
 
     def __init__(self, number: int) -> None:
         limiter = Limiter(NUMBERS)
         self.part = Part("limit", f"p{number}", limiter, lambda part: None)
-        self._gate = Gate("calls", limiter, KeyWide(NUMBERS), (), self.part)
         self.is_dead = False
-
-    @property
-    def rate(self) -> float | None:
-        return self._gate.rate
+        super().__init__(Gate("calls", limiter, KeyWide(NUMBERS), (), self.part))
 
     def delay(self, now: float) -> float:
-        return 1e9 if self.is_dead else self._gate.delay(now)
-
-    def passed(self, now: float) -> Passed:
-        return self._gate.passed(now)
-
-    def ended(self, sent: Passed, now: float, verdict: Verdict, retry_after: float | None = None) -> None:
-        self._gate.ended(sent, now, verdict, retry_after)
-
-    def backoff(self, refusals: int, retry_after: float | None, chance: random.Random) -> float | None:
-        return max(backoff(refusals, _POLICY, chance.random()), min(retry_after or 0.0, 60.0))
+        return 1e9 if self.is_dead else super().delay(now)
 
 
 class Sharing:

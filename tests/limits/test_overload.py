@@ -18,25 +18,24 @@ SLOW = Fault(CHAT, delay=1.0)
 
 
 async def test_a_third_of_a_second_of_overload_leaves_a_quarter_and_goes_as_it_came() -> None:
-    async with Sandbox(faults=[BUSY]) as sandbox:
-        async with AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url) as client:
+    async with Sandbox(faults=[BUSY]) as sandbox, AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url) as client:
 
-            async def keep_calling() -> None:
-                while True:
-                    await ask_chat(client)
+        async def keep_calling() -> None:
+            while True:
+                await ask_chat(client)
 
-            async with anyio.create_task_group() as group:
-                for _ in range(120):
-                    group.start_soon(keep_calling)
-                await anyio.sleep(0.35)
-                sandbox.faults.clear()
-                sandbox.faults.add(SLOW)
-                seen = [client.limits.snapshot().in_flight_limit]
-                with anyio.fail_after(5):
-                    while (limit := client.limits.snapshot().in_flight_limit) < 80:
-                        seen.append(limit)
-                        await anyio.sleep(0.05)
-                group.cancel_scope.cancel()
+        async with anyio.create_task_group() as group:
+            for _ in range(120):
+                group.start_soon(keep_calling)
+            await anyio.sleep(0.35)
+            sandbox.faults.clear()
+            sandbox.faults.add(SLOW)
+            seen = [client.limits.snapshot().in_flight_limit]
+            with anyio.fail_after(5):
+                while (limit := client.limits.snapshot().in_flight_limit) < 80:
+                    seen.append(limit)
+                    await anyio.sleep(0.05)
+            group.cancel_scope.cancel()
     assert min(seen) >= 25
 
 

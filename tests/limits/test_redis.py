@@ -251,7 +251,7 @@ def _held(server: RedisServer) -> list[int]:
 
 @pytest.mark.torture
 async def test_four_processes_take_a_bucket_together(server: RedisServer) -> None:
-    """A slice of `benchmarks/shared_limits.py`; the bounds leave room for a busy machine."""
+    """The bounds leave room for a busy machine; `python -m benchmarks.limited` measures."""
     async with Gateway(TokenBucket(60, 6)) as gateway:
         callers = [caller(gateway.port, server.url, f"p{i}", 8) for i in range(4)]
         try:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.limits.models import ROWS as MODELS
+from benchmarks.limits.models import run as run_models
 from benchmarks.limits.rows import Row, rows
 from benchmarks.limits.shared import SharedRow
 from benchmarks.limits.shared import rows as shared_rows
@@ -73,3 +75,11 @@ def test_processes_that_share_keep_their_bounds(row: SharedRow) -> None:
     result = run_shared(row, 1)
     assert result.share >= row.share, result
     assert result.refused <= row.refused, result
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_models_limit_is_not_felt_by_another(name: str) -> None:
+    for seed in (1, 2, 3):
+        result = run_models(name, seed)
+        assert result.share_of_b >= 0.95, result
+        assert result.share_of_a >= 0.85, result
