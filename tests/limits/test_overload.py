@@ -18,6 +18,7 @@ SLOW = Fault(CHAT, delay=1.0)
 
 
 async def test_a_third_of_a_second_of_overload_leaves_a_quarter_and_goes_as_it_came() -> None:
+    seen: list[int] = []
     async with Sandbox(faults=[BUSY]) as sandbox, AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url) as client:
 
         async def keep_calling() -> None:
@@ -30,7 +31,7 @@ async def test_a_third_of_a_second_of_overload_leaves_a_quarter_and_goes_as_it_c
             await anyio.sleep(0.35)
             sandbox.faults.clear()
             sandbox.faults.add(SLOW)
-            seen = [client.limits.snapshot().in_flight_limit]
+            seen.append(client.limits.snapshot().in_flight_limit)
             with anyio.fail_after(5):
                 while (limit := client.limits.snapshot().in_flight_limit) < 80:
                     seen.append(limit)
