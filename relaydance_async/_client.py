@@ -156,7 +156,7 @@ class AsyncRelayDance(AnyEndpoint):
             raise ConfigurationError(f"shared_limits must be shared limits, such as RedisLimits, not {kind}")
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
-        book = Book(limits, permits, shared_limits, f"{endpoint.root_url} {endpoint.mark}")
+        book = Book(limits, permits, shared_limits, endpoint.owner)
         outage = KeyOutage(_clock.random)
 
         async def build() -> Runtime:

@@ -52,9 +52,9 @@ class Book:
         self._shared: dict[tuple[str, str], tuple[Ceiling, ...]] = {}
         self._pid = os.getpid()
 
-    def sibling(self) -> Book:
+    def sibling(self, owner: str) -> Book:
         """That of another key of the same gateway. The gateway's own state is the same for both."""
-        other = Book(self.limits)
+        other = Book(self.limits, shared=self._shared_limits, owner=owner)
         other.overload = self.overload
         other._siblings = self._siblings
         self._siblings.add(other)

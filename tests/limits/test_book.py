@@ -237,3 +237,11 @@ def test_what_is_known_of_nothing_reads_well() -> None:
     book.gate(ticket(model="A"))
     seen = str(KnownLimits(book, Time().monotonic, dict).snapshot())
     assert seen.splitlines()[1] == "POST /route A: open (no limit is known), 0 under way"
+
+
+def test_another_key_shares_its_own_limits() -> None:
+    leases = Leases()
+    book = Book(Limits(), 100, leases, "one")
+    for one in (book, book.sibling("other")):
+        one.gate(ticket(model="A"))
+    assert sorted(leases.parts) == ["one POST /route A", "other POST /route A"]

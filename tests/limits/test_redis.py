@@ -136,7 +136,7 @@ async def test_nobody_finds_the_key_in_redis(server: RedisServer) -> None:
         shared = RedisLimits(server.url)
         url = f"http://127.0.0.1:{gateway.port}/v1"
         async with AsyncRelayDance("sk-very-secret", base_url=url, shared_limits=shared) as client:
-            gate = client._book.gate(ticket(model="A"))
+            gate = client._api._shared.book.gate(ticket(model="A"))
             gate.limiter.tell(Learned("rate", rate=5.0), time.monotonic())
             await until(lambda: gate.delay(time.monotonic()) >= 0 and server.ask("DBSIZE") == b"2")
             keys = server.ask("KEYS", "*")
@@ -181,7 +181,7 @@ def test_a_bad_address_and_a_missing_package_are_told(monkeypatch: pytest.Monkey
 async def test_the_snapshot_tells_of_the_part(server: RedisServer) -> None:
     shared = RedisLimits(server.url)
     async with AsyncRelayDance("sk-test", shared_limits=shared) as client:
-        gate = client._book.gate(ticket(model="A"))
+        gate = client._api._shared.book.gate(ticket(model="A"))
         gate.limiter.tell(Learned("rate", rate=5.0), time.monotonic())
         await until(lambda: bool(gate.delay(time.monotonic()) >= 0 and gate.shared and gate.shared.is_held))
         (seen,) = client.limits.snapshot().limiters
