@@ -20,7 +20,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 # A file's tests stay together, so that what they start is started once.
 IN_PARALLEL = ("-n", "auto", "--dist", "loadfile")
-EXTRAS = "[fast,sandbox,cli,postgres,parquet]"
+EXTRAS = "[fast,sandbox,cli,postgres,parquet,redis,otel]"
 
 
 def works(command: str | Path, version: str) -> bool:

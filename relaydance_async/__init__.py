@@ -4,7 +4,7 @@ from ._blocking import run
 from ._call import UsageTracker
 from ._client import AsyncRelayDance, openai_http_client
 from ._hooks import RetryEvent
-from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot
+from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot, RedisLimits
 from ._sansio.chat_events import (
     ChatEvent,
     ChunkEvent,
@@ -145,6 +145,7 @@ __all__ = [
     "RateLimitError",
     "RawResponse",
     "ReasoningDeltaEvent",
+    "RedisLimits",
     "RefusalDeltaEvent",
     "RefusalDoneEvent",
     "RelayDanceError",

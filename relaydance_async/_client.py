@@ -27,7 +27,7 @@ from ._config import (
     with_max_retries,
 )
 from ._hooks import Backlog, Hook, RetryHook, as_observer, as_observers
-from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission
+from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission, SharedLimits
 from ._runtime import Held, Runtime, Runtimes
 from ._sansio.misnamed import FromOpenAI, refuse_unknown
 from ._sansio.observer import Observer
@@ -141,6 +141,8 @@ class AsyncRelayDance(AnyEndpoint):
         limits: limits that you know; see `Limits`. All others are learned.
         journal: remembers what became of the calls with an `idempotency_key`; a `SqliteJournal`. It stays yours to
             close.
+        shared_limits: with other processes and machines that use the same key: a `RedisLimits`. It stays yours to
+            close.
 
     Raises:
         ConfigurationError: what can't be a key, a bad URL, a header that can't be sent, a number out of range, or an
@@ -167,6 +169,7 @@ class AsyncRelayDance(AnyEndpoint):
         signed_answers: bool | None = None,
         limits: Limits | None = None,
         journal: Journal | None = None,
+        shared_limits: SharedLimits | None = None,
         _clock: Clock = Clock(),  # noqa: B008  (frozen)
         _observers: Sequence[Observer] = (),
         **unknown: Unpack[FromOpenAI],
@@ -179,9 +182,12 @@ class AsyncRelayDance(AnyEndpoint):
         check_transport(transport, http_client)
         if journal is not None and not hasattr(journal, "begin"):
             raise ConfigurationError(f"journal must be a journal, such as SqliteJournal, not {type(journal).__name__}")
+        if shared_limits is not None and not hasattr(shared_limits, "allowance"):
+            kind = type(shared_limits).__name__
+            raise ConfigurationError(f"shared_limits must be shared limits, such as RedisLimits, not {kind}")
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
-        book = Book(limits, permits)
+        book = Book(limits, permits, shared_limits, endpoint.owner)
         outage = KeyOutage(_clock.random)
 
         async def build() -> Runtime:

@@ -77,6 +77,11 @@ class Endpoint:
         """A hash of the key, which tells it from others and opens nothing."""
         return sha256(b"relaydance journal\0" + self.api_key.reveal().encode()).hexdigest()[:16]
 
+    @property
+    def owner(self) -> str:
+        """Whose limits they are, which processes may share: of which key at which gateway."""
+        return f"{self.root_url} {self.mark}"
+
     def require_key(self) -> None:
         """A client is often made where it isn't used, such as in a test or a build: so a key is missed when it is.
 

@@ -50,7 +50,7 @@ NAMES = {
     "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
     "Asset", "ClipCost", "Price", "VideoHints",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
-    "JournalEntry", "PostgresJournal", "SqliteJournal", "Resolution",
+    "JournalEntry", "PostgresJournal", "SqliteJournal", "RedisLimits", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
     "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted", "run",
     # chat
@@ -112,6 +112,7 @@ def test_the_arguments_of_the_client() -> None:
         "allow_http": False,
         "signed_answers": None,
         "limits": None,
+        "shared_limits": None,
         "journal": None,
     }
     assert parameters(AsyncRelayDance.with_options) == dict.fromkeys(

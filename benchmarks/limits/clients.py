@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from relaydance_async._sansio.limiter import NUMBERS, Limiter, Sent, Verdict
+from relaydance_async._limits._gate import Gate, Passed
+from relaydance_async._sansio.limiter import NUMBERS, Limiter, Numbers, Sent, Verdict
 from relaydance_async._sansio.overload import Overload
 from relaydance_async._sansio.retry import RetryPolicy, backoff
 
@@ -17,8 +18,8 @@ class Ours(Limiter):
 
     __slots__ = ("_overload",)
 
-    def __init__(self, permits: int = 1_000_000, processes: int = 1) -> None:
-        super().__init__(replace(NUMBERS, processes=processes))
+    def __init__(self, permits: int = 1_000_000, processes: int = 1, numbers: Numbers = NUMBERS) -> None:
+        super().__init__(replace(numbers, processes=processes))
         self._overload = Overload(permits)
 
     def delay(self, now: float) -> float:
@@ -31,6 +32,29 @@ class Ours(Limiter):
             self._overload.overloaded(now, sent.at, self.facts.in_flight)
             verdict = Verdict.NOTHING
         super().ended(sent, now, verdict, retry_after)
+
+    def backoff(self, refusals: int, retry_after: float | None, chance: random.Random) -> float | None:
+        return max(backoff(refusals, _POLICY, chance.random()), min(retry_after or 0.0, 60.0))
+
+
+class Gated:
+    """The client's own gate, of one route and model, and the wait of a refused call."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+
+    @property
+    def rate(self) -> float | None:
+        return self.gate.rate
+
+    def delay(self, now: float) -> float:
+        return self.gate.delay(now)
+
+    def passed(self, now: float) -> Passed:
+        return self.gate.passed(now)
+
+    def ended(self, sent: Passed, now: float, verdict: Verdict, retry_after: float | None = None) -> None:
+        self.gate.ended(sent, now, verdict, retry_after)
 
     def backoff(self, refusals: int, retry_after: float | None, chance: random.Random) -> float | None:
         return max(backoff(refusals, _POLICY, chance.random()), min(retry_after or 0.0, 60.0))

@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from .clients import Botocore, OpenAI
+from .models import ROWS as MODELS
+from .models import run as run_models
 from .rows import Row, rows
+from .shared import rows as shared_rows
+from .shared import run as run_shared
 from .table import Result, run
+from .trade_offs import draw_trade_offs
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- the table: nox -s limits -->", "<!-- the end of the table -->"
@@ -55,6 +60,40 @@ def table(seeds: int) -> tuple[str, int, int]:
         met += all(result.is_met for result in results)
         lines.append(shown(row, results))
     return "\n".join(lines), met, len(rows())
+
+
+def shared_table(seeds: int) -> str:
+    """Processes that share their limits over a store."""
+    lines = [
+        "| shared over a store, after learning | share of the ideal, worst … median | refused, median … worst "
+        "| while learning | fastest / slowest | met |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in shared_rows():
+        results = [run_shared(row, seed) for seed in range(1, seeds + 1)]
+        shares, refused = [result.share for result in results], [result.refused for result in results]
+        met = min(shares) >= row.share and max(refused) <= row.refused
+        lines.append(
+            f"| {row.name} | {min(shares):.0%} … {statistics.median(shares):.0%} "
+            f"| {statistics.median(refused):.1%} … {max(refused):.1%} "
+            f"| {statistics.median(result.learning for result in results):.0%} "
+            f"| {statistics.median(result.fair for result in results):.1f} | {'yes' if met else 'no'} |"
+        )
+    return "\n".join(lines)
+
+
+def models_table(seeds: int) -> str:
+    """Two models of one client."""
+    lines = ["| two models, 100/s for B | B's share, worst … median | A's share | A refused |", "|---|---|---|---|"]
+    for name in MODELS:
+        results = [run_models(name, seed) for seed in range(1, seeds + 1)]
+        shares = [result.share_of_b for result in results]
+        lines.append(
+            f"| {name} | {min(shares):.0%} … {statistics.median(shares):.0%} "
+            f"| {min(result.share_of_a for result in results):.0%} "
+            f"| {max(result.refused_of_a for result in results):.0%} |"
+        )
+    return "\n".join(lines)
 
 
 def comparison() -> str:
@@ -110,7 +149,9 @@ def write(seeds: int) -> None:
     body, met, count = table(seeds)
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    words = f"{met} of {count} rows are met in each of {seeds} seeds.\n\n{body}\n\n{comparison()}"
+    tables = "\n\n".join([body, models_table(seeds), shared_table(seeds), comparison()])
+    words = f"{met} of {count} rows are met in each of {seeds} seeds.\n\n{tables}"
     (DOCS / "limits.md").write_text(f"{before}{BEGIN}\n\n{words}\n\n{END}{after}", encoding="utf-8")
     draw(DOCS / "limits.png")
-    print(f"{met} of {count} rows are met in each of {seeds} seeds; docs/limits.md and docs/limits.png are written")
+    draw_trade_offs(DOCS / "limits-trade-offs.png", seeds)
+    print(f"{met} of {count} rows are met in each of {seeds} seeds; docs/limits.md and its pictures are written")

@@ -83,7 +83,7 @@ class Shared:
             self,
             endpoint=endpoint,
             redactor=Redactor(endpoint.api_key.reveal()),
-            book=self.book.sibling(),
+            book=self.book.sibling(endpoint.owner),
             memory=Memory(),
         )
 

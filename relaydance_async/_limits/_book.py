@@ -34,9 +34,13 @@ class Book:
         limits: that the caller has set.
         permits: attempts under way in one event loop, at most.
         shared: with other processes, if anything is.
+        owner: whose it is, without the key.
     """
 
-    def __init__(self, limits: Limits | None = None, permits: int = 100, shared: SharedLimits | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, permits: int = 100, shared: SharedLimits | None = None, owner: str = ""
+    ) -> None:
+        self._owner = owner
         self._shared_limits = shared
         self._siblings: WeakSet[Book] = WeakSet((self,))
         self.limits: Limits = limits if limits is not None else Limits()
@@ -48,9 +52,9 @@ class Book:
         self._shared: dict[tuple[str, str], tuple[Ceiling, ...]] = {}
         self._pid = os.getpid()
 
-    def sibling(self) -> Book:
+    def sibling(self, owner: str) -> Book:
         """That of another key of the same gateway. The gateway's own state is the same for both."""
-        other = Book(self.limits)
+        other = Book(self.limits, shared=self._shared_limits, owner=owner)
         other.overload = self.overload
         other._siblings = self._siblings
         self._siblings.add(other)
@@ -76,9 +80,9 @@ class Book:
         ceilings += self._part("kind", kind, self.limits.per_kind)
         name = f"{'GET' if is_poll else 'POST'} {route}" + (f" {model}" if model else "")
         limiter = Limiter(self._numbers)
-        if self._shared_limits is not None:
-            ceilings += (self._shared_limits.allowance(name, limiter),)
-        return self._gates.setdefault(key, Gate(name, limiter, self.wide, ceilings))
+        sharing = self._shared_limits
+        shared = None if sharing is None else sharing.allowance(f"{self._owner} {name}", limiter)
+        return self._gates.setdefault(key, Gate(name, limiter, self.wide, ceilings, shared))
 
     def _part(self, what: str, name: str | None, of: object) -> tuple[Ceiling, ...]:
         limit = of.get(name) if isinstance(of, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
@@ -120,7 +124,7 @@ class Book:
     def poll_rate(self) -> float | None:
         """Calls a second that polls may share with all else; None while no limit is known."""
         rates = [self.wide.limiter.rate] if self.wide.limiter is not None else []
-        rates += [gate.limiter.rate for (_, _, is_poll), gate in list(self._gates.items()) if is_poll]
+        rates += [gate.rate for (_, _, is_poll), gate in list(self._gates.items()) if is_poll]
         known = [rate for rate in rates if rate]
         set_rate = self.limits.requests_per_minute
         if set_rate is not None:

@@ -10,107 +10,22 @@ cancelled, another leads.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from enum import Enum
-from typing import NamedTuple, TypeAlias
 
 import anyio
 
 from .._sansio.turns import Lane, Turns
 from ..errors import APITimeoutError
 from ._admission import Barrier, Ended, How, Lease, Ticket
+from ._place import Phase, Place, Wants, new_turn
 from ._shares import Share, Shares
-
-Turn: TypeAlias = "asyncio.Future[None] | anyio.Event"
-"""What a waiting task waits on. asyncio's own future takes less time and memory; trio has none."""
 
 FOREVER = float("inf")
 _LONG = 1.0
 """Seconds. When nobody passes for longer, all who wait are asked whether their deadline comes before."""
 
 
-class Wants(NamedTuple):
-    """What the places of a lane wait for."""
-
-    share: Share
-    barrier: Barrier
-
-
-class Phase(Enum):
-    """How far a place has come."""
-
-    WAITING = "waiting"
-    ADMITTED = "admitted"
-    ENDED = "ended"
-    """The permit is back."""
-    LEFT = "left"
-    """Cancelled."""
-    LATE = "late"
-    """Its turn can't come before its deadline."""
-    HELD = "held"
-    """The gateway has been failing for as long as it may wait."""
-
-
-_WAITING, _ADMITTED, _ENDED = Phase.WAITING, Phase.ADMITTED, Phase.ENDED
-
-
-class Place:
-    """A place in a lane; once admitted, the lease."""
-
-    __slots__ = (
-        "_entrance", "admitted_at", "asked_at", "barrier", "estimate", "is_probe", "lane", "nap", "passed",
-        "phase", "share", "ticket", "turn", "why",
-    )  # fmt: skip
-
-    def __init__(
-        self, entrance: Entrance, share: Share, barrier: Barrier, ticket: Ticket, now: float, phase: Phase
-    ) -> None:
-        self._entrance = entrance
-        self.share: Share = share
-        self.barrier: Barrier = barrier
-        self.ticket: Ticket = ticket
-        self.phase: Phase = phase
-        self.lane: Lane[Place, Wants] | None = None
-        self.turn: Turn | None = None
-        self.nap: anyio.CancelScope | None = None
-        """While it sleeps as the leader."""
-        self.passed: object = None
-        self.why: str | None = None
-        self.is_probe: bool = False
-        self.estimate: float = 0.0
-        self.asked_at: float = now
-        self.admitted_at: float = now
-
-    @property
-    def waits(self) -> bool:
-        """Whether it is still in its lane."""
-        return self.phase is _WAITING
-
-    @property
-    def queued_for(self) -> float:
-        """Seconds between asking and being admitted."""
-        return self.admitted_at - self.asked_at
-
-    def probed(self) -> None:
-        """See `Lease`."""
-        self._entrance.probed(self)
-
-    def ended(self, how: How, retry_after: float | None = None) -> None:
-        """See `Lease`."""
-        if self.phase is _ADMITTED:
-            self.phase = _ENDED
-            self._entrance.give_back(self, how, retry_after)
-
-    def wake(self) -> None:
-        """Have its task look again."""
-        if self.nap is not None:
-            self.nap.cancel()
-        turn = self.turn
-        if isinstance(turn, anyio.Event):
-            turn.set()
-        elif turn is not None and not turn.done() and not turn.get_loop().is_closed():  # where nobody wakes any more
-            turn.set_result(None)
+_WAITING, _ADMITTED = Phase.WAITING, Phase.ADMITTED
 
 
 class Entrance:
@@ -189,7 +104,7 @@ class Entrance:
                 if self._leader is place:
                     await self._lead(place)
                 else:
-                    turn = place.turn = _new_turn()
+                    turn = place.turn = new_turn()
                     await (turn.wait() if isinstance(turn, anyio.Event) else turn)
         except BaseException:
             self._leave(place)
@@ -198,10 +113,12 @@ class Entrance:
             self._leader = None
             self._admit()
         place.turn = None  # a stream holds its lease for long
-        if place.phase is Phase.LATE:
-            raise _too_late(place.estimate, self._why(place))
-        if place.phase is Phase.HELD:
-            raise self._held()
+        refusal, place.refusal = place.refusal, None  # its traceback leads to the place
+        if refusal is not None:
+            try:
+                raise refusal
+            finally:
+                del refusal
         return place
 
     def probed(self, place: Place) -> None:
@@ -232,10 +149,6 @@ class Entrance:
     def _look_around(self, now: float) -> None:
         """For whoever turns away some of those who wait."""
 
-    def _held(self) -> Exception:
-        """What is raised in those who were turned away so."""
-        raise NotImplementedError
-
     def _why(self, place: Place) -> str:
         """What holds it back, in a few words."""
         return "a limit"
@@ -251,7 +164,7 @@ class Entrance:
         share, barrier = self._shares.of[ticket.kind], self._barrier(ticket)
         delay = barrier.delay(now)
         if _is_late(ticket, now + delay) and delay < FOREVER and delay > 0:
-            place = Place(self, share, barrier, ticket, now, Phase.LATE)
+            place = Place(self, share, barrier, ticket, now, Phase.REFUSED)
             raise _too_late(delay, self._why(place))
         place = Place(self, share, barrier, ticket, now, _WAITING)
         rank = (ticket.priority, ticket.order)
@@ -350,9 +263,13 @@ class Entrance:
                 continue
             for place in lane.all() if delay > _LONG else [lane.first()]:
                 if _is_late(place.ticket, now + delay):
-                    place.estimate = delay
-                    self._take_out(place, Phase.LATE)
-                    place.wake()
+                    self._refuse(place, _too_late(delay, self._why(place)))
+
+    def _refuse(self, place: Place, refusal: Exception) -> None:
+        """It need not wait any longer."""
+        place.refusal = refusal
+        self._take_out(place, Phase.REFUSED)
+        place.wake()
 
     def _take_out(self, place: Place, phase: Phase) -> None:
         place.phase = phase
@@ -364,13 +281,6 @@ class Entrance:
 
 _MOST_NAP = 60.0
 """Seconds. A clock that was set, or a limit that changed unseen, is noticed after that."""
-
-
-def _new_turn() -> Turn:
-    try:
-        return asyncio.get_running_loop().create_future()
-    except RuntimeError:
-        return anyio.Event()
 
 
 def _is_late(ticket: Ticket, opens_at: float) -> bool:

@@ -7,6 +7,7 @@ import logging
 from .._sansio.ceiling import Ceiling
 from .._sansio.key_wide import KeyWide
 from .._sansio.limiter import Limiter, Sent, Verdict
+from .._sansio.sharing import Part
 
 log = logging.getLogger("relaydance_async")
 
@@ -29,11 +30,20 @@ class Gate:
         limiter: its own.
         wide: the key's.
         ceilings: what the caller has set.
+        shared: its part of what processes share.
     """
 
-    __slots__ = ("_quiet_until", "ceilings", "limiter", "name", "refusals", "refused_at", "wide")
+    __slots__ = ("_quiet_until", "ceilings", "limiter", "name", "refusals", "refused_at", "shared", "wide")
 
-    def __init__(self, name: str, limiter: Limiter, wide: KeyWide, ceilings: tuple[Ceiling, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        limiter: Limiter,
+        wide: KeyWide,
+        ceilings: tuple[Ceiling, ...],
+        shared: Part | None = None,
+    ) -> None:
+        self.shared: Part | None = shared
         self.name: str = name
         self.limiter: Limiter = limiter
         self.wide: KeyWide = wide
@@ -45,29 +55,46 @@ class Gate:
     @property
     def is_plain(self) -> bool:
         """Whether nothing holds it back, and nothing is to be learned but a refusal."""
-        return self.limiter.is_free and self.wide.limiter is None and not self.ceilings
+        return self.limiter.is_free and self.wide.limiter is None and not self.ceilings and self.shared is None
 
     @property
     def governing(self) -> Limiter:
         """The limiter that tells the pace."""
         return self.limiter if self.wide.limiter is None else self.wide.limiter
 
+    @property
+    def rate(self) -> float | None:
+        """Calls a second that its own calls may be, as known."""
+        return self.shared.rate if self.shared is not None and self.shared.is_held else self.limiter.rate
+
+    @property
+    def why(self) -> str:
+        """What holds calls back, in a few words."""
+        return self.shared.why if self.shared is not None and self.shared.is_held else self.governing.state.why
+
     def delay(self, now: float) -> float:
         """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
         if self.is_plain:
             return 0.0
-        delay = self.limiter.delay(now)
-        if self.wide.limiter is not None:
-            delay = max(delay, self.wide.limiter.delay(now))
+        delay = self._learned_delay(now)
         for ceiling in self.ceilings:
             delay = max(delay, ceiling.delay(now))
         return delay
 
+    def _learned_delay(self, now: float) -> float:
+        shared = self.shared.delay(now) if self.shared is not None else 0.0
+        if self.shared is not None and self.shared.governs(now):
+            return shared
+        delay = self.limiter.delay(now)
+        return delay if self.wide.limiter is None else max(delay, self.wide.limiter.delay(now))
+
     def passed(self, now: float) -> Passed:
         """A call passes."""
-        if not self.ceilings and self.wide.limiter is None:
+        if not self.ceilings and self.wide.limiter is None and self.shared is None:
             return self.limiter.passed(now), None
         sent = self.limiter.passed(now)
+        if self.shared is not None:
+            self.shared.passed(sent, now)
         for ceiling in self.ceilings:
             ceiling.passed(sent, now)
         wide = self.wide.limiter
@@ -83,6 +110,8 @@ class Gate:
             return
         for ceiling in self.ceilings:
             ceiling.ended(sent)
+        if self.shared is not None:
+            self.shared.ended(sent, now, verdict)
         wide = self.wide.limiter
         own = verdict
         if wide is not None:
@@ -101,7 +130,8 @@ class Gate:
     def _refused(self, now: float, retry_after: float | None) -> None:
         self.refusals += 1
         self.refused_at = now
-        took_over = self.wide.refused(self, now)
+        is_shared = self.shared is not None and self.shared.is_held
+        took_over = not is_shared and self.wide.refused(self, now)
         if took_over:
             log.warning("calls of different kinds are refused together: the limit is the key's, and is learned for all")
             self.limiter.relax(now)
@@ -121,5 +151,7 @@ class Gate:
         self.limiter.forget_in_flight()
         for ceiling in self.ceilings:
             ceiling.forget_in_flight()
+        if self.shared is not None:
+            self.shared.forget_in_flight()
         if self.wide.limiter is not None:
             self.wide.limiter.forget_in_flight()

@@ -12,9 +12,10 @@ from .._sansio.retry import PATIENCE
 from ..errors import ServerError
 from ._admission import Barrier, Ended, How, Kind, Ticket
 from ._book import Book
-from ._entrance import Entrance, Phase, Place
+from ._entrance import Entrance
 from ._gate import Gate
 from ._key_outage import KeyOutage
+from ._place import Place
 from ._shares import Share, Shares
 
 log = logging.getLogger("relaydance_async")
@@ -77,7 +78,7 @@ class LocalAdmission(Entrance):
         gate = place.barrier
         if why or not isinstance(gate, Gate):
             return f"the gateway is failing: {why}"
-        return f"{gate.name}: {gate.governing.state.why}"
+        return f"{gate.name}: {gate.why}"
 
     def _let_in(self, place: Place, now: float) -> None:
         super()._let_in(place, now)
@@ -90,10 +91,9 @@ class LocalAdmission(Entrance):
         for lane in list(self._turns.lanes):
             for place in lane.all():
                 if place.ticket.deadline is None and now - max(place.ticket.began_at, since) >= PATIENCE:
-                    self._take_out(place, Phase.HELD)
-                    place.wake()
+                    self._refuse(place, self._too_long())
 
-    def _held(self) -> Exception:
+    def _too_long(self) -> Exception:
         why = self._outage.why or "it is back now"
         return ServerError(
             f"the gateway is failing ({why}); the call waited for it for {PATIENCE:g} s, and was not sent",
@@ -102,8 +102,9 @@ class LocalAdmission(Entrance):
 
     def _learn(self, place: Place, how: How, retry_after: float | None) -> None:
         now = self._monotonic()
-        self._learn_limits(place, how, retry_after, now)
-        self._learn_outage(place, how, now)
+        is_news = self._learn_limits(place, how, retry_after, now)
+        if is_news or place.is_probe:
+            self._learn_outage(place, how, now)
 
     def _learn_outage(self, place: Place, how: How, now: float) -> None:
         failure = how if isinstance(how, Failure) else _FAILURES.get(how)
@@ -120,10 +121,11 @@ class LocalAdmission(Entrance):
             place.is_probe = False
             self._stir()
 
-    def _learn_limits(self, place: Place, how: How, retry_after: float | None, now: float) -> None:
-        shares, overload = self._shares, self._book.overload
+    def _learn_limits(self, place: Place, how: How, retry_after: float | None, now: float) -> bool:
+        """Whether it says anything new: a hundred calls that one overload refuses are one failure of the gateway."""
+        shares, overload, is_news = self._shares, self._book.overload, True
         if how is _OVERLOADED:
-            overload.overloaded(now, place.admitted_at, shares.in_use)
+            is_news = overload.overloaded(now, place.admitted_at, shares.in_use)
         if shares.limit < shares.maximum or how is _OVERLOADED:
             before = shares.limit
             shares.set_limit(overload.limit(now))
@@ -132,6 +134,7 @@ class LocalAdmission(Entrance):
         gate = place.barrier
         if isinstance(gate, Gate):
             gate.ended(place.passed, now, _VERDICTS.get(how, Verdict.NOTHING), retry_after)  # type: ignore[arg-type]
+        return is_news
 
     def _must_wait(self, share: Share) -> None:
         streams = self._shares.of[Kind.STREAM]

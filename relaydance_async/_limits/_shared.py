@@ -1,29 +1,54 @@
-"""Limits that processes share: what is learned, and the allowance, in leases.
+"""Limits that processes share.
 
-An adapter (one file, one server) is a `SharedLimits`. The request path asks it nothing: for each gate it hands out a
-`Ceiling`, which lets pass what the process holds as a lease, and says how long until it may hold more. How leases are
-fetched is the adapter's affair: in a task of its own, before the last one is used up. Whatever goes wrong there ends in
-a ceiling that holds nobody back: then the process goes on with what it learned by itself.
+What is shared is one limit for each route and model, and who may use how much of it. A process holds its part as a
+lease: so many calls a second, or so many at once, for two seconds (`_sansio.sharing`). A thread of its own renews all
+leases four times a second in one round trip; so the path of a request never asks anybody. A part goes to those who want
+it: what one process leaves, others get with their next lease.
+
+While a lease is held it counts instead of the process's own limiter. When it runs out (the store is slow, gone, empty),
+the limiter goes on with that part, and learns as ever.
+
+What keeps the limits is a `Store`. It does what `_sansio.sharing.exchange` does: `_memory` by calling it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from .._sansio.ceiling import Ceiling
 from .._sansio.limiter import Limiter
+from .._sansio.sharing import Grant, Part, Report
+
+
+class Store(Protocol):
+    """Where limits are kept. One event loop uses it."""
+
+    async def exchange(self, reports: Sequence[Report]) -> list[Grant]:
+        """A grant for each report, in one round trip.
+
+        Raises:
+            Exception: whatever goes wrong; the leases that are held go on until they run out.
+        """
+        ...
+
+    async def release(self, members: Sequence[tuple[str, str]]) -> None:
+        """These (name, who) have left."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        ...
 
 
 class SharedLimits(Protocol):
     """What processes with the same key share."""
 
-    def allowance(self, name: str, limiter: Limiter) -> Ceiling:
+    def allowance(self, name: str, limiter: Limiter) -> Part:
         """What this process may send of that name.
 
         Args:
-            name: of the gate: the route and the model. It holds no secret.
-            limiter: of this process. `limiter.learned(now)` is what it knows, `limiter.tell(learned, now)` puts in what
-                others know.
+            name: of the gate: whose key (a hash), the route and the model. It holds no secret.
+            limiter: of this process.
         """
         ...
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .._sansio.limiter import Limiter
+from .._sansio.sharing import Part
 from ._book import Book
 from ._gate import Gate
 
@@ -19,7 +20,7 @@ class LimiterSnapshot:
     Attributes:
         name: the route and the model, or "the whole key".
         state: "open" (no limit is known), "held" (calls are refused, one at a time asks), "searching", "rate",
-            "window" or "under way".
+            "window", "under way", or "shared": a part of what processes share.
         why: in a few words.
         seconds: that it has been in this state.
         rate: calls a second, as learned; None without such a limit, 0 while it is held.
@@ -44,7 +45,8 @@ class LimiterSnapshot:
     retry_after: float | None = None
 
     def __str__(self) -> str:
-        parts = [f"{self.name}: {self.state} for {self.seconds:.0f} s ({self.why})"]
+        since = f" for {self.seconds:.0f} s" if self.seconds >= 1 else ""
+        parts = [f"{self.name}: {self.state}{since} ({self.why})"]
         if self.rate:
             parts.append(f"{self.rate:.3g} calls/s")
         if self.in_flight_limit is not None:
@@ -109,7 +111,25 @@ class KnownLimits:
 
 def _of_gate(gate: Gate, now: float) -> LimiterSnapshot:
     ago = None if gate.refused_at is None else now - gate.refused_at
+    if gate.shared is not None and gate.shared.governs(now):
+        return _of_part(gate, gate.shared, now, ago)
     return _of(gate.name, gate.limiter, gate.delay(now), now, gate.refusals, ago)
+
+
+def _of_part(gate: Gate, part: Part, now: float, ago: float | None) -> LimiterSnapshot:
+    return LimiterSnapshot(
+        gate.name,
+        "shared",
+        part.why,
+        max(0.0, now - part.since),
+        part.rate,
+        part.concurrency,
+        len(gate.limiter.facts.flying),
+        gate.delay(now),
+        gate.refusals,
+        ago,
+        gate.limiter.facts.retry_after,
+    )
 
 
 def _of(

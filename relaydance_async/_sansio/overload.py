@@ -9,7 +9,9 @@ from __future__ import annotations
 _CUT = 0.7
 """Of what is under way, at an answer that says so."""
 _APART = 0.25
-"""Seconds between two cuts. So an overload of a third of a second leaves half, and one of 1.5 s a tenth."""
+"""Seconds between two cuts. So an overload of a third of a second leaves half, and one of 2 s a tenth."""
+_SHORT = 1.0
+"""Seconds of an overload in which a quarter of the most may stay under way: it may be over as it came."""
 _QUIET = 0.5
 """Seconds without such an answer, until it grows; and between two steps."""
 _GROWTH = 1.35
@@ -23,12 +25,12 @@ class Overload:
         most: when all is well.
     """
 
-    __slots__ = ("_at", "_limit", "most")
+    __slots__ = ("_at", "_began", "_limit", "most")
 
     def __init__(self, most: int) -> None:
         self.most: int = most
         self._limit = float(most)
-        self._at = float("-inf")
+        self._at = self._began = float("-inf")
 
     def limit(self, now: float) -> int:
         """How many may be."""
@@ -39,12 +41,18 @@ class Overload:
             self._at += _QUIET
         return int(self._limit)
 
-    def overloaded(self, now: float, sent_at: float, in_flight: int) -> None:
-        """A call that was sent then was answered so, while so many were under way."""
+    def overloaded(self, now: float, sent_at: float, in_flight: int) -> bool:
+        """A call that was sent then was answered so, while so many were under way: whether that was news."""
         if sent_at <= self._at or (now - self._at < _APART and self._limit < self.most):
-            return
-        self._limit = max(1.0, _CUT * min(self._limit, max(in_flight, 1)))
+            return False
+        under_way = self._limit
+        if self._limit >= self.most:  # later, those that were refused are not under way any more
+            under_way = min(under_way, max(in_flight, 1))
+            self._began = now
+        least = self.most / 4 if now - self._began < _SHORT else 1.0
+        self._limit = max(1.0, least, _CUT * under_way)
         self._at = now
+        return True
 
     def forget(self) -> None:
         """All is well."""

@@ -14,8 +14,8 @@ import pytest
 from relaydance_async import ConfigurationError, Limit, Limits, LimitsSnapshot
 from relaydance_async._limits import Book, Ended, Kind, LocalAdmission, Ticket
 from relaydance_async._limits._snapshot import KnownLimits
-from relaydance_async._sansio.ceiling import InFlight
 from relaydance_async._sansio.limiter import Learned, Limiter
+from relaydance_async._sansio.sharing import Grant, Part
 from tests.limits.support import Crowd, Time, settle, ticket
 
 pytestmark = pytest.mark.anyio
@@ -153,15 +153,17 @@ class Leases:
     """Shares in memory: every process may hold so many calls more."""
 
     def __init__(self) -> None:
-        self.allowed: dict[str, InFlight] = {}
+        self.parts: dict[str, Part] = {}
         self.limiters: dict[str, Limiter] = {}
 
-    def allowance(self, name: str, limiter: Limiter) -> InFlight:
+    def allowance(self, name: str, limiter: Limiter) -> Part:
         self.limiters[name] = limiter
-        return self.allowed.setdefault(name, InFlight(2))
+        part = self.parts[name] = Part(name, "me", limiter, lambda part: None)
+        part.granted(Grant("under way", 2.0), 50.0)
+        return part
 
     async def aclose(self) -> None:
-        self.allowed.clear()
+        self.parts.clear()
 
 
 async def test_what_is_shared_holds_back_and_is_told_what_was_learned() -> None:
@@ -228,3 +230,18 @@ async def test_a_snapshot_can_be_read_and_pickled_and_all_is_forgotten_on_demand
     await settle()
     assert {one.state for one in known.snapshot().limiters} == {"open"}
     assert all(one.refusals == 0 for one in known.snapshot().limiters)
+
+
+def test_what_is_known_of_nothing_reads_well() -> None:
+    book = Book()
+    book.gate(ticket(model="A"))
+    seen = str(KnownLimits(book, Time().monotonic, dict).snapshot())
+    assert seen.splitlines()[1] == "POST /route A: open (no limit is known), 0 under way"
+
+
+def test_another_key_shares_its_own_limits() -> None:
+    leases = Leases()
+    book = Book(Limits(), 100, leases, "one")
+    for one in (book, book.sibling("other")):
+        one.gate(ticket(model="A"))
+    assert sorted(leases.parts) == ["one POST /route A", "other POST /route A"]

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.limits.models import ROWS as MODELS
+from benchmarks.limits.models import run as run_models
 from benchmarks.limits.rows import Row, rows
+from benchmarks.limits.shared import SharedRow
+from benchmarks.limits.shared import rows as shared_rows
+from benchmarks.limits.shared import run as run_shared
 from benchmarks.limits.table import run
 
 REACHED: dict[str, tuple[float, float]] = {
@@ -63,3 +68,18 @@ def test_a_row_keeps_its_bounds(row: Row) -> None:
 
 def test_no_exception_is_left_over() -> None:
     assert REACHED.keys() <= {name_of(row) for row in rows()}
+
+
+@pytest.mark.parametrize("row", shared_rows(), ids=lambda row: row.name)
+def test_processes_that_share_keep_their_bounds(row: SharedRow) -> None:
+    result = run_shared(row, 1)
+    assert result.share >= row.share, result
+    assert result.refused <= row.refused, result
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_models_limit_is_not_felt_by_another(name: str) -> None:
+    for seed in (1, 2, 3):
+        result = run_models(name, seed)
+        assert result.share_of_b >= 0.95, result
+        assert result.share_of_a >= 0.85, result

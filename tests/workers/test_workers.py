@@ -70,10 +70,12 @@ async def test_dbos_with_postgresql_and_two_workers(tmp_path: Path, load: Load) 
 @every_load
 async def test_taskiq(tmp_path: Path, load: Load) -> None:
     program = write_program(tmp_path, "taskiq_worker.py", IDLE=2)
-    with redis_server(tmp_path) as url, staged(tmp_path) as stage:
+    with redis_server() as redis, staged(tmp_path) as stage:
         options = ("--workers", "1", "--shutdown-timeout", "1")
-        workers = [stage.start("-m", "taskiq", "worker", "taskiq_worker:broker", *options, REDIS_URL=url) for _ in "12"]
-        ordering = stage.start(str(program), *orders_of(load.clips), REDIS_URL=url)
+        workers = [
+            stage.start("-m", "taskiq", "worker", "taskiq_worker:broker", *options, REDIS_URL=redis.url) for _ in "12"
+        ]
+        ordering = stage.start(str(program), *orders_of(load.clips), REDIS_URL=redis.url)
         stage.wait_until(lambda: ordering.has_ended)
         async with SqliteJournal(tmp_path / "run.db") as journal:
             stage.disturb(workers, load)

@@ -92,9 +92,10 @@ class Limiter:
             self.state = MOVES.window(self.facts, now, int(learned.calls), low, learned.period, probe)
 
     def hold(self, now: float) -> None:
-        """A limit is known to be reached."""
+        """A limit is known to be reached. What is known of it comes back with it."""
         self.is_free = False
-        self.state = MOVES.hold(self.facts, now, now, None, None, False)
+        back = None if self.state.name == "open" else self.state
+        self.state = MOVES.hold(self.facts, now, now, None, back, back is not None)
 
     def relax(self, now: float) -> None:
         """What was refused was somebody else's affair: no limit is known, and one refusal begins no search."""

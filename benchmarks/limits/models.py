@@ -1,0 +1,62 @@
+"""Two models of one client: A is limited or always refused, B is free and should not notice."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from relaydance_async._limits._gate import Gate
+from relaydance_async._sansio.key_wide import KeyWide
+from relaydance_async._sansio.limiter import NUMBERS, Limiter
+
+from .clients import Gated
+from .servers import Free, Meter, Refusing, Server, TokenBucket
+from .world import Call, Client, Process, World
+
+ROWS = ("A limited to 2/s, B free", "A always refused, B free", "2 % of the calls for A, always refused")
+_B = 100.0
+"""Calls a second for B."""
+
+
+@dataclass
+class ModelsResult:
+    """Shares of what each model would get alone; and of A's attempts, what was refused."""
+
+    share_of_b: float
+    share_of_a: float
+    refused_of_a: float
+
+
+class _TwoModels:
+    """So many calls a second for A and for B."""
+
+    def __init__(self, rate_of_a: float) -> None:
+        self._rates = (("A", rate_of_a), ("B", _B))
+
+    def begin(self, world: World) -> None:
+        for process, (model, rate) in zip(world.processes, self._rates, strict=True):
+            self._next(world, process, model, 1 / rate)
+
+    def _next(self, world: World, process: Process, model: str, gap: float) -> None:
+        later = gap * world.chance.uniform(0.5, 1.5)
+        world.after(later, lambda: self._next(world, process, model, gap))
+        process.offer(Call(model))
+
+    def done(self, process: Process, call: Call) -> None:
+        pass
+
+
+def run(name: str, seed: int, seconds: float = 60.0) -> ModelsResult:
+    """One run."""
+    meter: Meter = TokenBucket(2, 2) if "limited" in name else Refusing()
+    wide = KeyWide(NUMBERS)
+    clients: list[Client] = [Gated(Gate(model, Limiter(NUMBERS), wide, ())) for model in "AB"]
+    load = _TwoModels(0.02 * _B if "2 %" in name else 5.0)
+    world = World(random.Random(seed).randrange(10**6), Server(Free(), {"A": meter}), clients, load).run(seconds)
+    a, b = (process.count for process in world.processes)
+    ideal = meter.ideal(0.0, seconds)
+    return ModelsResult(
+        len(b.accepted) / (_B * seconds),
+        len(a.accepted) / ideal if ideal else 1.0,
+        len(a.refused) / max(1, len(a.refused) + len(a.accepted)),
+    )

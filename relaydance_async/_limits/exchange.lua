@@ -1,0 +1,278 @@
+-- One report for one grant: `_sansio/sharing/rule.py`, function by function. The numbers (capital letters) come before.
+-- KEYS: the limit, its members (hashes). ARGV: who, kind, amount, period, want, held, accepted, refused.
+local who, kind = ARGV[1], ARGV[2]
+local amount, period, want, held = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local accepted, refused = tonumber(ARGV[7]), tonumber(ARGV[8])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
+local LONG_AGO = -1e9
+
+-- What is kept: words, and numbers with what they begin with.
+local WORDS = {'kind', 'scout'}
+local NUMBERS = {
+    'limit', 'period', 'changed', 'seen', 'phase', 'passed', 'average', 'now_refused', 'now_accepted', 'long_refused',
+    'long_accepted', 'got', 'row', 'peak', 'noise', 'tested', 'excess', 'cuts', 'lost', 'scouts', 'is_exact', 'is_clear',
+    'gathers', 'busy', 'apart',
+}
+local kept = {}
+for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(WORDS))) do kept[WORDS[i]] = value or '' end
+for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(NUMBERS))) do
+    local name = NUMBERS[i]
+    kept[name] = tonumber(value or '') or ((name == 'tested' or name == 'lost' or name == 'apart') and LONG_AGO or 0)
+end
+
+-- The members: "want got held until amount kind" each.
+local members, names = {}, {}
+
+local function set_clock()
+    kept.changed, kept.seen, kept.passed, kept.scouts = now, now, now, now
+    kept.lost, kept.tested, kept.apart, kept.gathers = LONG_AGO, LONG_AGO, LONG_AGO, 0
+    redis.call('DEL', KEYS[2])
+end
+
+local function read_members()
+    local all = redis.call('HGETALL', KEYS[2])
+    for i = 1, #all, 2 do
+        local w, g, h, u, a, k = string.match(all[i + 1], '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+        if tonumber(u) < now then
+            redis.call('HDEL', KEYS[2], all[i])
+        else
+            members[all[i]] = {want = tonumber(w), got = tonumber(g), held = tonumber(h), amount = tonumber(a), kind = k}
+        end
+    end
+    local mine = members[who]
+    members[who] = {want = want, got = mine and mine.got or 0, held = held, amount = amount, kind = kind}
+    for name in pairs(members) do names[#names + 1] = name end
+    table.sort(names)
+end
+
+local function held_by_others()
+    local sum = 0
+    for name, member in pairs(members) do if name ~= who then sum = sum + member.held end end
+    return sum
+end
+
+local function begin(found, what, seconds)
+    kept.kind, kept.limit, kept.period, kept.scout, kept.gathers = what, found, seconds, '', 0
+    kept.changed, kept.seen, kept.passed = now, now, now
+    kept.average = what == 'rate' and found or 0
+    kept.got, kept.peak = 0, 0
+    kept.now_refused, kept.now_accepted, kept.long_refused, kept.long_accepted = 0, 0, 0, 0
+    kept.noise, kept.excess, kept.row, kept.cuts = 0, 0, 0, 0
+    kept.is_exact = (seconds > 0 or (what == 'under way' and kept.is_clear == 1)) and 1 or 0
+end
+
+local function scout()
+    kept.kind, kept.scout, kept.scouts, kept.is_clear, kept.busy = '', who, now, 0, now
+    return 'scout', 0
+end
+
+local function scouted()
+    local took, others = now - kept.scouts, held_by_others()
+    if kept.is_clear == 0 and others == 0 then
+        kept.is_clear = 1
+        if took > SOON then return 'anew', 0 end
+    end
+    if kind == 'under way' or (kind == 'rate' and (kept.is_clear == 1 or took > LONG)) then
+        begin(amount + (kind == 'under way' and others or 0), kind, period)
+        return nil
+    end
+    if want > 0 or held > 0 then kept.busy = now end
+    if kind == 'open' or now - kept.busy > SOON then
+        kept.scout, kept.apart, kept.is_clear = '', now, 0
+        return 'open', 0
+    end
+    return 'scout', 0
+end
+
+local function gather()
+    if kept.gathers == 0 then kept.gathers = now end
+    local known, searching = 0, false
+    for _, name in ipairs(names) do
+        if members[name].kind == kind then known = known + members[name].amount end
+        if members[name].kind == 'searching' then searching = true end
+    end
+    if now - kept.gathers < (searching and PATIENCE or GATHER) then return 'open', 0 end
+    begin(math.max(known, kind == 'rate' and kept.average or 0), kind, period)
+    if searching then kept.is_exact = 0 end
+    return nil
+end
+
+local function guess()
+    local all = held + held_by_others()
+    local what = all > kept.average and 'under way' or 'rate'
+    begin(math.max(what == 'under way' and all or kept.average, 0.1), what, 0)
+    return nil
+end
+
+local function find()
+    local passed = math.min(math.max(now - kept.seen, 0), MEMORY)
+    kept.average = kept.average * math.exp(-passed / MEMORY) + accepted / MEMORY
+    kept.seen = now
+    if kept.scout ~= '' and not members[kept.scout] then kept.scout = '' end
+    if now - kept.gathers > 2 * PATIENCE then kept.gathers = 0 end
+    if kept.scout == who then return scouted() end
+    if kept.scout ~= '' then return 'wait', 0 end
+    if kind == 'rate' or kind == 'under way' then return gather() end
+    if kind == 'searching' and kept.gathers == 0 then
+        if now - kept.apart > LONG then return scout() end
+        if now - kept.apart > PATIENCE then return guess() end
+    end
+    return 'open', 0
+end
+
+local function given()
+    if kept.kind ~= 'rate' then return math.max(1, math.floor(kept.limit + 1e-9)) end
+    local total = kept.now_refused + kept.now_accepted
+    local share = total > 0 and math.max(0, (kept.now_refused - 1.5) / total - kept.noise) or 0
+    return kept.limit * math.max(0.1, 1 - share)
+end
+
+local function count(passed)
+    local fades, long = math.exp(-passed), math.exp(-passed / math.max(2, kept.period))
+    kept.now_refused, kept.now_accepted = kept.now_refused * fades + refused, kept.now_accepted * fades + accepted
+    kept.long_refused, kept.long_accepted = kept.long_refused * long + refused, kept.long_accepted * long + accepted
+    local memory = math.max(MEMORY, kept.period)
+    kept.average = kept.average * math.exp(-passed / memory) + accepted / memory
+    kept.got = kept.got + accepted
+    if accepted > 0 then kept.passed, kept.row = now, 0 end
+    kept.row = kept.row + refused
+end
+
+local function is_lost(level)
+    local nothing = kept.row >= IN_A_ROW and now - kept.passed > math.max(2, 1.5 * kept.period)
+    return nothing and (kept.kind == 'rate' or level < 0.5 * kept.limit)
+end
+
+local function lose()
+    local how = now - kept.lost > LONG and 'again' or 'anew'
+    kept.lost = now
+    scout()
+    return how, kept.limit
+end
+
+local function learn_noise(share, judged)
+    local weight = math.min(1, judged / math.max(80, 4 * kept.average))
+    kept.noise = math.min(NOISE_MOST, kept.noise + (share - kept.noise) * weight)
+    if kept.noise > NOISY and now - kept.tested > LONG then
+        kept.limit, kept.tested = TEST * kept.limit, now
+    elseif kept.noise < QUIET and now - kept.tested < 0.3 * LONG then
+        kept.peak = kept.limit
+    end
+end
+
+local function growth()
+    if kept.cuts == 0 and kept.is_exact == 0 then return FASTEST end
+    local calls = CALLS / math.max(kept.average, 0.01)
+    local pace = math.max(SLOWEST, kept.period, math.min(kept.kind == 'rate' and SLOW or 3 * LONG, calls))
+    local quiet = (now - kept.changed) / pace - 0.5
+    if quiet <= 0 then return 0 end
+    local first = kept.kind == 'rate' and GROWTH or math.max(GROWTH, 0.5 / kept.limit)
+    return math.min(FASTEST, first / pace * 2 ^ math.min(quiet, 32))
+end
+
+local function cut_rate()
+    local share = (kept.long_refused - 2) / (kept.long_accepted + kept.long_refused) - kept.noise
+    local lower = kept.limit * (1 - math.min(0.5, math.max(CUT, share)))
+    if kept.got >= MEASURED then
+        local measured = kept.got / (now - kept.changed)
+        lower = math.min(lower, math.max(1.02 * measured, 0.7 * kept.limit))
+        kept.peak = math.max(measured, FADES * kept.peak)
+    end
+    kept.limit = math.max(lower, 0.02)
+end
+
+local function cut(level)
+    if kept.kind == 'under way' then
+        if level + 1 < 0.8 * kept.limit and kept.row < 3 then return end
+        kept.peak = math.max(level, FADES * kept.peak)
+        local least = math.max(level, math.floor(0.7 * kept.limit))
+        kept.limit = math.max(1, math.min(math.floor(kept.limit) - 1, least))
+    else
+        cut_rate()
+    end
+    kept.changed, kept.excess, kept.got, kept.cuts = now, 0, 0, kept.cuts + 1
+end
+
+local function adjust()
+    local passed = math.min(math.max(now - kept.seen, 0), 1)
+    kept.seen = now
+    kept.phase = (kept.phase + given() * passed) % 1e6
+    count(passed)
+    local level = held + held_by_others()
+    if is_lost(level) then return lose() end
+    local judged = accepted + refused
+    if kept.limit < LOW * kept.peak and judged > 0 then learn_noise(refused / judged, judged) end
+    if now - kept.changed > KNOWN_AFTER then
+        kept.excess = math.max(0, kept.excess + refused - math.max(LEAST_NOISE, 2 * kept.noise) * judged)
+    end
+    local believed = (kept.noise > QUIET or kept.average > FAST) and 4 or 2
+    if refused > 0 and kept.excess >= believed then
+        if now - kept.changed > math.max(1, 0.5 * kept.period) then cut(level) end
+    elseif kept.excess < 1 then
+        local wanted = 0
+        for _, member in pairs(members) do wanted = wanted + member.want end
+        if wanted > kept.limit then kept.limit = math.min(kept.limit * (1 + growth() * passed), 1e6) end
+    end
+    return nil
+end
+
+local function divide()
+    local order = {}
+    for _, name in ipairs(names) do order[#order + 1] = name end
+    table.sort(order, function(a, b)
+        local x, y = members[a].want, members[b].want
+        if x ~= y then return x < y end
+        return a < b
+    end)
+    local whole, all = kept.kind ~= 'rate', given()
+    local turn = (whole and all < #order) and math.floor(now) % #order or 0
+    local left, part = all, 0
+    for i = 0, #order - 1 do
+        local name = order[(i + turn) % #order + 1]
+        local take = math.min(members[name].want, left / (#order - i))
+        if whole then take = math.floor(take) end
+        left = left - take
+        if name == who then part = take end
+    end
+    part = part + (whole and math.floor(left / #order) or left / #order)
+    if whole then
+        local taken = 0
+        for name, member in pairs(members) do
+            if name ~= who then taken = taken + math.max(member.got, member.held) end
+        end
+        part = math.max(0, math.min(part, all - taken))
+    end
+    return part
+end
+
+local function exchange()
+    if now < kept.seen - LEASE then set_clock() end
+    read_members()
+    if kept.kind == '' then
+        local how, much = find()
+        if how then return how, much, 0 end
+    end
+    local how, much = adjust()
+    if how then return how, much, 0 end
+    local part = divide()
+    members[who].got = part
+    for i, name in ipairs(names) do
+        if name == who then return kept.kind, part, (kept.phase - (i - 1)) % #names / #names end
+    end
+end
+
+local function written(number) return string.format('%.17g', number) end
+
+local granted, part, turn = exchange()
+local fields = {'kind', kept.kind, 'scout', kept.scout}
+for _, name in ipairs(NUMBERS) do
+    fields[#fields + 1] = name
+    fields[#fields + 1] = written(kept[name])
+end
+redis.call('HSET', KEYS[1], unpack(fields))
+local mine = {written(want), written(members[who].got), written(held), written(now + LEASE), written(amount), kind}
+redis.call('HSET', KEYS[2], who, table.concat(mine, ' '))
+redis.call('EXPIRE', KEYS[1], 600)
+redis.call('EXPIRE', KEYS[2], 60)
+return {granted, written(part), written(turn)}

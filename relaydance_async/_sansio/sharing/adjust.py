@@ -1,0 +1,142 @@
+"""Adjust: less at a refusal, more while it is used up and nobody is refused."""
+
+from __future__ import annotations
+
+import math
+
+from .find import scout
+from .kept import Kept
+from .messages import Grant, Report
+from .numbers import (
+    CALLS,
+    CUT,
+    FADES,
+    FAST,
+    FASTEST,
+    GROWTH,
+    IN_A_ROW,
+    KNOWN_AFTER,
+    LEAST_NOISE,
+    LONG,
+    LOW,
+    MEASURED,
+    MEMORY,
+    NOISE_MOST,
+    NOISY,
+    QUIET,
+    SLOW,
+    SLOWEST,
+    TEST,
+)
+
+
+def given(kept: Kept) -> float:
+    """What is given out of the limit: less of a rate while much is refused."""
+    if kept.kind != "rate":
+        return max(1, math.floor(kept.limit + 1e-9))
+    total = kept.now_refused + kept.now_accepted
+    share = max(0.0, (kept.now_refused - 1.5) / total - kept.noise) if total > 0 else 0.0
+    return kept.limit * max(0.1, 1 - share)
+
+
+def adjust(kept: Kept, report: Report, now: float) -> Grant | None:
+    """A grant, when the limit is no more."""
+    passed = min(max(now - kept.seen, 0.0), 1.0)
+    kept.seen = now
+    kept.phase = (kept.phase + given(kept) * passed) % 1e6
+    _count(kept, report, passed, now)
+    level = report.held + kept.held_by_others(report.who)
+    if _is_lost(kept, level, now):
+        return _lose(kept, report, now)
+    judged = report.accepted + report.refused
+    if kept.limit < LOW * kept.peak and judged > 0:
+        _learn_noise(kept, report.refused / judged, judged, now)
+    if now - kept.changed > KNOWN_AFTER:  # those before left before the last change was known
+        kept.excess = max(0.0, kept.excess + report.refused - max(LEAST_NOISE, 2 * kept.noise) * judged)
+    if report.refused > 0 and kept.excess >= _believed(kept):
+        if now - kept.changed > max(1.0, 0.5 * kept.period):
+            _cut(kept, level, now)
+    elif kept.excess < 1 and sum(member.want for member in kept.members.values()) > kept.limit:
+        kept.limit = min(kept.limit * (1 + _growth(kept, now) * passed), 1e6)
+    return None
+
+
+def _count(kept: Kept, report: Report, passed: float, now: float) -> None:
+    refused, accepted = report.refused, report.accepted
+    fades, long = math.exp(-passed), math.exp(-passed / max(2.0, kept.period))
+    kept.now_refused = kept.now_refused * fades + refused
+    kept.now_accepted = kept.now_accepted * fades + accepted
+    kept.long_refused = kept.long_refused * long + refused
+    kept.long_accepted = kept.long_accepted * long + accepted
+    memory = max(MEMORY, kept.period)
+    kept.average = kept.average * math.exp(-passed / memory) + accepted / memory
+    kept.got += accepted
+    if accepted > 0:
+        kept.passed, kept.row = now, 0
+    kept.row += refused
+
+
+def _is_lost(kept: Kept, level: int, now: float) -> bool:
+    """Whether it has gone to nothing, or is none of its kind."""
+    nothing = kept.row >= IN_A_ROW and now - kept.passed > max(2.0, 1.5 * kept.period)
+    return nothing and (kept.kind == "rate" or level < 0.5 * kept.limit)
+
+
+def _learn_noise(kept: Kept, share: float, judged: int, now: float) -> None:
+    """So little passes that what is refused is chance."""
+    weight = min(1.0, judged / max(80.0, 4 * kept.average))
+    kept.noise = min(NOISE_MOST, kept.noise + (share - kept.noise) * weight)
+    if kept.noise > NOISY and now - kept.tested > LONG:
+        kept.limit, kept.tested = TEST * kept.limit, now
+    elif kept.noise < QUIET and now - kept.tested < 0.3 * LONG:
+        kept.peak = kept.limit
+
+
+def _lose(kept: Kept, report: Report, now: float) -> Grant:
+    """The first time in a minute it is taken for an outage, after which it is as it was."""
+    kind = "again" if now - kept.lost > LONG else "anew"
+    kept.lost = now
+    scout(kept, report, now)
+    return Grant(kind, kept.limit)
+
+
+def _believed(kept: Kept) -> float:
+    """Refusals that are no chance, with twice the noise taken off: chance gets to four once in 150 refusals."""
+    return 4.0 if kept.noise > QUIET or kept.average > FAST else 2.0
+
+
+def _growth(kept: Kept, now: float) -> float:
+    """Of the limit, in a second."""
+    if kept.cuts == 0 and not kept.is_exact:
+        return FASTEST  # it was found beside others' calls
+    calls = CALLS / max(kept.average, 0.01)
+    pace = max(SLOWEST, kept.period, min(SLOW if kept.kind == "rate" else 3 * LONG, calls))
+    quiet = (now - kept.changed) / pace - 0.5
+    if quiet <= 0:
+        return 0.0
+    first = GROWTH if kept.kind == "rate" else max(GROWTH, 0.5 / kept.limit)
+    return min(FASTEST, first / pace * 2 ** min(quiet, 32))
+
+
+def _cut(kept: Kept, level: int, now: float) -> None:
+    if kept.kind == "under way":
+        if level + 1 < 0.8 * kept.limit and kept.row < 3:
+            return  # so few were under way: this is something else
+        kept.peak = max(level, FADES * kept.peak)
+        kept.limit = max(1, min(math.floor(kept.limit) - 1, max(level, math.floor(0.7 * kept.limit))))
+    else:
+        _cut_rate(kept, now)
+    kept.changed, kept.excess, kept.got = now, 0.0, 0
+    kept.cuts += 1
+
+
+def _cut_rate(kept: Kept, now: float) -> None:
+    total, took = kept.long_accepted + kept.long_refused, now - kept.changed
+    share = (kept.long_refused - 2) / total - kept.noise
+    lower = kept.limit * (1 - min(0.5, max(CUT, share)))
+    if kept.got >= MEASURED:
+        # It was reached at the last cut and is now: what passed between is its rate.
+        measured = kept.got / took
+        lower = min(lower, max(1.02 * measured, 0.7 * kept.limit))
+        kept.peak = max(measured, FADES * kept.peak)
+    kept.limit = max(lower, 0.02)

@@ -1,0 +1,48 @@
+"""What a process says when it asks for a lease, and what it gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a process says.
+
+    Attributes:
+        name: of the limit; a hash.
+        who: the member; it is random.
+        kind: what its own limiter knows: "rate", "under way", "searching" (a limit was met), or "open" (none).
+        amount: of it: calls a second, or calls at once.
+        period: seconds of a window whose calls that rate is; 0 if it is none.
+        want: what it could use: calls a second, or at once.
+        held: calls under way.
+        accepted, refused: calls, since the last report.
+    """
+
+    name: str
+    who: str
+    kind: str
+    amount: float
+    period: float
+    want: float
+    held: int
+    accepted: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What it gets, for `LEASE` seconds from when it was asked for.
+
+    Attributes:
+        kind: "rate" or "under way": a part of the limit. "open": no limit is known. "scout": this one finds the limit,
+            alone. "anew": the same, and forgets what it thought. "again": the same, when a limit that was known has
+            gone to nothing: it may come back as it was. "wait": another one does.
+        amount: calls a second, or calls at once.
+        turn: of a rate, how near this one is to its next turn, from 0 to 1: so that they don't send at the same moment.
+    """
+
+    kind: str
+    amount: float = 0.0
+    turn: float = 0.0

@@ -1,0 +1,62 @@
+"""All numbers of shared limits, each with its reason. The script for Redis gets them from here.
+
+"Simulated" means: in `benchmarks/limits`, processes on buckets, windows and calls under way.
+"""
+
+from __future__ import annotations
+
+LEASE = 2.0
+"""Seconds. A process that dies holds its part for so long."""
+EVERY = 0.25
+"""Seconds between two renewals: a stall of several is no reason to let go."""
+
+# --- finding the limit ---
+GATHER = 0.6
+"""Seconds in which all processes have reported."""
+MEMORY = 10.0
+"""Seconds over which accepted calls are averaged; of a window, its own."""
+PATIENCE = 3.0
+"""Seconds that the limit of some waits for what others find."""
+SOON = 1.0
+"""Seconds in which a scout has learned nothing yet: calls of others that end by then have misled nobody."""
+LONG = 60.0
+"""Seconds that a scout waits for the ends of others' calls, and until a lost limit or a noise is tried again."""
+
+# --- growing ---
+SLOWEST = 4.0
+"""Seconds in which the growth doubles at least. At a slow limit: those of `CALLS` calls; of a window: its seconds."""
+SLOW = 30.0
+"""Seconds of those that a slow limit waits at most."""
+CALLS = 100.0
+"""A search costs two or three refusals, which are then one or two of a hundred calls."""
+GROWTH = 0.02
+"""Of the limit, in the first such time."""
+FASTEST = 0.25
+"""Of the limit, that it grows in a second at most."""
+
+# --- cutting ---
+CUT = 0.03
+"""Of the limit, at a refusal: it was known well before, and is searched slowly."""
+KNOWN_AFTER = 0.6
+"""Seconds after which all processes have heard of a change, and their refusals have come back."""
+FAST = 40.0
+"""Calls a second. There four refusals are nothing."""
+MEASURED = 12
+"""Calls that tell a rate."""
+FADES = 0.99
+"""Of what is known to pass, at each cut: a limit may have changed."""
+IN_A_ROW = 6
+"""Refusals with nothing accepted: the limit has gone to nothing, or is none of its kind."""
+
+# --- noise: refusals by chance ---
+LOW = 0.93
+"""Of what is known to pass: refusals below that measure the noise."""
+LEAST_NOISE = 0.01
+"""Of all calls, that may always be refused: a search costs so much."""
+NOISE_MOST = 0.12
+NOISY = 0.02
+"""From here on it is tried whether it is noise: of noise, less brings no less."""
+QUIET = 0.005
+"""Below that it was none."""
+TEST = 0.85
+"""Of the limit, while that is tried."""

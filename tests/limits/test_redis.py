@@ -1,0 +1,270 @@
+"""Limits shared over a real Redis: what happens when it fails, or a process dies."""
+
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import anyio
+import pytest
+
+from relaydance_async import AsyncRelayDance, ConfigurationError, RedisLimits
+from relaydance_async._limits import Book, Ended, LocalAdmission
+from relaydance_async._sansio.limiter import Learned
+from tests.kit.redis import RedisServer, redis_server
+from tests.limits.limited_server import Gateway, TokenBucket, caller
+from tests.limits.support import ticket
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with redis_server() as running:
+        yield running
+
+
+class Process:
+    """What a process has of it: an admission whose limits are shared."""
+
+    def __init__(self, url: str) -> None:
+        self.shared = RedisLimits(url)
+        self.book = Book(None, 100, self.shared, "owner")
+        self.admission = LocalAdmission(100, self.book, time.monotonic, anyio.sleep)
+        self.gate = self.book.gate(ticket(model="A"))
+
+    @property
+    def is_sharing(self) -> bool:
+        self.gate.delay(time.monotonic())
+        return self.gate.shared is not None and self.gate.shared.governs(time.monotonic())
+
+    def learns(self, learned: Learned) -> None:
+        self.gate.limiter.tell(learned, time.monotonic())
+
+    async def call(self) -> None:
+        lease = await self.admission.enter(ticket(model="A"))
+        lease.ended(Ended.ACCEPTED)
+
+
+async def until(what: Callable[[], bool], seconds: float = 5.0) -> None:
+    with anyio.fail_after(seconds):
+        while not what():  # noqa: ASYNC110  (what happens in a thread, or another process)
+            await anyio.sleep(0.02)
+
+
+async def sharing(url: str, learned: Learned | None = None) -> Process:
+    process = Process(url)
+    process.learns(learned or Learned("rate", rate=500.0))
+    await until(lambda: process.is_sharing)
+    return process
+
+
+FAULTS: dict[str, tuple[Callable[[RedisServer], object], Callable[[RedisServer], object]]] = {
+    "gone": (RedisServer.stop, RedisServer.start),
+    "slow": (lambda server: server.signal(signal.SIGSTOP), lambda server: server.signal(signal.SIGCONT)),
+    "full": (
+        lambda server: server.ask("CONFIG", "SET", "maxmemory", "1"),
+        lambda server: server.ask("CONFIG", "SET", "maxmemory", "0"),
+    ),
+    "a replica": (  # as after a failover: it refuses to write
+        lambda server: server.ask("REPLICAOF", "127.0.0.1", "1"),
+        lambda server: server.ask("REPLICAOF", "NO", "ONE"),
+    ),
+}
+
+
+async def test_calls_go_on_while_redis_fails_and_it_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "relaydance_async")
+    async with anyio.create_task_group() as group:
+        for begin, end in FAULTS.values():
+            group.start_soon(_fails_and_comes_back, begin, end)
+    assert len([1 for record in caplog.records if "can't be shared" in record.message]) == len(FAULTS)
+
+
+async def _fails_and_comes_back(begin: Callable[[RedisServer], object], end: Callable[[RedisServer], object]) -> None:
+    with redis_server() as server:
+        process = await sharing(server.url)
+        begin(server)
+        try:
+            await until(lambda: not process.is_sharing, 6)
+            with anyio.fail_after(2):
+                for _ in range(20):
+                    await process.call()
+            assert process.gate.limiter.learned(time.monotonic()).kind == "rate"  # it goes on with what it had
+        finally:
+            end(server)
+        await until(lambda: process.is_sharing, 8)
+        await process.shared.aclose()
+
+
+async def test_an_emptied_redis_learns_it_again(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    process = await sharing(server.url)
+    server.ask("FLUSHALL")
+    server.ask("SCRIPT", "FLUSH")
+    assert server.ask("DBSIZE") == b"0"
+    await until(lambda: process.is_sharing and server.ask("DBSIZE") == b"2")
+    with anyio.fail_after(2):
+        for _ in range(20):
+            await process.call()
+    assert "can't be shared" not in caplog.text
+    await process.shared.aclose()
+
+
+async def test_no_round_trip_for_a_call(server: RedisServer) -> None:
+    process = await sharing(server.url)
+    before, began = process.shared.round_trips, time.monotonic()
+    for _ in range(200):
+        await process.call()
+    took = time.monotonic() - began
+    assert process.shared.round_trips - before <= took / 0.25 + 2
+    await process.shared.aclose()
+
+
+async def test_nobody_finds_the_key_in_redis(server: RedisServer) -> None:
+    async with Gateway(TokenBucket(5, 1)) as gateway:
+        shared = RedisLimits(server.url)
+        url = f"http://127.0.0.1:{gateway.port}/v1"
+        async with AsyncRelayDance("sk-very-secret", base_url=url, shared_limits=shared) as client:
+            gate = client._api._shared.book.gate(ticket(model="A"))
+            gate.limiter.tell(Learned("rate", rate=5.0), time.monotonic())
+            await until(lambda: gate.delay(time.monotonic()) >= 0 and server.ask("DBSIZE") == b"2")
+            keys = server.ask("KEYS", "*")
+            seen = keys + b"".join(server.ask("HGETALL", key.decode()) for key in keys.split(b"\n"))
+        await shared.aclose()
+    assert b"relaydance:limits:" in seen
+    for secret in (b"secret", b"model", b"chat", b"127.0.0.1", client._api._shared.endpoint.mark.encode()):
+        assert secret not in seen
+
+
+async def test_closing_gives_the_lease_back(server: RedisServer) -> None:
+    process = await sharing(server.url, Learned("under way", calls=4))
+    await process.shared.aclose()
+    assert server.ask("DBSIZE") == b"1"  # the limit stays, the members are gone
+    await process.call()
+
+
+async def test_the_password_of_the_address_is_not_logged(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.ask("CONFIG", "SET", "requirepass", "other")
+    process = Process(server.url.replace("//", "//:hunter2@"))
+    process.gate.delay(time.monotonic())
+    await until(lambda: "can't be shared" in caplog.text)
+    await process.call()
+    await process.shared.aclose()
+    assert "hunter2" not in caplog.text + repr(process.shared)
+
+
+def test_a_bad_address_and_a_missing_package_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in ("http://:hunter2@host", "", "redis://host:port"):
+        with pytest.raises(ConfigurationError, match="redis://host") as caught:
+            RedisLimits(url)
+        assert "hunter2" not in str(caught.value)
+        assert caught.value.__cause__ is None
+    with pytest.raises(ConfigurationError, match="such as RedisLimits, not str"):
+        AsyncRelayDance("sk-test", shared_limits="redis://host")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(ConfigurationError, match=r"relaydance-async\[redis\]"):
+        RedisLimits("redis://host")
+
+
+async def test_the_snapshot_tells_of_the_part(server: RedisServer) -> None:
+    shared = RedisLimits(server.url)
+    async with AsyncRelayDance("sk-test", shared_limits=shared) as client:
+        gate = client._api._shared.book.gate(ticket(model="A"))
+        gate.limiter.tell(Learned("rate", rate=5.0), time.monotonic())
+        await until(lambda: bool(gate.delay(time.monotonic()) >= 0 and gate.shared and gate.shared.is_held))
+        (seen,) = client.limits.snapshot().limiters
+        assert seen.state == "shared"
+        assert seen.rate == pytest.approx(5.0, rel=0.2)
+        assert "shared" in str(seen)
+    await shared.aclose()
+
+
+async def test_a_forked_process_has_a_lease_of_its_own(server: RedisServer) -> None:
+    process = await sharing(server.url)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            process.book.entered()
+            alone = not process.is_sharing
+            end = time.monotonic() + 5
+            while not process.is_sharing and time.monotonic() < end:
+                time.sleep(0.02)  # noqa: ASYNC251  (the child has no loop)
+            code = 0 if alone and process.is_sharing else 1
+        finally:
+            os._exit(code)
+    ended: list[int] = []
+
+    def has_ended() -> bool:
+        gone, status = os.waitpid(pid, os.WNOHANG)
+        ended.extend([status] if gone else [])
+        return bool(ended)
+
+    await until(has_ended, 8)
+    assert ended == [0]
+    assert process.is_sharing
+    await process.shared.aclose()
+
+
+async def test_what_a_killed_process_held_is_free_within_five_seconds(server: RedisServer) -> None:
+    first = await sharing(server.url, Learned("under way", calls=10))
+    pid = os.fork()
+    if pid == 0:
+        first.book.entered()
+        while True:  # it wants all it can get
+            first.gate.delay(time.monotonic())
+            first.admission.enter_now(ticket(model="A"))
+            time.sleep(0.02)  # noqa: ASYNC251  (the child has no loop)
+    try:
+        await until(lambda: max(_held(server), default=0) >= 5)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)  # noqa: ASYNC222  (it is dead)
+    killed_at = time.monotonic()
+
+    def has_all() -> bool:
+        first.admission.enter_now(ticket(model="A"))
+        return len(first.gate.limiter.facts.flying) >= 10
+
+    await until(has_all)
+    assert time.monotonic() - killed_at < 5
+    await first.shared.aclose()
+
+
+def _held(server: RedisServer) -> list[int]:
+    """The calls under way of each process, as Redis knows them."""
+    name = next((name for name in server.ask("KEYS", "*:members").split(b"\n")), b"")
+    return sorted(int(float(member.split()[2])) for member in server.ask("HVALS", name.decode()).split(b"\n") if member)
+
+
+@pytest.mark.torture
+async def test_four_processes_take_a_bucket_together(server: RedisServer) -> None:
+    """The bounds leave room for a busy machine; `python -m benchmarks.limited` measures."""
+    async with Gateway(TokenBucket(60, 6)) as gateway:
+        callers = [caller(gateway.port, server.url, f"p{i}", 8) for i in range(4)]
+        try:
+            await until(lambda: len(gateway.by_peer) == 4, 30)
+            await until(lambda: server.ask("DBSIZE") == b"2", 10)
+            await anyio.sleep(8)
+            began = time.monotonic()
+            await anyio.sleep(4)
+            accepted, refused = gateway.count(began, began + 4)
+        finally:
+            for process in callers:
+                process.kill()
+            outputs = [process.communicate()[0] for process in callers]
+    assert accepted >= 0.75 * 4 * 60
+    assert refused <= 0.10 * accepted
+    assert outputs == [b""] * 4  # no call failed

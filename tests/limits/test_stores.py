@@ -1,0 +1,227 @@
+"""Each store of shared limits does the same: what any `Store` promises."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.limits.shared import SharedRow, rows, run
+from relaydance_async._limits._memory import MemoryStore
+from relaydance_async._limits._redis import RedisStore, build_script
+from relaydance_async._limits._shared import Store
+from relaydance_async._sansio.sharing import LEASE, Grant, Kept, Report, exchange
+from relaydance_async._sansio.sharing.part import MANY
+from tests.kit.redis import RedisServer, redis_server
+
+pytestmark = pytest.mark.anyio
+
+REPLAYED = ("4 on bucket 100/s", "4 on 10 of 5 s", "4 on bucket 100/s, 3 % at random", "4 on bucket 50/s, an outage")
+"""Rows whose reports the script gets as well."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # redis-py knows no other
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with redis_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        store: Store = MemoryStore(time.monotonic)
+    else:
+        server: RedisServer = request.getfixturevalue("server")
+        server.ask("FLUSHALL")
+        store = RedisStore(server.url)
+    yield store
+    await store.aclose()
+
+
+def report(who: str, kind: str = "open", amount: float = 0.0, want: float = MANY, **more: int) -> Report:
+    counts = [more.get(name, 0) for name in ("held", "accepted", "refused")]
+    return Report("limit", who, kind, amount, float(more.get("period", 0)), want, *counts)
+
+
+async def grants(store: Store, *reports: Report) -> list[str]:
+    return [grant.kind for grant in await store.exchange(reports)]
+
+
+async def amounts(store: Store, *reports: Report) -> list[float]:
+    return [grant.amount for grant in await store.exchange(reports)]
+
+
+async def found(store: Store, kind: str, amount: float, who: str = "a", **more: int) -> float:
+    """A process finds a limit; its part."""
+    assert await grants(store, report(who, "searching")) == ["scout"]
+    (part,) = await amounts(store, report(who, kind, amount, **more))
+    return part
+
+
+async def test_nothing_is_granted_of_what_nobody_knows(store: Store) -> None:
+    assert await grants(store, report("a"), report("b")) == ["open", "open"]
+
+
+async def test_the_first_that_meets_a_limit_finds_it_and_the_others_wait(store: Store) -> None:
+    assert await grants(store, report("a", "searching"), report("b"), report("c", "searching")) == [
+        "scout", "wait", "wait",
+    ]  # fmt: skip
+    assert await grants(store, report("a", "rate", 12), report("b"), report("c")) == ["rate"] * 3
+    parts = await amounts(store, report("a"), report("b"), report("c"))
+    assert parts == pytest.approx([4, 4, 4], rel=0.05)
+
+
+async def test_a_limit_that_is_none_sets_all_free(store: Store) -> None:
+    assert await grants(store, report("a", "searching"), report("b", "searching")) == ["scout", "wait"]
+    assert await grants(store, report("a", "open"), report("b", "open")) == ["open", "open"]
+
+
+@pytest.mark.parametrize("how", ["it dies", "it leaves"])
+async def test_when_the_scout_is_gone_another_goes(store: Store, how: str) -> None:
+    assert await grants(store, report("a", "searching"), report("b", "searching")) == ["scout", "wait"]
+    if how == "it leaves":
+        await store.release([("limit", "a")])
+    else:
+        await anyio.sleep(LEASE + 0.1)
+    assert await grants(store, report("b", "searching")) == ["scout"]
+
+
+async def test_a_scout_with_too_few_calls_sets_all_free(store: Store) -> None:
+    assert await grants(store, report("a", "searching"), report("b", "searching")) == ["scout", "wait"]
+    idle = report("a", "searching", want=0.0)
+    assert await grants(store, idle) == ["scout"]
+    await anyio.sleep(1.1)
+    assert await grants(store, idle, report("b", "searching")) == ["open", "open"]
+
+
+async def test_a_scout_looks_anew_when_the_calls_of_others_have_ended_late(store: Store) -> None:
+    assert await grants(store, report("a", "searching"), report("b", held=3)) == ["scout", "wait"]
+    assert await grants(store, report("a", "rate", 5)) == ["scout"]  # that may be the ends of b's calls
+    await anyio.sleep(1.1)
+    assert await grants(store, report("b", held=0), report("a", "rate", 5)) == ["wait", "anew"]
+    assert await grants(store, report("a", "rate", 5)) == ["rate"]
+
+
+async def test_an_emptied_store_adds_up_what_each_knows(store: Store) -> None:
+    everybody = [report(who, "rate", 10) for who in "abc"]
+    assert await grants(store, *everybody) == ["open"] * 3
+    await anyio.sleep(0.65)
+    parts = await amounts(store, *everybody)
+    assert parts == pytest.approx([10] * 3, rel=0.05)
+
+
+async def test_what_one_leaves_others_get(store: Store) -> None:
+    await found(store, "rate", 100)
+    both = [report("a"), report("b", want=10.0)]
+    await store.exchange(both)
+    assert await amounts(store, *both) == [pytest.approx(90, rel=0.05), pytest.approx(10, rel=0.05)]
+
+
+async def test_the_turns_of_processes_are_spread(store: Store) -> None:
+    await found(store, "rate", 1)
+    everybody = [report(who) for who in "abcd"]
+    await store.exchange(everybody)
+    turns = sorted(grant.turn for grant in await store.exchange(everybody))
+    steps = [after - before for before, after in itertools.pairwise(turns)]
+    assert steps == pytest.approx([0.25] * 3, abs=0.05)
+
+
+async def test_places_never_sum_to_more_than_there_are(store: Store) -> None:
+    assert await found(store, "under way", 8) == 8
+    assert await amounts(store, report("b")) == [0]  # all are taken
+    assert await amounts(store, report("a", held=6)) == [4]  # it gives them back as its calls end
+    assert await amounts(store, report("b")) == [2]
+    assert await amounts(store, report("a", held=4)) == [4]
+    assert await amounts(store, report("b")) == [4]
+
+
+async def test_fewer_places_than_members_go_round(store: Store) -> None:
+    await found(store, "under way", 1)
+    had: set[str] = set()
+    with anyio.fail_after(6):
+        while had != {"a", "b"}:
+            for who in "ab":
+                if (await amounts(store, report(who)))[0]:
+                    had.add(who)
+            await anyio.sleep(0.1)
+
+
+async def test_a_dead_member_holds_nothing_after_its_lease(store: Store) -> None:
+    assert await found(store, "under way", 4, who="dead") == 4
+    assert await amounts(store, report("b", want=1.0)) == [0]
+    await anyio.sleep(LEASE + 0.1)
+    assert await amounts(store, report("b", want=4.0)) == [4]
+
+
+async def test_who_leaves_holds_nothing_at_once(store: Store) -> None:
+    await found(store, "under way", 4)
+    await store.release([("limit", "a")])
+    assert await amounts(store, report("b", want=4.0)) == [4]
+
+
+# --- the script is the rule in Python: the same reports at the same times get the same grants ---
+
+KINDS = st.sampled_from(["open", "searching", "rate", "under way"])
+COUNTS = st.one_of(st.just(0), st.integers(0, 30))
+STEPS = st.one_of(st.just(0.25), st.floats(0.0, 5.0), st.just(70.0), st.just(-10.0))
+REPORTS = st.builds(
+    Report, st.just("limit"), st.sampled_from("abc"), KINDS, st.floats(0.1, 500.0), st.sampled_from([0.0, 5.0, 60.0]),
+    st.one_of(st.just(MANY), st.floats(0.0, 100.0)), COUNTS, COUNTS, COUNTS,
+)  # fmt: skip
+
+
+class Twins:
+    """Both."""
+
+    def __init__(self, server: RedisServer) -> None:
+        import redis
+
+        self.redis = redis.Redis(port=server.port)
+        server.ask("FLUSHALL")
+        script = build_script().replace("redis.call('TIME')", "{ARGV[9], ARGV[10]}")
+        self.script = self.redis.register_script(script)
+        self.kept = Kept()
+
+    def exchange(self, one: Report, now: float) -> Grant:
+        now = round(now, 6)
+        numbers = [one.amount, one.period, one.want, one.held, one.accepted, one.refused]
+        ours = exchange(self.kept, one, now)
+        time_of_it = [str(int(now)), str(round(now % 1 * 1e6))]
+        arguments = [one.who, one.kind, *map(repr, numbers), *time_of_it]
+        kind, amount, turn = self.script(["limit", "limit:members"], arguments)
+        assert kind.decode() == ours.kind
+        assert float(amount) == pytest.approx(ours.amount, rel=1e-6, abs=1e-6)
+        assert _near(float(turn), ours.turn)
+        return ours
+
+
+def _near(one: float, other: float) -> bool:
+    """On a circle."""
+    return min(abs(one - other), 1 - abs(one - other)) < 1e-4
+
+
+@given(steps=st.lists(st.tuples(STEPS, REPORTS), max_size=40))
+@settings(max_examples=40, deadline=None)
+def test_the_script_is_the_rule_for_any_reports(server: RedisServer, steps: list[tuple[float, Report]]) -> None:
+    twins, now = Twins(server), 1000.0
+    with twins.redis:
+        for after, one in steps:
+            now += after
+            twins.exchange(one, now)
+
+
+@pytest.mark.parametrize("row", [row for row in rows() if row.name in REPLAYED], ids=lambda row: row.name)
+def test_the_script_is_the_rule_in_the_simulator(server: RedisServer, row: SharedRow) -> None:
+    twins = Twins(server)
+    with twins.redis:
+        run(row, 1, twins.exchange)
