@@ -41,7 +41,7 @@ def add_fault(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
 
 
 def test_all_goes_well_without_a_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert demo("--output", str(tmp_path / "clips")) == 0
+    assert demo("--out", str(tmp_path / "clips")) == 0
     said = capsys.readouterr().out
     assert "\x1b" not in said
     assert "\r" not in said
