@@ -16,14 +16,14 @@ from ._exits import DONE, CannotBeginError, say
 from ._files import check_file, is_local
 from ._output import Output, dump
 from ._play import play
-from ._session import Here
+from ._session import Here, ModelId
 
 Message = dict[str, Any]
 
 
 def chat(
     *words: str,
-    model: str | None = None,
+    model: ModelId = None,
     system: str | None = None,
     image: tuple[str, ...] = (),
     stdin: bool = False,

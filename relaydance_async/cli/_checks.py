@@ -20,13 +20,14 @@ from .._engine._proxy import proxy_for
 from .._engine._tls import tls_context
 from ..errors import ConfigurationError
 from ._exits import CannotBeginError
+from ._output import short
 from ._profiles import config_folder
 from ._session import Session
 
 _SECONDS = 10.0
 """For each thing on the way."""
 _DAY = 86_400.0
-_LIBRARIES = ("httptools", "httpx", "pydantic", "keyring", "starlette")
+_LIBRARIES = ("httptools", "httpx", "pydantic")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def check_settings(session: Session) -> list[Line]:
     """What is installed here, and what is set."""
     return [
         Line("versions", _versions(), "" if _installed("httptools") else 'pip install "relaydance-async[fast]"'),
-        _told("profile", lambda: f"{session.name} of {config_folder() / 'config.toml'}", "Repair the file"),
+        _told("profile", lambda: f"{session.name} of {short(config_folder() / 'config.toml')}", "Repair the file"),
         _told("key", lambda: session.key.source, "Get one at relaydance.com, console, API keys"),
         _told("base URL", lambda: _address(session), "It is like https://relaydance.com/v1"),
     ]

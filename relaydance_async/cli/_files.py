@@ -6,15 +6,17 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from .. import AsyncRelayDance, SqliteJournal
 from ._exits import DONE, CannotBeginError
 from ._play import play
 from ._progress import Progress, showing
 from ._session import Here
+
+Out: TypeAlias = Annotated[Path | None, Parameter(alias="-o")]
 
 files = App(name="files", help="Files for clips to refer to.")
 
@@ -35,7 +37,7 @@ def upload(*paths: Path, session: Here) -> int:
         for path in paths:
             async with showing(client, f"uploading {path.name}") as progress:
                 file = await client.files.upload(path, on_progress=_shown_in(progress))
-            session.output.one({"file": str(path), "id": file.id, "url": file.url})
+            session.output.one({"file": path, "id": file.id, "url": file.url})
 
     play(session, work)
     return DONE

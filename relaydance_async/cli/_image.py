@@ -11,11 +11,11 @@ from cyclopts.validators import Number
 
 from .. import AsyncRelayDance, Image
 from ._exits import DONE, CannotBeginError
-from ._files import check_file, check_out, digests_of
+from ._files import Out, check_file, check_out, digests_of
 from ._journal import Once, Paid
 from ._play import play
 from ._progress import showing
-from ._session import Here
+from ._session import Here, ModelId
 
 _ONCE = Once()
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"GIF8": ".gif"}
@@ -25,13 +25,13 @@ def image(
     prompt: str,
     /,
     *,
-    model: str | None = None,
+    model: ModelId = None,
     n: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     size: str | None = None,
     aspect_ratio: str | None = None,
     quality: str | None = None,
     edit: tuple[Path, ...] = (),
-    out: Path | None = None,
+    out: Out = None,
     overwrite: bool = False,
     once: Once = _ONCE,
     session: Here,
@@ -75,7 +75,7 @@ def image(
                 path = _path(one, out, number, len(made.data), made.created or 0)
                 if found is None or overwrite or not path.exists():  # a file that is there may have been edited since
                     path = await client.images.save(one, path, overwrite=overwrite)
-                records.append({"file": str(path), "url": one.url, "revised_prompt": one.revised_prompt})
+                records.append({"file": path, "url": one.url, "revised_prompt": one.revised_prompt})
         session.output.many(records, none="no picture came")
 
     play(session, work, journal=paid.journal, at_interrupt=paid.tell)

@@ -11,6 +11,7 @@ from typing import Any
 
 from .._config import Secret
 from ._exits import CannotBeginError
+from ._output import short
 
 ENVIRONMENT = "RELAYDANCE_API_KEY"
 SERVICE = "relaydance"
@@ -57,7 +58,7 @@ def from_file(path: Path) -> FoundKey | None:
     lines = content.decode("utf-8", "replace").split()
     if len(lines) != 1 or len(content) > _LONGEST:
         raise CannotBeginError(f"{path} must hold the key, and nothing else")
-    return FoundKey(Secret(lines[0]), f"the file {path}", is_stored=True)
+    return FoundKey(Secret(lines[0]), f"the file {short(path)}", is_stored=True)
 
 
 def _check(found: os.stat_result, path: Path) -> None:

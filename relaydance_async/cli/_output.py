@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._sansio.redact import one_line
@@ -72,11 +73,21 @@ def _cell(value: Any) -> str:
     """What others wrote can't move the cursor."""
     if value is None:
         return ""
+    if isinstance(value, Path):
+        return one_line(short(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+
+
+def short(path: Path) -> str:
+    """A path as people write it: from here, or from their home."""
+    for place, begin in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if path.is_relative_to(place):
+            return f"{begin}{path.relative_to(place).as_posix()}"
+    return str(path)
 
 
 def _table(rows: Sequence[Sequence[str]], *, header: bool = True) -> None:

@@ -24,7 +24,7 @@ class Progress:
 
     def __init__(self, what: str) -> None:
         self.what: str = what
-        self.state: str = "sending"
+        self.state: str = "begun"
         self._began = time.monotonic()
 
     def saw(self, task: VideoTask) -> None:

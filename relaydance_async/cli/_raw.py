@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from .. import AsyncRelayDance
 from ._exits import DONE, CannotBeginError
-from ._files import check_out
+from ._files import Out, check_out
 from ._journal import open_journal
 from ._output import Output
 from ._play import play
@@ -29,7 +29,7 @@ def raw(
     form: tuple[str, ...] = (),
     stream: bool = False,
     free: bool = False,
-    out: Path | None = None,
+    out: Out = None,
     overwrite: bool = False,
     idempotency_key: str | None = None,
     session: Here,
@@ -66,8 +66,8 @@ def raw(
             answer = await client.request(method, path, idempotency_key=idempotency_key, **options)
             _show(json.dumps(answer).encode(), out, session.output)
         else:
-            content: bytes = await client.request(method, path, cast_to=bytes, **options)
-            _show(content, out, session.output)
+            ask: Callable[..., Any] = client.request
+            _show(await ask(method, path, cast_to=bytes, **options), out, session.output)
 
     play(session, work, journal=None if idempotency_key is None else open_journal(session))
     return DONE

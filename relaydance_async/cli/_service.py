@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -65,19 +66,20 @@ async def check_service(session: Session, client: AsyncRelayDance) -> list[Line]
         seen = await _Probe(client._api).look()  # pyright: ignore[reportPrivateUsage]
     except RelayDanceError as error:
         todo = next((todo for kind, todo in _TODO if isinstance(error, kind)), "See docs/errors.md")
-        clock = _clock(error.meta.headers.get("date"))
+        clock = clock_line(error.meta.headers.get("date"))
         return [Line("API", sentence_of(error), todo, is_wrong=True), clock]
     return [
         Line("API", f"answered in {seen.seconds * 1000:.0f} ms"),
-        _clock(seen.date),
+        clock_line(seen.date),
         await _balance(client),
         _models(session, seen.models),
     ]
 
 
-def _clock(date: str | None) -> Line:
+def clock_line(date: str | None, now: Callable[[], float] = time.time) -> Line:
+    """Whether this machine's clock agrees with the date of an answer."""
     try:
-        skew = time.time() - parsedate_to_datetime(date or "").timestamp()
+        skew = now() - parsedate_to_datetime(date or "").timestamp()
     except (ValueError, OverflowError):
         return Line("clock", "the answer has no date")
     if abs(skew) <= _SKEW:

@@ -111,5 +111,6 @@ class Session:
             raise CannotBeginError(error.message) from None
 
 
+ModelId: TypeAlias = Annotated[str | None, Parameter(alias="-m")]
 Here: TypeAlias = Annotated[Session, Parameter(parse=False)]
 """The parameter of a command that gets the session."""

@@ -18,11 +18,11 @@ from .._sansio.pricing import cost_of_clip
 from ..errors import NotFoundError, RelayDanceError
 from ..models._lenient import is_object
 from ._exits import DONE, CannotBeginError, code_of, say, sentence_of
-from ._files import check_out, digests_of, uploaded
+from ._files import Out, check_out, digests_of, uploaded
 from ._journal import Once, Paid, open_journal, time_of
 from ._play import play
 from ._progress import showing
-from ._session import Here
+from ._session import Here, ModelId
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Positive = Annotated[float, Parameter(validator=Number(gt=0))]
@@ -46,7 +46,7 @@ class Clip:
         metadata: more of the API's fields, as a JSON object.
     """
 
-    model: str | None = None
+    model: ModelId = None
     seconds: Positive | None = None
     ratio: str | None = None
     resolution: str | None = None
@@ -101,7 +101,7 @@ def generate(
     /,
     *,
     clip: Clip = _CLIP,
-    out: Path | None = None,
+    out: Out = None,
     overwrite: bool = False,
     deadline: Positive | None = None,
     once: Once = _ONCE,
@@ -136,7 +136,7 @@ def generate(
                 )
             progress.state = "saving"
             path = await client.video.download(task, out or Path(), overwrite=overwrite)
-        session.output.one(record_of(task, file=str(path)))
+        session.output.one(record_of(task, file=path))
         return task
 
     play(session, work, journal=paid.journal, at_interrupt=paid.tell)
@@ -144,7 +144,7 @@ def generate(
 
 
 def _tell_accepted(task_id: str) -> None:
-    say(f"accepted: task {task_id}. Whatever happens: relaydance video wait {task_id}")
+    say(f"accepted: relaydance video wait {task_id} goes on with it, whatever happens")
 
 
 @video.command
@@ -175,7 +175,7 @@ def submit(prompt: str, /, *, clip: Clip = _CLIP, once: Once = _ONCE, session: H
 
 
 @video.command
-def wait(*tasks: str, out: Path | None = None, deadline: Positive | None = None, session: Here) -> int:
+def wait(*tasks: str, out: Out = None, deadline: Positive | None = None, session: Here) -> int:
     """Wait for clips, also those that another machine has submitted. Ctrl-C leaves them as they are.
 
     Args:
@@ -188,13 +188,13 @@ def wait(*tasks: str, out: Path | None = None, deadline: Positive | None = None,
         async with showing(client, task_id) as progress:
             task = await client.video.wait(task_id, deadline=deadline, on_update=progress.saw)
             path = None if out is None else await client.video.download(task, out, overwrite=False)
-        return record_of(task, file=None if path is None else str(path))
+        return record_of(task, file=path)
 
     return _each(session, tasks, finish)
 
 
 @video.command
-def download(*tasks: str, out: Path | None = None, overwrite: bool = False, session: Here) -> int:
+def download(*tasks: str, out: Out = None, overwrite: bool = False, session: Here) -> int:
     """Save finished clips.
 
     Args:
@@ -206,7 +206,7 @@ def download(*tasks: str, out: Path | None = None, overwrite: bool = False, sess
     async def save(client: AsyncRelayDance, task_id: str) -> dict[str, Any]:
         async with showing(client, f"saving {task_id}"):
             path = await client.video.download(task_id, out or Path(), overwrite=overwrite)
-        return {"task_id": task_id, "file": str(path), "bytes": path.stat().st_size}
+        return {"task_id": task_id, "file": path, "bytes": path.stat().st_size}
 
     return _each(session, tasks, save)
 
@@ -255,7 +255,7 @@ def list_(*, journal: Path | None = None, limit: Count = 20, session: Here) -> i
                 "state": (entry.task_status or "accepted") if entry.state == "accepted" else entry.state,
                 "model": entry.model,
                 "sent_at": time_of(entry),
-                "file": entry.saved_to,
+                "file": entry.saved_to and Path(entry.saved_to),
             }
             for entry in asyncio.run(read())
         ),
@@ -265,7 +265,7 @@ def list_(*, journal: Path | None = None, limit: Count = 20, session: Here) -> i
 
 
 @video.command
-def cost(*, model: str | None = None, seconds: Positive | None = None, clips: Count = 1, session: Here) -> int:
+def cost(*, model: ModelId = None, seconds: Positive | None = None, clips: Count = 1, session: Here) -> int:
     """Show what clips cost, by the gateway's price list. Nothing is made.
 
     Args:
@@ -291,8 +291,9 @@ def _times(count: int, usd: float | None) -> float | None:
     return None if usd is None else round(count * usd, 6)
 
 
-def record_of(task: VideoTask, *, file: str | None = None) -> dict[str, Any]:
+def record_of(task: VideoTask, *, file: Path | None = None) -> dict[str, Any]:
     """What is shown of a task."""
-    record = {"task_id": task.task_id, "status": task.status, "model": task.model, "progress": task.progress}
-    record |= {"url": task.url, "file": file}
+    progress = None if task.is_terminal else task.progress
+    record = {"task_id": task.task_id, "status": task.status, "model": task.model, "progress": progress}
+    record |= {"url": None if file else task.url, "file": file}
     return {name: value for name, value in record.items() if value is not None}

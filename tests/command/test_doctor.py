@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from relaydance_async.cli._service import clock_line
 from relaydance_async.sandbox import Account, Fault
 from tests.command.support import Desk, Sit
 from tests.kit.routes import MODELS
@@ -88,14 +89,14 @@ def test_a_config_file_that_is_wrong(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "way"), [(3600, "behind"), (-3600, "ahead of")])
-def test_a_clock_that_is_wrong(desk: Desk, monkeypatch: pytest.MonkeyPatch, seconds: int, way: str) -> None:
-    import time
+def test_a_clock_that_is_wrong(seconds: int, way: str) -> None:
+    line = clock_line("Sun, 06 Nov 1994 08:49:37 GMT", lambda: 784_111_777 - seconds).record()
+    assert (line["state"], line["found"]) == ("look", f"3600 s {way} the gateway's")
 
-    now = time.time
-    monkeypatch.setattr("relaydance_async.cli._service.time.time", lambda: now() - seconds)
-    found = examined(desk, code=0)
-    assert found["clock"]["state"] == "look"
-    assert way in found["clock"]["found"]
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Sun, 06 Nov 99999 08:49:37 GMT"])
+def test_an_answer_without_a_date(date: str | None) -> None:
+    assert clock_line(date).record()["state"] == "ok"
 
 
 def test_little_money_and_few_models(sit: Sit) -> None:

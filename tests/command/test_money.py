@@ -16,14 +16,14 @@ from tests.command.support import Desk, Sit, ended, in_terminal
 from tests.kit.routes import EDITS, FILES, IMAGES, SUBMIT
 from tests.kit.waiting import block_until
 
-CLIP = ("video", "generate", "A boat", "--out", "boat.mp4")
+CLIP = ("video", "generate", "A boat", "-o", "boat.mp4")
 
 
 def test_the_same_command_again_is_not_paid_for_again_and_says_so(desk: Desk) -> None:
     first, second = desk(*CLIP), desk(*CLIP)
     assert (first.code, second.code) == (0, 0)
     assert first.out == second.out
-    assert "accepted: task" in first.err
+    assert "accepted: relaydance video wait task_" in first.err
     assert "that is used. --again pays for another one" in second.err
     assert desk.sandbox.ledger.billed(SUBMIT) == 1
 
@@ -40,7 +40,7 @@ def test_again_pays_for_another_one(desk: Desk) -> None:
     "other",
     [
         ("video", "generate", "A ship", "--out", "boat.mp4", "--overwrite"),
-        ("video", "generate", "A boat", "--out", "other.mp4"),
+        ("video", "generate", "A boat", "--out", "other.mp4", "-m", "doubao-seedance-2-0-fast-260128"),
         ("video", "generate", "A boat", "--seconds", "5"),
         ("video", "submit", "A boat"),
         ("video", "generate", "A boat", "--model", "grok-imagine-video"),
@@ -209,7 +209,7 @@ def test_ctrl_c_on_a_terminal(sit: Sit) -> None:
     desk = slow(sit)
     said, code = in_terminal(*CLIP, types=(("video wait", b"\x03"),), columns=200)
     assert code == 130
-    assert "accepted: task task_" in said
+    assert "accepted: relaydance video wait task_" in said
     assert "interrupted" in said
     assert desk.sandbox.ledger.billed(SUBMIT) == 1
 
@@ -221,7 +221,7 @@ def test_a_reader_that_has_gone_loses_no_id(desk: Desk) -> None:
     process.stdout = open(os.devnull)  # noqa: SIM115
     done = ended(process)
     assert done.code == 141
-    assert "accepted: task task_" in done.err
+    assert "accepted: relaydance video wait task_" in done.err
     assert "Traceback" not in done.err
 
 

@@ -160,7 +160,7 @@ def test_progress_says_what_it_waits_for(sit: Sit) -> None:
     desk.sandbox.faults.add(Fault(SUBMIT, status=429, at=(1, 2), retry_after="2"))
     said, code = in_terminal("video", "generate", "A boat", columns=200)
     assert code == 0
-    assert re.search(r"sending · \d s · limited to [0-9,]+/min \(POST /video/generations", plain(said))
+    assert re.search(r"begun · \d s · limited to [0-9,]+/min \(POST /video/generations", plain(said))
 
 
 def test_files(desk: Desk) -> None:
