@@ -34,10 +34,11 @@ def upload(*paths: Path, session: Here) -> int:
         check_file(path)
 
     async def work(client: AsyncRelayDance) -> None:
-        for path in paths:
-            async with showing(client, f"uploading {path.name}") as progress:
-                file = await client.files.upload(path, on_progress=_shown_in(progress))
-            session.output.one({"file": path, "id": file.id, "url": file.url})
+        with session.output.several() as show:
+            for path in paths:
+                async with showing(client, f"uploading {path.name}") as progress:
+                    file = await client.files.upload(path, on_progress=_shown_in(progress))
+                show({"file": path, "id": file.id, "url": file.url})
 
     play(session, work)
     return DONE

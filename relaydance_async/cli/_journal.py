@@ -93,9 +93,10 @@ class Paid:
             if once.idempotency_key is not None:
                 raise CannotBeginError("--idempotency-key needs a journal, which remembers it")
             return
-        # The key of the API is in it, so that one user's clips aren't taken for another's.
-        content = json.dumps([route, session.base_url, session.key.secret.reveal(), typed], sort_keys=True, default=str)
-        self.key = once.idempotency_key or f"cli-{sha256(content.encode()).hexdigest()[:32]}"
+        # Of the API's key too, so that one user's clips aren't taken for another's.
+        digest = sha256(session.key.secret.reveal().encode())
+        digest.update(json.dumps([route, session.base_url, typed], sort_keys=True, default=str).encode())
+        self.key = once.idempotency_key or f"cli-{digest.hexdigest()[:32]}"
         if once.again:
             self.key += f"-{secrets.token_hex(4)}"
 

@@ -78,24 +78,21 @@ def from_keyring(profile: str) -> FoundKey | None:
     Raises:
         CannotBeginError: the package `keyring` is missing, or the keyring can't be asked.
     """
-    try:
-        value = open_keyring().get_password(SERVICE, profile)
-    except CannotBeginError:
-        raise
-    except Exception as error:  # each of its backends has errors of its own
-        raise CannotBeginError(f"the keyring can't be asked: {type(error).__name__}: {error}") from None
+    value = ask_keyring("get_password", profile)
     return FoundKey(Secret(value), f"the keyring ({SERVICE}, {profile})", is_stored=True) if value else None
 
 
-def open_keyring() -> Any:
-    """The package.
+def ask_keyring(method: str, profile: str, *values: str) -> Any:
+    """Call the package's function of this name.
 
     Raises:
-        CannotBeginError: it is missing.
+        CannotBeginError: it is missing, or the keyring can't be asked.
     """
     try:
-        return import_module("keyring")
+        return getattr(import_module("keyring"), method)(SERVICE, profile, *values)
     except ImportError:
         raise CannotBeginError(
             'a key in the keyring needs keyring, which is not installed: pip install "relaydance-async[keyring]"'
         ) from None
+    except Exception as error:  # each of its backends has errors of its own
+        raise CannotBeginError(f"the keyring can't be asked: {type(error).__name__}: {error}") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import AsyncRelayDance
 from .._config import Secret
 from ._exits import DONE, CannotBeginError, say
-from ._key import SERVICE, open_keyring
+from ._key import ask_keyring
 from ._session import Here, Session
 
 
@@ -31,7 +31,7 @@ def login(*, forget: bool = False, session: Here) -> int:
     except ValueError as error:
         raise CannotBeginError(str(error)) from None
     if session.profile.key == "keyring":
-        open_keyring().set_password(SERVICE, session.name, secret.reveal())
+        ask_keyring("set_password", session.name, secret.reveal())
         say(f"kept in the keyring, for the profile {session.name}")
     else:
         write_private(session.key_file, secret)
@@ -55,7 +55,7 @@ def write_private(path: Path, secret: Secret) -> None:
 
 def _forget(session: Session) -> None:
     if session.profile.key == "keyring":
-        open_keyring().delete_password(SERVICE, session.name)
+        ask_keyring("delete_password", session.name)
     else:
         session.key_file.unlink(missing_ok=True)
     say(f"the key of the profile {session.name} is forgotten")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,16 @@ class Output:
             _table([list(found[0]), *([_cell(value) for value in record.values()] for record in found)])
         else:
             print(none, file=sys.stderr)
+
+    @contextmanager
+    def several(self) -> Generator[Callable[[Record], None]]:
+        """Gives what shows one of several, as they come. As JSON they are one list, at the end."""
+        kept: list[Record] = []
+        try:
+            yield kept.append if self.form == "json" else self.one
+        finally:
+            if kept:
+                self.many(kept, none="")
 
     def one(self, record: Record) -> None:
         """Show one thing. What is None is left out of a table."""

@@ -218,14 +218,15 @@ def _each(session: Here, tasks: Sequence[str], work: Callable[[AsyncRelayDance, 
 
     async def all_of_them(client: AsyncRelayDance) -> int:
         codes: list[int] = []
-        for task_id in tasks:
-            try:
-                session.output.one(await work(client, task_id))
-            except RelayDanceError as error:
-                if len(tasks) == 1:
-                    raise
-                say(f"{task_id}: {sentence_of(error)}")
-                codes.append(code_of(error))
+        with session.output.several() as show:
+            for task_id in tasks:
+                try:
+                    show(await work(client, task_id))
+                except RelayDanceError as error:
+                    if len(tasks) == 1:
+                        raise
+                    say(f"{task_id}: {sentence_of(error)}")
+                    codes.append(code_of(error))
         return max(codes, default=DONE)
 
     return play(session, all_of_them, journal=open_journal(session))
@@ -294,6 +295,6 @@ def _times(count: int, usd: float | None) -> float | None:
 def record_of(task: VideoTask, *, file: Path | None = None) -> dict[str, Any]:
     """What is shown of a task."""
     progress = None if task.is_terminal else task.progress
-    record = {"task_id": task.task_id, "status": task.status, "model": task.model, "progress": progress}
+    record: dict[str, Any] = {"task_id": task.task_id, "status": task.status, "model": task.model, "progress": progress}
     record |= {"url": None if file else task.url, "file": file}
     return {name: value for name, value in record.items() if value is not None}

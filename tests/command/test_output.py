@@ -166,7 +166,7 @@ def test_progress_says_what_it_waits_for(sit: Sit) -> None:
 def test_files(desk: Desk) -> None:
     desk.write("cat.png", "a picture")
     done = desk("files", "upload", "cat.png", "--output", "json")
-    assert json.loads(done.out)["url"].startswith("http")
+    assert json.loads(done.out)[0]["url"].startswith("http")
     assert desk.sandbox.ledger.accepted(FILES) == 1
     for arguments in (["files", "upload"], ["files", "upload", "nothing.png"], ["files", "upload", "."]):
         refused = desk(*arguments)

@@ -149,6 +149,7 @@ def test_a_key_in_the_keyring(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert desk("login", "--profile", "empty").code == 0
     assert ring.kept["empty"] == "sk-other-0001"
     assert desk("login", "--forget", "--profile", "empty").code == 0
+    assert desk("login", "--forget", "--profile", "empty").code == 2
     assert "empty" not in ring.kept
 
 
