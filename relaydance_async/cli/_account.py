@@ -15,6 +15,8 @@ from ._exits import DONE
 from ._play import play
 from ._session import Here
 
+PATIENCE = 20.0
+"""Seconds that a question may take which costs nothing, and which a person waits for."""
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
@@ -28,7 +30,7 @@ def models(*, session: Here) -> int:
             none="this key can use no model: the console shows what it may use",
         )
 
-    play(session, work)
+    play(session, work, deadline=PATIENCE)
     return DONE
 
 
@@ -48,7 +50,7 @@ def balance(*, session: Here) -> int:
             }
         )
 
-    play(session, work)
+    play(session, work, deadline=PATIENCE)
     return DONE
 
 
@@ -64,7 +66,7 @@ def logs(*, limit: Count = 20, model: str | None = None, session: Here) -> int:
         rows = [row for row in await client.account.log() if model is None or row.model_name == model]
         session.output.many(map(_log_record, rows[:limit]), none="the books are empty")
 
-    play(session, work)
+    play(session, work, deadline=PATIENCE)
     return DONE
 
 
@@ -109,7 +111,7 @@ def limits(*, asks: Count = 10, session: Here) -> int:
             none=f"no limit was met in {asks} calls",
         )
 
-    play(session, work)
+    play(session, work, deadline=PATIENCE)
     return DONE
 
 

@@ -18,6 +18,7 @@ from .._config import origin_of
 from .._engine._dial_error import as_dial_error
 from .._engine._proxy import proxy_for
 from .._engine._tls import tls_context
+from .._sansio.addresses import is_loopback
 from ..errors import ConfigurationError
 from ._exits import CannotBeginError
 from ._output import short
@@ -105,7 +106,7 @@ async def check_way(base_url: str) -> list[Line]:
     if secure:
         todo = "A firewall, or a program that reads along? SSL_CERT_FILE names other authorities"
         return [*lines, await _within("TLS", lambda: _shake_hands(host, port), todo)]
-    return [*lines, Line("TLS", "none: http://", "" if name in ("127.0.0.1", "localhost", "::1") else "Use https://")]
+    return [*lines, await _within("TLS", lambda: _knock(host, port), "Does it run, and on that port?")]
 
 
 async def _within(check: str, look: Callable[[], Awaitable[Line]], todo: str) -> Line:
@@ -125,6 +126,12 @@ async def _resolve(host: str, port: int) -> Line:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(address[4][0]) for address in found))
     return Line("DNS", f"{host}: {', '.join(addresses[:4])}")
+
+
+async def _knock(host: str, port: int) -> Line:
+    _, writer = await asyncio.open_connection(host, port)
+    writer.transport.abort()
+    return Line("TLS", "none: http://", "" if is_loopback(host) else "Use https://")
 
 
 async def _shake_hands(host: str, port: int) -> Line:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
-from .. import AsyncRelayDance
+from .. import AsyncRelayDance, RetryEvent
 from ..journal import SqliteJournal
 from ._exits import InterruptedBySignalError, say
 from ._session import Session
@@ -37,9 +38,15 @@ def play(
     Raises:
         InterruptedBySignalError: a signal came. Once: in order; twice: without waiting for what is on the wire.
     """
-    client = session.client(journal=journal, **options)
+    client = session.client(journal=journal, on_retry=_tell_retry if sys.stderr.isatty() else None, **options)
     with _warnings_said():
         return asyncio.run(_play(client, work, journal, at_interrupt))
+
+
+def _tell_retry(event: RetryEvent) -> None:
+    """Why nothing happens, as often as a person wants to know it."""
+    if event.attempt & (event.attempt - 1) == 0:
+        say(f"{event.error.message}: trying again (Ctrl-C ends it)")
 
 
 class _Said(logging.Handler):

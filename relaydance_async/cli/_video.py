@@ -17,6 +17,7 @@ from .._config import origin_of
 from .._sansio.pricing import cost_of_clip
 from ..errors import NotFoundError, RelayDanceError
 from ..models._lenient import is_object
+from ._account import PATIENCE
 from ._exits import DONE, CannotBeginError, code_of, say, sentence_of
 from ._files import Out, check_out, digests_of, uploaded
 from ._journal import Once, Paid, open_journal, time_of
@@ -284,7 +285,7 @@ def cost(*, model: ModelId = None, seconds: Positive | None = None, clips: Count
         record = {"model": wanted, "clips": clips, "usd": _times(clips, each.usd)}
         session.output.one({**record, "usd_if_billed_by_seconds": _times(clips, each.usd_by_second)})
 
-    play(session, work)
+    play(session, work, deadline=PATIENCE)
     return DONE
 
 

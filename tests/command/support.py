@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import select
@@ -80,9 +81,12 @@ class Desk:
         path.chmod(mode)
         return path
 
-    def __call__(self, *arguments: str) -> Ended:
-        """Run a command in this process."""
+    def __call__(self, *arguments: str, typed: str | bytes = "") -> Ended:
+        """Run a command in this process; `typed` comes from a pipe."""
         self.capture.readouterr()
+        self.monkeypatch.setattr(
+            sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode() if isinstance(typed, str) else typed))
+        )
         code = main(arguments)
         said = self.capture.readouterr()
         return Ended(code, said.out, said.err)
@@ -92,16 +96,15 @@ class Desk:
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen([*COMMAND, *arguments], text=True, **options)
 
-    def run(self, *arguments: str, typed: str | None = None, **options: Any) -> Ended:
+    def run(self, *arguments: str, **options: Any) -> Ended:
         """Run a command in a process of its own, to its end."""
-        stdin = {} if typed is None else {"stdin": subprocess.PIPE}
-        return ended(self.start(*arguments, **stdin, **options), typed)
+        return ended(self.start(*arguments, **options))
 
 
-def ended(process: subprocess.Popen[str], typed: str | None = None) -> Ended:
+def ended(process: subprocess.Popen[str]) -> Ended:
     """Wait for the end of a process."""
     try:
-        out, err = process.communicate(typed, timeout=SECONDS)
+        out, err = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 
 import pytest
 
@@ -27,7 +25,7 @@ def test_a_question_of_several_words(desk: Desk) -> None:
     ],
 )
 def test_a_question_from_a_pipe(desk: Desk, arguments: list[str], typed: str, said: str) -> None:
-    done = desk.run("chat", *arguments, typed=typed)
+    done = desk("chat", *arguments, typed=typed)
     assert (done.code, done.out, done.err) == (0, said, "")
 
 
@@ -40,14 +38,13 @@ def test_a_pipe_is_left_alone_when_there_is_a_question(desk: Desk) -> None:
 
 @pytest.mark.parametrize("typed", ["", " \n"])
 def test_nothing_was_asked(desk: Desk, typed: str) -> None:
-    done = desk.run("chat", typed=typed)
+    done = desk("chat", typed=typed)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert desk.sandbox.ledger.count() == 0
 
 
-def test_stdin_that_is_no_text(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\xffb")))
-    assert desk("chat").out == "You said: a\N{REPLACEMENT CHARACTER}b\n"
+def test_stdin_that_is_no_text(desk: Desk) -> None:
+    assert desk("chat", typed=b"a\xffb").out == "You said: a\N{REPLACEMENT CHARACTER}b\n"
 
 
 def test_system_model_and_pictures_are_sent(desk: Desk) -> None:

@@ -61,6 +61,7 @@ def test_a_wrong_key(desk: Desk) -> None:
         ("http://example.com/v1", "base URL"),
         ("https://nothing.invalid/v1", "DNS"),
         ("https://127.0.0.1:1/v1", "TLS"),
+        ("http://127.0.0.1:1/v1", "TLS"),
     ],
 )
 def test_a_wrong_address(desk: Desk, address: str, check: str) -> None:

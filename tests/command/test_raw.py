@@ -14,43 +14,43 @@ CHATTED = '{"model": "grok-4.3", "messages": [{"role": "user", "content": "Why?"
 
 
 def test_a_get(desk: Desk) -> None:
-    done = desk.run("raw", "GET", "/models", "--query", "a=1", "--query", "a=2", "--header", "X-Mine=yes")
+    done = desk("raw", "GET", "/models", "--query", "a=1", "--query", "a=2", "--header", "X-Mine=yes")
     assert (done.code, len(json.loads(done.out)["data"])) == (0, 11)
     assert "\n" in done.out.strip()
-    assert desk.run("raw", "get", "/models", "--output", "jsonl").out.count("\n") == 1
+    assert desk("raw", "get", "/models", "--output", "jsonl").out.count("\n") == 1
 
 
 @pytest.mark.parametrize("body", [CHATTED, "@body.json", "@-"])
 def test_a_post(desk: Desk, body: str) -> None:
     desk.write("body.json", CHATTED)
-    done = desk.run("raw", "POST", "/chat/completions", "--body", body, typed=CHATTED)
+    done = desk("raw", "POST", "/chat/completions", "--body", body, typed=CHATTED)
     assert json.loads(done.out)["choices"][0]["message"]["content"] == "You said: Why?"
 
 
 def test_a_stream_and_a_form(desk: Desk) -> None:
     streamed = CHATTED.replace("{", '{"stream": true, ', 1)
-    done = desk.run("raw", "POST", "/chat/completions", "--body", streamed, "--stream")
+    done = desk("raw", "POST", "/chat/completions", "--body", streamed, "--stream")
     assert (done.code, done.out.strip().endswith("data: [DONE]")) == (0, True)
     desk.write("cat.png", "a picture")
-    done = desk.run("raw", "POST", "/files", "--form", "file=@cat.png", "--form", "purpose=x")
+    done = desk("raw", "POST", "/files", "--form", "file=@cat.png", "--form", "purpose=x")
     assert json.loads(done.out)["url"].endswith("cat.png")
     assert desk.sandbox.ledger.accepted(FILES) == 1
 
 
 def test_a_post_is_not_paid_for_twice(desk: Desk) -> None:
     desk.sandbox.faults.add(Fault(CHAT, after_accept=True, at=(1,)))
-    done = desk.run("raw", "POST", "/chat/completions", "--body", CHATTED)
+    done = desk("raw", "POST", "/chat/completions", "--body", CHATTED)
     assert (done.code, "look at the console" in done.err) == (3, True)
     assert desk.sandbox.ledger.billed(CHAT) == 1
     for _ in range(2):
-        done = desk.run("raw", "POST", "/chat/completions", "--body", CHATTED, "--idempotency-key", "k")
+        done = desk("raw", "POST", "/chat/completions", "--body", CHATTED, "--idempotency-key", "k")
         assert done.code == 0
     assert desk.sandbox.ledger.billed(CHAT) == 2
 
 
 def test_what_is_free_is_repeated(desk: Desk) -> None:
     desk.sandbox.faults.add(Fault(CHAT, after_accept=True, at=(1,)))
-    assert desk.run("raw", "POST", "/chat/completions", "--body", CHATTED, "--free").code == 0
+    assert desk("raw", "POST", "/chat/completions", "--body", CHATTED, "--free").code == 0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -145,8 +144,7 @@ def test_a_key_in_the_keyring(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert desk("models").code == 0
     assert "it is locked" in refused(desk, "models", "--profile", "locked")
     assert "no API key" in refused(desk, "models", "--profile", "empty")
-    monkeypatch.setattr(sys, "stdin", io.StringIO("sk-other-0001\n"))
-    assert desk("login", "--profile", "empty").code == 0
+    assert desk("login", "--profile", "empty", typed="sk-other-0001\n").code == 0
     assert ring.kept["empty"] == "sk-other-0001"
     assert desk("login", "--forget", "--profile", "empty").code == 0
     assert desk("login", "--forget", "--profile", "empty").code == 2
@@ -170,6 +168,6 @@ def test_login_on_a_terminal_shows_nothing_of_the_key(desk: Desk) -> None:
 
 @pytest.mark.parametrize("typed", ["", "\n", "two words\n"])
 def test_login_with_what_is_no_key(desk: Desk, typed: str) -> None:
-    done = desk.run("login", typed=typed)
+    done = desk("login", typed=typed)
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert not (desk.home / "config/relaydance/key").exists()
