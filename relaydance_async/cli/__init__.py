@@ -10,7 +10,7 @@ _output      table, JSON, JSON lines
 _progress    how far it is, and what it waits for
 _exits       an exception -> a line and an exit status
 _account     models, balance, logs, limits
-_chat _image _video _files _raw _doctor _sandbox _login     the other commands
+_chat _image _video (_clip_options) _files _raw _doctor _sandbox _login     the other commands
 batch        a file of rows
 """
 

@@ -89,6 +89,11 @@ async def uploaded(client: AsyncRelayDance, name: str, journal: SqliteJournal | 
     return (await client.files.upload(Path(name), idempotency_key=key)).url
 
 
+def place_of(out: Path | None) -> str:
+    """Where a result goes, whatever the directory is that one is in; "" without a choice."""
+    return "" if out is None else str(out.absolute())
+
+
 def check_out(out: Path | None, *, overwrite: bool) -> None:
     """Whether a result can be saved there, before it is paid for.
 

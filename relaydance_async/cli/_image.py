@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 
 from .. import AsyncRelayDance, Image
 from ._exits import DONE, CannotBeginError
-from ._files import Out, check_file, check_out, digests_of
+from ._files import Out, check_file, check_out, digests_of, place_of
 from ._journal import Once, Paid
 from ._play import play
 from ._progress import showing
@@ -54,7 +54,13 @@ def image(
     arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for path in edit:
         check_file(path)
-    typed = {"model": chosen, "prompt": prompt, "out": str(out or ""), "files": digests_of(map(str, edit)), **arguments}
+    typed = {
+        "model": chosen,
+        "prompt": prompt,
+        "out": place_of(out),
+        "files": digests_of(map(str, edit)),
+        **arguments,
+    }
     route = "/images/edits" if edit else "/images/generations"
     paid = Paid(session, once, route, typed)
 

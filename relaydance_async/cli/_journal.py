@@ -118,6 +118,9 @@ class Paid:
 
     async def tell(self) -> None:
         """After an interruption: what became of it, on stderr."""
+        if self.journal is None:
+            say("without a journal nobody knows whether it was accepted: look at the console, or `relaydance logs`")
+            return
         entry = await self._entry()
         if entry is None or entry.may_be_sent:
             say("nothing was accepted: nothing is paid")

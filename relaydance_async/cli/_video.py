@@ -3,93 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
-from cyclopts.validators import Number
+from cyclopts import App
 
-from .. import AsyncRelayDance, FirstFrame, LastFrame, VideoTask
+from .. import AsyncRelayDance, VideoTask
 from .._config import origin_of
 from .._sansio.pricing import cost_of_clip
 from ..errors import NotFoundError, RelayDanceError
-from ..models._lenient import is_object
-from ._account import PATIENCE
+from ._account import PATIENCE, Count
+from ._clip_options import Clip, Positive
 from ._exits import DONE, CannotBeginError, code_of, say, sentence_of
-from ._files import Out, check_out, digests_of, uploaded
+from ._files import Out, check_out, place_of
 from ._journal import Once, Paid, open_journal, time_of
 from ._play import play
 from ._progress import showing
 from ._session import Here, ModelId
 
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
-Positive = Annotated[float, Parameter(validator=Number(gt=0))]
 ROUTE = "/video/generations"
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Clip:
-    """What a clip is to be.
-
-    Attributes:
-        model: its id (default: that of the profile).
-        seconds: that it is long, by model up to 15.
-        ratio: such as 16:9.
-        resolution: such as 1080p.
-        audio: with sound, or without.
-        reference: a picture, a video or a sound to go by: a file or a URL. May be repeated.
-        first_frame: a picture that it begins with: a file or a URL.
-        last_frame: a picture that it ends with: a file or a URL.
-        metadata: more of the API's fields, as a JSON object.
-    """
-
-    model: ModelId = None
-    seconds: Positive | None = None
-    ratio: str | None = None
-    resolution: str | None = None
-    audio: Annotated[bool | None, Parameter(negative="--no-audio")] = None
-    reference: tuple[str, ...] = ()
-    first_frame: str | None = None
-    last_frame: str | None = None
-    metadata: str | None = None
-
-    def typed(self) -> dict[str, Any]:
-        """All that makes it another clip."""
-        files = [name for name in (*self.reference, self.first_frame, self.last_frame) if name]
-        return {**vars(self), "files": digests_of(files)}
-
-    async def arguments(self, client: AsyncRelayDance, paid: Paid) -> dict[str, Any]:
-        """Of the client's method. Local files are uploaded."""
-        references: list[Any] = [await uploaded(client, name, paid.journal) for name in self.reference]
-        for name, role in ((self.first_frame, FirstFrame), (self.last_frame, LastFrame)):
-            if name is not None:
-                references.append(role(await uploaded(client, name, paid.journal)))
-        given = {
-            "seconds": self.seconds,
-            "ratio": self.ratio,
-            "resolution": self.resolution,
-            "generate_audio": self.audio,
-            "references": references or None,
-            "metadata": _object(self.metadata),
-            "idempotency_key": paid.key,
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
-
-def _object(text: str | None) -> Mapping[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not is_object(found):
-        raise CannotBeginError(f"--metadata takes a JSON object, such as '{{\"seed\": 7}}', not {text!r}")
-    return found
 
 
 video = App(name="video", help="Make clips, wait for them, save them.")
@@ -117,8 +50,9 @@ def generate(
         deadline: seconds to wait; the clip goes on.
     """
     model = session.model("video", clip.model)
-    _object(clip.metadata)
-    paid = Paid(session, once, ROUTE, {"model": model, "prompt": prompt, "out": str(out or ""), **clip.typed()})
+    clip.check()
+    typed = {"model": model, "prompt": prompt, "out": place_of(out), **clip.typed()}
+    paid = Paid(session, once, ROUTE, typed)
 
     async def work(client: AsyncRelayDance) -> VideoTask:
         found = await paid.find(client)
@@ -156,7 +90,7 @@ def submit(prompt: str, /, *, clip: Clip = _CLIP, once: Once = _ONCE, session: H
         prompt: what to show. References are cited as @image1, @image2, …
     """
     model = session.model("video", clip.model)
-    _object(clip.metadata)
+    clip.check()
     paid = Paid(session, once, ROUTE, {"model": model, "prompt": prompt, "submit": True, **clip.typed()})
 
     async def work(client: AsyncRelayDance) -> None:

@@ -205,6 +205,17 @@ def test_the_second_signal_ends_it_at_once_and_it_is_in_doubt(sit: Sit) -> None:
     assert desk(*CLIP).code == 3
 
 
+def test_without_a_journal_nothing_is_claimed(sit: Sit) -> None:
+    desk = slow(sit)
+    process = desk.start("video", "submit", "A boat", "--no-journal")
+    desk.sandbox.faults.add(Fault(SUBMIT, delay=20, after_accept=True))
+    block_until(lambda: bool(desk.sandbox.faults.fired), 30)
+    process.send_signal(signal.SIGINT)
+    done = ended(process)
+    assert (done.code, "nobody knows" in done.err) == (130, True)
+    assert "nothing is paid" not in done.err
+
+
 def test_ctrl_c_on_a_terminal(sit: Sit) -> None:
     desk = slow(sit)
     said, code = in_terminal(*CLIP, types=(("video wait", b"\x03"),), columns=200)
