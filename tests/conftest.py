@@ -34,10 +34,12 @@ def _unknown_origins() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _clean_environment() -> Iterator[None]:
+def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test may reach the real service with a developer's key, or a loopback server through their proxy."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith("RELAYDANCE_") or name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:
                 patch.delenv(name)
+        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):  # nor read or write what the command keeps
+            patch.setenv(name, str(tmp_path_factory.mktemp("home")))
         yield

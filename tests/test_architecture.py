@@ -73,6 +73,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "cyclopts": frozenset({"cli"}),
     "filelock": frozenset({"cli"}),
     "pyarrow": frozenset({"cli"}),
+    "keyring": frozenset({"cli"}),
     "starlette": frozenset({"webhooks"}),
     "fastapi": frozenset({"webhooks"}),
     "uvicorn": frozenset(),

@@ -119,7 +119,7 @@ def test_live_says_what_the_gateway_refused(
     live.accounts[live.api_key].disabled = True
     with live:
         monkeypatch.setenv("RELAYDANCE_BASE_URL", live.base_url)
-        assert main(["demo", "--live", "--yes"]) == 1
+        assert main(["demo", "--live", "--yes"]) == 5
     assert "AuthenticationError" in capsys.readouterr().err
 
 
@@ -128,6 +128,6 @@ def test_a_directory_that_cannot_be_made_ends_it(
 ) -> None:
     with live:
         monkeypatch.setenv("RELAYDANCE_BASE_URL", live.base_url)
-        assert main(["demo", "--live", "--yes", "--output", f"{__file__}/clips"]) == 2
+        assert main(["demo", "--live", "--yes", "--out", f"{__file__}/clips"]) == 2
     assert "can't make the directory" in capsys.readouterr().err
     assert live.ledger.count() == 0

@@ -51,7 +51,7 @@ def test_all_goes_well_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(_demo, "kill_and_resume", kill_and_resume)
-    assert demo("--output", str(tmp_path / "clips")) == 0
+    assert demo("--out", str(tmp_path / "clips")) == 0
     said = capsys.readouterr().out
     assert "\x1b" not in said
     assert "\r" not in said

@@ -236,7 +236,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False},
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
-    Account: {"balance": {"/options": ...}, "prices": {"/options": ...}},
+    Account: {"balance": {"/options": ...}, "log": {"/options": ...}, "prices": {"/options": ...}},
     AnyEndpoint: {
         "request": {"/method": ..., "/path": ..., **SENT, "files": None, "stream": False, "billed": None, **KEYED},
         "get": {"/path": ..., **{name: None for name in SENT if name != "body"}},

@@ -1,55 +1,56 @@
-"""The command line: `relaydance`, or `python -m relaydance_async.cli`. It needs the extra `[cli]`."""
+"""The command line: `relaydance`, or `python -m relaydance_async.cli`. It needs the extra `[cli]`.
+
+_app         what can be typed, and what holds everywhere: --profile, --base-url, --output, --debug
+_session     what was typed there, the profile and the environment -> a client
+_profiles    the file of profiles
+_key         where the key comes from
+_play        runs a command's work; Ctrl-C
+_journal     what was paid for: nothing twice by mistake
+_output      table, JSON, JSON lines
+_progress    how far it is, and what it waits for
+_exits       an exception -> a line and an exit status
+_account     models, balance, logs, limits
+_chat _image _video (_clip_options) _files _raw _doctor _sandbox _login     the other commands
+batch        a file of rows
+"""
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
-from ..errors import RelayDanceError
+from ._exits import CannotBeginError, missing, options_in, report, silence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Its exit status is 0 when all went well, 1 when not, 2 when it could not begin.
-
-    `batch` has more of them: see docs/batch.md.
-    """
+    """Run a command; its exit status. They are listed in docs/command.md, those of `batch` in docs/batch.md."""
+    tokens = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a character that a terminal hasn't got must not lose the answer
     try:
-        return _run(sys.argv[1:] if argv is None else argv)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except CannotBeginError as error:
-        print(f"relaydance: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"relaydance: {error}", file=sys.stderr)
-        return 2
-    except RelayDanceError as error:
-        print(f"relaydance: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+        code = _run(tokens)
+        sys.stdout.flush()  # here, so that a reader who has gone is noticed
+        return code
+    except BrokenPipeError:
+        return silence()
+    except (KeyboardInterrupt, Exception) as error:
+        return report(error, debug="--debug" in options_in(tokens))
 
 
-class CannotBeginError(Exception):
-    """Something is missing: an extra, a key, a consent."""
-
-
-def _run(argv: Sequence[str]) -> int:
+def _run(tokens: Sequence[str]) -> int:
     try:
         from cyclopts import CycloptsError
 
-        from ._app import app
+        from ._app import start
+
+        try:
+            return int(start(tokens) or 0)
+        except CycloptsError as error:
+            raise CannotBeginError(f"{error} (--help shows what there is)") from None
     except ImportError as error:
-        if (error.name or "").partition(".")[0] == "relaydance_async":
+        name = (error.name or "cyclopts").partition(".")[0]
+        if name == "relaydance_async":
             raise
-        raise missing(error.name or "cyclopts") from None
-    try:
-        return int(app(argv, exit_on_error=False, print_error=False) or 0)
-    except CycloptsError as error:
-        raise CannotBeginError(f"{error} (--help shows what there is)") from None
-
-
-def missing(module: str) -> CannotBeginError:
-    """The error of a package of the extra `[cli]` that isn't there."""
-    return CannotBeginError(
-        f'the command line needs {module}, which is not installed: pip install "relaydance-async[cli]"'
-    )
+        raise missing(name) from None

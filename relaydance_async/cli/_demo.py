@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tempfile
 from collections.abc import Generator
@@ -14,12 +13,12 @@ import anyio
 import anyio.to_thread
 
 from .. import AsyncRelayDance, RelayDanceError, RetryPolicy, TaskFailedError, VideoTask
-from ..errors import ConfigurationError
-from . import CannotBeginError
 from ._clip import find_ffprobe, find_playback_problem, find_structure_problem
 from ._crash import MOST_CLIPS, find_crash_faults, kill_and_resume
 from ._display import Display, Progress, open_display
+from ._exits import CannotBeginError
 from ._picture import build_picture
+from ._session import Session
 from ._stage import Stage
 from ._tally import Tally
 from ._verdict import find_faults, find_ledger_faults, find_reason_faults, show_ledger, show_summary
@@ -40,11 +39,13 @@ MOST_PROBED = 20
 """Clips that ffprobe reads too: it takes a tenth of a second of CPU each. The boxes of every clip are checked."""
 
 
-def run_demo(clips: int | None, seed: int, output: str | None, *, live: bool, yes: bool) -> int:
+def run_demo(
+    clips: int | None, seed: int, output: str | None, *, live: bool, yes: bool, session: Session | None = None
+) -> int:
     """Run it; the exit status."""
     display = open_display()
     if live:
-        return _run_live(display, clips or LIVE_CLIPS, seed, output, yes=yes)
+        return _run_live(display, clips or LIVE_CLIPS, seed, output, yes=yes, session=session or Session())
     with Stage(_build_prompts(clips or SANDBOX_CLIPS, seed), seed, speed=SPEED) as stage:
         return asyncio.run(_play(display, stage, clips or SANDBOX_CLIPS, seed, output))
 
@@ -79,13 +80,9 @@ async def _play(display: Display, stage: Stage, clips: int, seed: int, output: s
     return _conclude(display, faults)
 
 
-def _run_live(display: Display, clips: int, seed: int, output: str | None, *, yes: bool) -> int:
+def _run_live(display: Display, clips: int, seed: int, output: str | None, *, yes: bool, session: Session) -> int:
     tally = Tally(clips)
-    try:
-        # Given, so that a missing key is told now, and not after the question.
-        client = AsyncRelayDance(os.environ.get("RELAYDANCE_API_KEY", ""), on_retry=tally.saw_retry, retry=RETRY)
-    except ConfigurationError as error:
-        raise CannotBeginError(str(error)) from None
+    client = session.client(on_retry=tally.saw_retry, retry=RETRY)
     display.line(f"The real service at {client.base_url}. This costs money: 1 chat answer, 2 images, {clips} clips.")
     if not yes:
         _ask_consent()

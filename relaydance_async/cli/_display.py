@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from . import CannotBeginError
+from ._exits import CannotBeginError
 from ._tally import Tally
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 from .._config import Clock
-from . import CannotBeginError
+from ._exits import CannotBeginError
 
 SUBMIT = "POST /v1/video/generations"
 POLL = "GET /v1/video/generations/{task_id}"

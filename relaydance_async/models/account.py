@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any, Literal
+
 from pydantic import FiniteFloat
 
 from ._base import Whole, WireModel
@@ -71,3 +74,56 @@ class BillingUsage(WireModel):
         used = self.total_usage / 100
         total = subscription.hard_limit_usd
         return Balance(total_usd=total, used_usd=used, available_usd=total - used)
+
+
+LogKind = Literal["charge", "error", "refund", "other"]
+_KINDS: dict[int, LogKind] = {2: "charge", 5: "error", 6: "refund"}
+"""The `type` of a row (New API)."""
+
+
+class LogRow(WireModel):
+    """A row of the key's own books.
+
+    Attributes:
+        type: the gateway's number of its kind.
+        created_at: by the gateway's clock, Unix time in seconds.
+        quota: in the gateway's units.
+        request_id: the gateway's id of the request; older gateways have none.
+        other: all else, as JSON in a text.
+    """
+
+    type: int
+    created_at: int
+    quota: FiniteFloat = 0.0
+    model_name: str = ""
+    token_name: str | None = None
+    request_id: str | None = None
+    content: str | None = None
+    other: str | None = None
+
+    @property
+    def kind(self) -> LogKind:
+        """What it is."""
+        return _KINDS.get(self.type, "other")
+
+    @property
+    def usd(self) -> float:
+        """What it is about, in US dollars; a refund is given back."""
+        return self.quota / QUOTA_PER_USD
+
+    @property
+    def path(self) -> str | None:
+        """Of the request, where it is told."""
+        try:
+            found: Any = json.loads(self.other or "")
+        except (ValueError, RecursionError):
+            return None
+        path = found.get("request_path") if isinstance(found, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return path if isinstance(path, str) else None
+
+
+class KeyLog(WireModel):
+    """The answer of `GET /api/log/token`."""
+
+    success: Literal[True]
+    data: list[LogRow]

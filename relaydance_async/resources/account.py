@@ -12,7 +12,7 @@ from .._sansio.extras import CallExtras
 from ..errors import APIStatusError, AuthenticationError, NotFoundError, RelayDanceError, ResponseDecodeError
 from ..models._base import Result
 from ..models._options import ReadOptions
-from ..models.account import Balance, BillingUsage, Subscription
+from ..models.account import Balance, BillingUsage, KeyLog, LogRow, Subscription
 from ..models.pricing import PriceList
 from ._books import TOKEN_USAGE
 from ._prices import PRICES, offered
@@ -22,6 +22,7 @@ from ._views import Raw, RawView, Streamed, StreamedView
 
 SUBSCRIPTION = get("account.balance", "/dashboard/billing/subscription", as_model(Subscription))
 USAGE = get("account.balance", "/dashboard/billing/usage", as_model(BillingUsage))
+LOG = get("account.log", "/api/log/token", as_model(KeyLog))
 
 
 class Account(Resource):
@@ -66,6 +67,26 @@ class Account(Resource):
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
         return await offered(self._get(PRICES, extras))
+
+    async def log(self, **options: Unpack[ReadOptions]) -> list[LogRow]:
+        """The key's own books: charges, errors and refunds, the newest first, 1,000 at most.
+
+        A charge appears a second or so after its request was accepted, a refund when its task has failed.
+
+        Args:
+            options: `extra_headers`, `extra_query`, `timeout`, `deadline`.
+
+        Raises:
+            NotFoundError: the gateway doesn't offer it.
+        """
+        _, extras = CallExtras.take(options, READ_OPTIONS)
+        try:
+            return (await self._get(LOG, extras)).data
+        except (APIStatusError, ResponseDecodeError) as error:
+            if _says_nothing_of_the_offer(error):
+                raise
+            message = "this gateway doesn't tell the key's books over its API; the console shows them"
+            raise NotFoundError(message, meta=error.meta, code=error.code) from None
 
     async def _billing(self, extras: CallExtras) -> Balance:
         try:

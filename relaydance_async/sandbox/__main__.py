@@ -12,9 +12,11 @@ from types import FrameType
 
 from . import Fault, RateLimit, Sandbox
 
+PROGRAM = "python -m relaydance_async.sandbox"
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m relaydance_async.sandbox", description="Run a local RelayDance.")
+
+def build_parser(prog: str = PROGRAM) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Run a local RelayDance.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080, help="the API's port; 0 for any (default: 8080)")
     parser.add_argument("--cdn-port", type=int, default=0, help="the result host's port (default: any)")
@@ -76,9 +78,14 @@ def build_sandbox(options: argparse.Namespace) -> Sandbox:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the sandbox until SIGINT or SIGTERM."""
-    parser = build_parser()
+def main(argv: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
+    """Run the sandbox until SIGINT or SIGTERM.
+
+    Args:
+        argv: the arguments.
+        prog: what was typed before them, for messages.
+    """
+    parser = build_parser(prog)
     options = parser.parse_args(argv)
     try:
         sandbox = build_sandbox(options)

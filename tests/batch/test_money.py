@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relaydance_async.cli import CannotBeginError
+from relaydance_async.cli._exits import CannotBeginError
 from relaydance_async.cli.batch._money import Budget, BudgetSpentError, Prices, parse_price
 from relaydance_async.cli.batch._options import Kind
 from relaydance_async.cli.batch._rows import Row

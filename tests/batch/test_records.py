@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relaydance_async.cli import CannotBeginError
+from relaydance_async.cli._exits import CannotBeginError
 from relaydance_async.cli.batch._options import Format
 from relaydance_async.cli.batch._records import Fault, Record, import_arrow, open_records
 

@@ -9,6 +9,7 @@ from relaydance_async import AsyncRelayDance
 from relaydance_async._sansio.request import build_get
 from relaydance_async.resources import _books as books
 from relaydance_async.resources import _prices as prices
+from relaydance_async.resources import account
 from relaydance_async.resources.assets import Assets
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import HandClock, QuickClock
@@ -76,6 +77,11 @@ async def read_prices(client: AsyncRelayDance) -> object:
 async def read_log(client: AsyncRelayDance) -> Any:
     """What `resolve_doubts` reads, also without a doubt."""
     return await api_of(client).call(build_get(books.LOG.target()), books.LOG.returns)
+
+
+async def read_account_log(client: AsyncRelayDance) -> object:
+    """What `account.log` reads, whose errors are then told as "not offered"."""
+    return await api_of(client).call(build_get(account.LOG.target()), account.LOG.returns)
 
 
 async def list_models(client: AsyncRelayDance) -> Any:

@@ -398,6 +398,7 @@ SCENARIOS: dict[str, Scenario] = {
     "models.retrieve": Scenario(lambda stage: stage.client.models.retrieve("grok-4.3")),
     "account.balance": Scenario(lambda stage: stage.client.account.balance()),
     "account.prices": Scenario(lambda stage: stage.client.account.prices()),
+    "account.log": Scenario(lambda stage: stage.client.account.log()),
     "resolve_doubts": Scenario(lambda stage: read_log(stage.client)),
     "chat.completions.create": Scenario(ask),
     "chat.completions.create with a deadline": Scenario(ask, options={"deadline": 3600}),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, Parameter
 
+from .._session import Here
 from ._options import Columns, Format, Pace
 
 Why: TypeAlias = Literal["content", "input", "passing", "unsaved", "unknown"]
@@ -27,6 +28,7 @@ def run(
     resume: bool = False,
     dry_run: bool = False,
     json: bool = False,
+    session: Here,
 ) -> int:
     """Make what a file asks for. The same command again goes on where it ended.
 
@@ -54,6 +56,7 @@ def run(
         resume=resume,
         dry_run=dry_run,
         as_json=json,
+        session=session,
     )
 
 
@@ -80,6 +83,7 @@ def doubts(
     release: tuple[str, ...] = (),
     resolve: bool = False,
     json: bool = False,
+    session: Here,
 ) -> int:
     """Show the rows that may have been accepted, and decide them. Exit status 3 while there are some.
 
@@ -93,7 +97,7 @@ def doubts(
     from ._run import Run
     from ._tell import show_doubts
 
-    return show_doubts(Run(out), settle=settle, release=release, resolve=resolve, as_json=json)
+    return show_doubts(Run(out), settle=settle, release=release, resolve=resolve, as_json=json, session=session)
 
 
 @batch.command
@@ -106,6 +110,7 @@ def retry(
     format: Format | None = None,
     pace: Pace = _DEFAULT_PACE,
     json: bool = False,
+    session: Here,
 ) -> int:
     """Send rows again that failed; with an edited file, those of them that have changed. Exit status as of `run`.
 
@@ -118,7 +123,7 @@ def retry(
     """
     from ._start import retry_rows
 
-    return retry_rows(out, rows, format, only, pace, as_json=json)
+    return retry_rows(out, rows, format, only, pace, as_json=json, session=session)
 
 
 @batch.command

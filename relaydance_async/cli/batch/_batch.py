@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, closing, suppress
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -27,13 +27,15 @@ from ... import (
 )
 from ..._threads import in_thread
 from ...fanout import STOP_ON
-from .. import CannotBeginError
+from .._exits import CannotBeginError
+from .._play import close
+from .._session import Session
+from .._signals import Signals
 from ._display import Display, Tally, warnings_in
 from ._money import Budget, BudgetSpentError, Prices
 from ._options import Pace
 from ._rows import Row
 from ._run import Lines, Run
-from ._signals import Signals
 from ._work import DOUBT, Done, Worker, error_of, result_of
 
 ALL_DONE, SOME_FAILED, IN_DOUBT, OVER_BUDGET, STOPPED = 0, 1, 3, 4, 5
@@ -56,6 +58,7 @@ class Batch:
     run: Run
     pace: Pace
     display: Display
+    session: Session
     only: set[str] | None = None
     stopped: str | None = None
     _tally: Tally = field(default_factory=Tally)
@@ -103,12 +106,12 @@ class Batch:
 
     async def _go(self) -> int:
         journal = SqliteJournal(self.run.journal_file)
-        client = AsyncRelayDance(journal=journal, retry=_RETRY)
+        client = self.session.client(journal=journal, retry=_RETRY)
         with warnings_in(self.display), Signals(self._hear) as signals:
             try:
                 budget = await self._play(client, journal, signals)
             finally:
-                await self._close(client, signals)
+                await close(client, signals)
                 await journal.aclose()
         return self._conclude(budget, signals.code)
 
@@ -116,14 +119,6 @@ class Batch:
         if count == 1:
             self.display.say("Stopping: nothing new is sent, what is on the wire is finished. Once more: at once.")
             self.display.event("stopping")
-
-    async def _close(self, client: AsyncRelayDance, signals: Signals) -> None:
-        """What is on the wire is finished and kept, for a minute at most, unless a second signal comes."""
-        closing = asyncio.ensure_future(client.aclose())
-        await signals.first_of(closing, count=2)
-        closing.cancel()
-        with suppress(asyncio.CancelledError):
-            await closing
 
     async def _play(self, client: AsyncRelayDance, journal: SqliteJournal, signals: Signals) -> Budget:
         prices = Prices(await self._prices(client), self.pace.price)

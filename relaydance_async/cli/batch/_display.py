@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from .. import missing
+from .._exits import missing
 from ._rows import Row
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import CannotBeginError
+from .._exits import CannotBeginError
 from ._options import Format
 from ._records import import_arrow
 from ._rows import Row

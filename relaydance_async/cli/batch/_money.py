@@ -9,7 +9,7 @@ from typing import Any
 
 from ..._sansio.pricing import cost_of_calls, cost_of_tokens
 from ...models.pricing import Price, PriceList
-from .. import CannotBeginError
+from .._exits import CannotBeginError
 from ._rows import Row
 
 _SECONDS_OF_A_CLIP = 15.0

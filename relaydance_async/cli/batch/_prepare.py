@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from .. import CannotBeginError
+from .._exits import CannotBeginError
 from ._names import Names
 from ._options import Columns, Format
 from ._records import Fault, open_records

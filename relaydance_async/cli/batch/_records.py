@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from .. import CannotBeginError
+from .._exits import CannotBeginError
 from ._options import Format
 
 _SUFFIXES: Mapping[str, Format] = {

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from .. import CannotBeginError
+from .._exits import CannotBeginError
 from ._rows import Row
 
 VERSION = 1

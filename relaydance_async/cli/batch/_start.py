@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from ... import AsyncRelayDance
-from ...errors import ConfigurationError
-from .. import CannotBeginError
+from .._exits import CannotBeginError
+from .._session import Session
 from ._batch import STOPPED, Batch
 from ._display import open_display
 from ._export import export_openai
@@ -35,6 +33,7 @@ def run_rows(
     resume: bool,
     dry_run: bool,
     as_json: bool,
+    session: Session,
 ) -> int:
     """`batch run`; the exit status."""
     run = Run(out)
@@ -43,36 +42,43 @@ def run_rows(
     if source is None or resume:
         run.require()
     if source is None:
-        return _show_rest(run, pace) if dry_run else _resume(run, pace, as_json=as_json)
+        return _show_rest(run, pace, session) if dry_run else _resume(run, pace, session, as_json=as_json)
     with checked_input(source, form, columns) as given:
         if dry_run:
-            return _show(given, pace)
-        base_url = _base_url()
+            return _show(given, pace, session)
+        base_url = _base_url(session)
         with run.locked():
             begin_or_resume(run, given, base_url)
-            return _do(Batch(run, pace, open_display(as_json=as_json)))
+            return _do(Batch(run, pace, open_display(as_json=as_json), session))
 
 
 def retry_rows(
-    out: Path, source: str | None, form: Format | None, only: Collection[str], pace: Pace, *, as_json: bool
+    out: Path,
+    source: str | None,
+    form: Format | None,
+    only: Collection[str],
+    pace: Pace,
+    *,
+    as_json: bool,
+    session: Session,
 ) -> int:
     """`batch retry`; the exit status."""
     run = Run(out)
     run.require()
     with run.locked():
-        check_same_api(run, _base_url())
+        check_same_api(run, _base_url(session))
         chosen = {error["id"] for error in run.errors() if error["why"] != DOUBT and (not only or error["why"] in only)}
         if source is not None:
             chosen = _take_edits(run, source, form, chosen)
         if not chosen:
             raise CannotBeginError("no row of this run is to be sent again; `relaydance batch status` shows why not")
-        return _do(Batch(run, pace, open_display(as_json=as_json), only=chosen))
+        return _do(Batch(run, pace, open_display(as_json=as_json), session, only=chosen))
 
 
-def _resume(run: Run, pace: Pace, *, as_json: bool) -> int:
+def _resume(run: Run, pace: Pace, session: Session, *, as_json: bool) -> int:
     with run.locked():
-        check_same_api(run, _base_url())
-        return _do(Batch(run, pace, open_display(as_json=as_json)))
+        check_same_api(run, _base_url(session))
+        return _do(Batch(run, pace, open_display(as_json=as_json), session))
 
 
 def _do(batch: Batch) -> int:
@@ -88,12 +94,9 @@ def _do(batch: Batch) -> int:
     return code
 
 
-def _base_url() -> str:
+def _base_url(session: Session) -> str:
     """Where it goes; a missing key is told now."""
-    try:
-        return AsyncRelayDance(os.environ.get("RELAYDANCE_API_KEY", "")).base_url
-    except ConfigurationError as error:
-        raise CannotBeginError(str(error)) from None
+    return session.client().base_url
 
 
 def _take_edits(run: Run, source: str, form: Format | None, chosen: set[str]) -> set[str]:
@@ -118,24 +121,24 @@ def _take_edits(run: Run, source: str, form: Format | None, chosen: set[str]) ->
     return taken
 
 
-def _show(given: Input, pace: Pace) -> int:
+def _show(given: Input, pace: Pace, session: Session) -> int:
     print(f"{given.count} rows: nothing is sent")
-    _estimate(list(given.rows()), pace)
+    _estimate(list(given.rows()), pace, session)
     return 0
 
 
-def _show_rest(run: Run, pace: Pace) -> int:
+def _show_rest(run: Run, pace: Pace, session: Session) -> int:
     done = {result["id"] for result in run.results()}
     rows = [row for row in run.rows() if row.id not in done]
     print(f"{len(rows)} rows are left of {len(rows) + len(done)}: nothing is sent")
-    _estimate(rows, pace)
+    _estimate(rows, pace, session)
     return 0
 
 
-def _estimate(rows: list[Row], pace: Pace) -> None:
+def _estimate(rows: list[Row], pace: Pace, session: Session) -> None:
     import asyncio
 
-    prices = asyncio.run(_prices(pace))
+    prices = asyncio.run(_prices(pace, session))
     for model, count in Counter(row.model for row in rows).most_common():
         bounds = [prices.bound(row) for row in rows if row.model == model]
         known = [bound for bound in bounds if bound is not None]
@@ -149,13 +152,13 @@ def _estimate(rows: list[Row], pace: Pace) -> None:
     print(f"Time: {seconds / 60:.0f} min or more, with {pace.in_flight} in flight and 2 min a clip")
 
 
-async def _prices(pace: Pace) -> Prices:
+async def _prices(pace: Pace, session: Session) -> Prices:
     from ... import RelayDanceError
 
     if pace.price is not None:
         return Prices(fixed=pace.price)
     try:
-        async with AsyncRelayDance(os.environ.get("RELAYDANCE_API_KEY", "")) as client:
+        async with session.client() as client:
             return Prices(await client.account.prices())
-    except RelayDanceError:
+    except (RelayDanceError, CannotBeginError):
         return Prices()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ... import AsyncRelayDance, SqliteJournal
-from .. import CannotBeginError
+from ... import SqliteJournal
+from .._exits import CannotBeginError
+from .._session import Session
 from ._batch import origin_of
 from ._run import Run
 
@@ -54,15 +54,19 @@ async def _count_entries(run: Run) -> dict[str, int]:
         return dict(Counter([entry.state async for entry in journal.entries() if entry.route != _UPLOADS]))
 
 
-def show_doubts(run: Run, *, settle: Sequence[str], release: Sequence[str], resolve: bool, as_json: bool) -> int:
+def show_doubts(
+    run: Run, *, settle: Sequence[str], release: Sequence[str], resolve: bool, as_json: bool, session: Session
+) -> int:
     """What is in doubt, after what can be decided has been; the exit status: 3 while there are doubts."""
     run.require()
     if not run.journal_file.exists():
         return 0
-    return asyncio.run(_doubts(run, settle, release, resolve=resolve, as_json=as_json))
+    return asyncio.run(_doubts(run, settle, release, resolve=resolve, as_json=as_json, session=session))
 
 
-async def _doubts(run: Run, settle: Sequence[str], release: Sequence[str], *, resolve: bool, as_json: bool) -> int:
+async def _doubts(
+    run: Run, settle: Sequence[str], release: Sequence[str], *, resolve: bool, as_json: bool, session: Session
+) -> int:
     origin = origin_of(run.facts["base_url"])
     async with SqliteJournal(run.journal_file) as journal:
         for pair in settle:
@@ -73,7 +77,7 @@ async def _doubts(run: Run, settle: Sequence[str], release: Sequence[str], *, re
         for row_id in release:
             await journal.release(row_id, origin=origin)
         if resolve:
-            await _resolve(journal)
+            await _resolve(journal, session)
         found = journal.entries(state="in doubt", origin=origin)
         doubts = [entry async for entry in found if entry.route != _UPLOADS]
     for entry in doubts:
@@ -87,7 +91,7 @@ async def _doubts(run: Run, settle: Sequence[str], release: Sequence[str], *, re
     return 3 if doubts else 0
 
 
-async def _resolve(journal: SqliteJournal) -> None:
-    async with AsyncRelayDance(os.environ.get("RELAYDANCE_API_KEY", ""), journal=journal) as client:
+async def _resolve(journal: SqliteJournal, session: Session) -> None:
+    async with session.client(journal=journal) as client:
         for resolution in await client.resolve_doubts():
             print(f"{resolution.entry.key} is {resolution.entry.state}: {resolution.why}", *resolution.candidates)
