@@ -116,8 +116,8 @@ async def create_response(state: State, exchange: Exchange) -> Answer:
 
 
 def build_response(exchange: Exchange, model: str, text: str, status: str = "completed") -> Json:
-    content = [{"type": "output_text", "text": text, "annotations": []}]
-    message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
+    content: list[Json] = [{"type": "output_text", "text": text, "annotations": list[Json]()}]
+    message: Json = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
     usage = usage_of([text])
     return {
         "id": f"resp_{exchange.request_id}",
@@ -152,8 +152,8 @@ async def create_openai_video(state: State, exchange: Exchange) -> Answer:
 
 def texts_in(value: Any, name: str) -> list[str]:
     """A text, or a list of them; tokens and objects as their JSON."""
-    items = value if isinstance(value, list) else [value]
-    if not items or value is None or value == "":
+    items = as_list(value) or [value]
+    if value in (None, "", []):
         raise Refusal("invalid_relay", f"{name} is required", param=name)
     return [item if isinstance(item, str) else dump(item).decode() for item in items]
 
