@@ -13,6 +13,8 @@ from contextvars import Context
 from heapq import heapify, heappop, heappush
 from itertools import count
 
+_NEVER = float("inf")
+
 _FEW = 100
 """Dropped times that are not worth a sweep."""
 
@@ -32,19 +34,21 @@ class Timers:
         self._acts: dict[int, Callable[[], object]] = {}
         self._numbers = count()
         self._handle: asyncio.TimerHandle | None = None
-        self._at = float("inf")
+        self._at = _NEVER
 
     def __len__(self) -> int:
         """How many are to come."""
         return len(self._acts)
 
     def set(self, at: float, act: Callable[[], object]) -> int:
-        """Call the function then, in no context of anybody's. It must not raise.
+        """Call the function then, in no context of anybody's. It must not raise. An infinite time never comes.
 
         Returns:
             The number to `drop` it by.
         """
         number = next(self._numbers)
+        if at == _NEVER:
+            return number
         self._acts[number] = act
         heappush(self._heap, (at, number))
         if at < self._at:
@@ -66,7 +70,7 @@ class Timers:
         self._handle = self.loop.call_at(at, self._ring, context=Context())
 
     def _ring(self) -> None:
-        self._handle, self._at = None, float("inf")
+        self._handle, self._at = None, _NEVER
         now, heap, acts = self.loop.time(), self._heap, self._acts
         due: list[Callable[[], object]] = []
         while heap and (heap[0][0] <= now or heap[0][1] not in acts):
