@@ -122,8 +122,8 @@ class Pool:
         """
         line = self._lines.get(origin)
         if line is None:
-            line = self._lines[origin] = Line()
-        return line.wait(self._timers, until, self._offer)
+            line = self._lines[origin] = Line(self._timers)
+        return line.wait(until, self._offer)
 
     def dialled(self, origin: Origin) -> None:
         """A connection to it was made, or could not be."""

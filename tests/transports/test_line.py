@@ -24,12 +24,13 @@ pytestmark = [*over_every_transport, pytest.mark.parametrize("kind", OURS)]
 class Dials:
     """Counts the connections that are being made; each but the first ones waits until it may go on."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, at_once: int, *, free: int = 0) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at_once: int, *, free: int = 0, beat: float = 600.0) -> None:
         self.under_way = 0
         self.most = 0
         self.begun = 0
         self.go_on = asyncio.Event()
         monkeypatch.setattr(_line, "DIALS", at_once)
+        monkeypatch.setattr(_line, "BEAT", beat)
         dial = Dialer.dial
 
         async def counted(dialer: Dialer, *arguments: Any) -> Any:
@@ -66,6 +67,20 @@ async def test_many_calls_at_once_make_a_bounded_number_of_connections_at_a_time
         await wait_until(lambda: len(server.heads) == 20)  # the bound is one of dials, not of connections
         hold.set()
     assert (dials.most, server.connections) == (4, 20)
+
+
+async def test_connections_that_take_long_to_make_hold_up_nobody_for_long(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dials = Dials(monkeypatch, 2, beat=0.02)
+    async with serve() as server, anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(fetch, transport, server.url)
+        await wait_until(lambda: dials.begun > 0)
+        assert dials.under_way == 2
+        await wait_until(lambda: dials.under_way == 6)
+        dials.go_on.set()
+    assert len(server.heads) == 6
 
 
 async def test_what_becomes_idle_is_the_firsts_who_waits(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
