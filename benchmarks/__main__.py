@@ -20,6 +20,7 @@ POINTS = {
     "decode": "bytes to typed results",
     "imports": "import time, construction, memory",
     "files": "uploads and downloads: memory, event loop, throughput",
+    "crowds": "thousands of calls at once: memory, and how long the event loop is held up",
     "queued": "calls that wait for their turn: memory, time",
     "journal": "what idempotency keys cost",
     "finished": "a job that is done, run again",

@@ -10,7 +10,10 @@ from typing import TypedDict
 from .peers import PEERS, Call
 
 _SETTLE = 0.1
-"""Seconds between the first answer of the slowest worker and the beginning of the measurement."""
+"""Seconds between the first answer of the slowest worker and the beginning of the measurement, at least."""
+
+_SETTLE_EACH = 0.001
+"""The same for each worker: a client may make connections at a pace of its own, and the pool has to be complete."""
 
 _WARMING = 500
 """First calls at once: with more connects at a time than the kernel queues, some wait many seconds for a repeat."""
@@ -91,7 +94,7 @@ async def measure(call: Call, in_flight: int, seconds: float) -> Load:
         for _ in range(in_flight):
             group.create_task(worker())
         await all_warm.wait()
-        await asyncio.sleep(_SETTLE)
+        await asyncio.sleep(max(_SETTLE, _SETTLE_EACH * in_flight))
         gc.collect()
         gc.callbacks.append(note)
         took.clear()

@@ -108,3 +108,17 @@ def test_one_can_be_set_from_another() -> None:
         assert came == pytest.approx([1, 2, 3])
 
     run(work())
+
+
+def test_an_infinite_time_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        timers, set_at = timers_of_the_loop(monkeypatch)
+        came: list[int] = []
+        never = timers.set(float("inf"), lambda: came.append(2))
+        timers.set(asyncio.get_running_loop().time() + 1, lambda: came.append(1))
+        await asyncio.sleep(2)
+        timers.drop(never)
+        assert (came, len(timers)) == ([1], 0)
+        assert float("inf") not in set_at  # uvloop can't set that
+
+    run(work())

@@ -83,6 +83,11 @@ class Attempt(Progress):
         self.sent_at = self._clock.now()
         self.reached = _PARTLY_SENT
 
+    def unsent(self) -> None:
+        """See `Progress`."""
+        super().unsent()
+        self.sent_at = None
+
     def received(self, meta: ResponseMeta | None) -> None:
         """The head of an answer has come. It is needed only if somebody watches."""
         self.phase = _ANSWERED

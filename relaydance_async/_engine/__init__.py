@@ -5,6 +5,7 @@ Each file is one idea, and says at its head how it works. In the order in which 
     engine      a request in, an answer out
     outgoing    what a request has to have, and the bytes of its head
     pool        the idle connections
+    line        who waits for one, or for a new one
     dial        new ones: proxy, resolver, happy_eyeballs, tls and tunnel, with a wire in the making
     connection  the states of one connection, and what is known of the bytes that left
     link        its side to the event loop: bytes, pace and time

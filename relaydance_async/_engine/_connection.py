@@ -21,8 +21,8 @@ the loop calls, and each call moves the state on.
 
 What was sent. `Progress` is moved from here alone, by the state of this connection:
 
-- nothing: `begin` was not awaited to its end;
-- a part: a write was refused, or the transport still had bytes of ours when the connection was lost (`_link.py`);
+- nothing: `begin` was not awaited to its end, or the first write was refused;
+- a part: a later write was refused, or the transport still had bytes of ours when the connection was lost (`_link.py`);
 - all: the last byte was handed to the kernel. Whether the other side has read it, TCP doesn't tell.
 
 Early answers. The answer to an upload may come before its end, and the server may then close. So before each piece is
@@ -160,6 +160,7 @@ class Connection(Link):
             if self.write(head + body if body else head):
                 self.expect(request.timeout.read)
                 return exchange
+        request.unsent()
         self.fail("closed", "it was closed before the request had been sent")
         return exchange
 

@@ -61,14 +61,17 @@ def last_words(transport: asyncio.BaseTransport | None) -> bytes:
 def break_off(loop: asyncio.AbstractEventLoop, transports: list[asyncio.Transport | None]) -> None:
     """Abort connections of a loop, which may be closed. The list is empty afterwards.
 
-    A loop that was closed has dropped the callback in which asyncio closes an aborted socket: only the end of the
-    transport closes it then, with a warning, and a transport refers to itself. So the garbage collector is told to run.
+    A loop that was closed has dropped the callback in which asyncio closes an aborted socket, and there is no other
+    public way. So the connection is ended below it, at once. What is left is a number that leads nowhere, and an object
+    that knows itself: the garbage collector is told to run, so that neither stays, nor is warned of.
     """
     for transport in transports:
         if transport is not None:
             with suppress(RuntimeError):  # the loop is closed
                 transport.abort()
     if transports and loop.is_closed():
+        if os.name == "posix":
+            _disconnect(fileno for fileno in map(fileno_of, transports) if fileno >= 0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             transport = None
@@ -83,6 +86,10 @@ def leave_to_parent(filenos: Iterable[int]) -> None:
     behind one takes it out of the epoll instance that both share. The number stays in use, by /dev/null: whoever in
     the child believes it to be a connection may still close it, and nothing else.
     """
+    _disconnect(filenos)
+
+
+def _disconnect(filenos: Iterable[int]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for fileno in filenos:
         os.dup2(null, fileno, inheritable=False)

@@ -17,6 +17,7 @@ from ._descriptors import break_off
 from ._dial import Dialer, Origin
 from ._dial_error import DialError
 from ._exchange import Exchange
+from ._line import TooLate
 from ._outgoing import Heads, Outgoing, Unsendable
 from ._parser import NewParser
 from ._pool import Pool
@@ -65,8 +66,8 @@ class Engine:
             origin, host, target = self._heads.split(request.url)
             local = self._here()
             connection = local.pool.take(origin)
-            if connection is None:
-                connection = await self._dial(local, origin, request.timeout.connect)
+            if connection is None or connection.is_readable or not connection.is_open:
+                connection = await self._connect(local, origin, connection, request.timeout.connect)
             exchange = await self._start(connection, request, host, target)
             if (waiter := exchange.waiter) is not None:
                 await waiter
@@ -119,26 +120,46 @@ class Engine:
             raise
         return connection.start(request, head)
 
-    async def _dial(self, local: _Local, origin: Origin, seconds: float) -> Connection:
+    async def _connect(self, local: _Local, origin: Origin, idle: Connection | None, seconds: float) -> Connection:
+        """One that becomes idle, or a new one; the time is for both."""
+        pool, until = local.pool, local.loop.time() + seconds
+        try:
+            while idle is not None or (idle := await pool.wait(origin, until)) is not None:
+                if await pool.is_fit(idle):
+                    return idle
+                idle = pool.take(origin)
+            try:
+                async with asyncio.timeout_at(finite(until)):
+                    return await self._dial(local, origin)
+            finally:
+                pool.dialled(origin)
+        except (TimeoutError, TooLate):
+            raise _Late(f"no connection within {seconds:g} s") from None
+
+    async def _dial(self, local: _Local, origin: Origin) -> Connection:
         def build() -> Connection:
             return Connection(origin, local.pool, self._new_parser, local.loop, local.context)
 
+        self._check_open(local)  # whoever waited may have waited for that
         self._dialling += 1
         try:
-            async with asyncio.timeout(finite(seconds)):
-                dialled = await self._dialer.dial(origin, build)
-        except TimeoutError:
-            raise _Late(f"no connection within {seconds:g} s") from None
+            dialled = await self._dialer.dial(origin, build)
         finally:
             self._dialling -= 1
         connection = dialled.protocol
         connection.via_proxy = dialled.via_proxy
         connection.proxy_headers = dialled.proxy_headers
-        if local.pool.is_closed:
+        try:
+            self._check_open(local)
+        except DialError:
             connection.close()
-            raise DialError("unreachable", "the client was closed meanwhile")
+            raise
         local.pool.add(connection)
         return connection
+
+    def _check_open(self, local: _Local) -> None:
+        if local.pool.is_closed:
+            raise DialError("unreachable", "the client was closed meanwhile")
 
     async def aclose(self) -> None:
         """See `Transport`."""
@@ -146,6 +167,7 @@ class Engine:
         if self._local is None:
             return
         connections = self._local.pool.close()
+        self._local.pool.dismiss()
         for connection in connections:
             connection.fail("closed", "the client was closed")
         if connections:

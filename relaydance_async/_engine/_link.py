@@ -77,6 +77,11 @@ class Link(asyncio.BufferedProtocol):
         return self._transport is None or is_readable(self.fileno)
 
     @property
+    def is_secure(self) -> bool:
+        """Whether it is over TLS."""
+        return self._transport is not None and ask(self._transport, "ssl_object") is not None
+
+    @property
     def fileno(self) -> int:
         """Of its socket; -1 when that is closed."""
         return fileno_of(self._transport)

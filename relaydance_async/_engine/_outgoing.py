@@ -56,6 +56,10 @@ class Outgoing(Protocol):
         """The first write begins. A body that doesn't tell its end counts as written with it."""
         ...
 
+    def unsent(self) -> None:
+        """The connection took no byte of it."""
+        ...
+
     def refused(self) -> None:
         """The last byte was not written, and never will be."""
         ...

@@ -1,8 +1,8 @@
 """The connections of one event loop.
 
-Theory of operation. Whoever asks gets the connection that was used last, or a new one: admission bounds how many ask at
-once, so nobody waits in here, and nobody overtakes. A connection has one request at a time; one whose request did not
-end in a whole answer is closed.
+Theory of operation. Whoever asks gets the connection that was used last, or a new one, for which there is a line
+(`_line.py`): nobody overtakes. A connection has one request at a time; one whose request did not end in a whole answer
+is closed.
 
                dial                      answer whole
     (nothing) ------> under way <-----------------------+
@@ -20,9 +20,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import re
+from collections.abc import Awaitable
 
+from .._timers import Timers
 from ._connection import Connection
 from ._dial import Origin
+from ._line import Line
 
 KEEPALIVE_SECONDS = 5.0
 LONGEST_KEEPALIVE = 60.0
@@ -80,6 +83,8 @@ class Pool:
         self._context = context
         self._max_idle = max_idle
         self._open: set[Connection] = set()
+        self._timers = Timers(loop)
+        self._lines: dict[Origin, Line[Connection]] = {}
         self._idle: dict[Origin, dict[Connection, None]] = {}
         self._idle_count = 0
         self._limits = IdleLimits()
@@ -99,22 +104,51 @@ class Pool:
         self._open.add(connection)
 
     def take(self, origin: Origin) -> Connection | None:
-        """The idle one that was used last, or None.
+        """The idle one that was used last, or None. Nobody but the kernel may know yet that it is at its end."""
+        idle = self._idle.get(origin)
+        if not idle:
+            return None
+        connection, _ = idle.popitem()
+        self._idle_count -= 1
+        if not idle:
+            del self._idle[origin]  # of thousands of hosts, most are never asked again
+        return connection
+
+    def wait(self, origin: Origin, until: float) -> Awaitable[Connection | None]:
+        """One that becomes idle; None: it is the caller's turn to make one, until `dialled`.
+
+        Raises:
+            TooLate: none was idle until then, by the loop's clock.
+        """
+        line = self._lines.get(origin)
+        if line is None:
+            line = self._lines[origin] = Line(self._timers)
+        return line.wait(until, self._offer)
+
+    def dialled(self, origin: Origin) -> None:
+        """A connection to it was made, or could not be."""
+        line = self._lines[origin]
+        line.ended()
+        if not line.dials:
+            del self._lines[origin]
+
+    async def is_fit(self, connection: Connection) -> bool:
+        """Whether it can be used; if not, it is closed.
 
         The kernel is asked whether it has come to its end, or has something to say that the loop has not read yet: a
         request in vain may be one in doubt, and what was said unasked would be taken for the answer.
         """
-        idle = self._idle.get(origin)
-        while idle:
-            connection, _ = idle.popitem()
-            self._idle_count -= 1
-            if not idle:
-                del self._idle[origin]  # of thousands of hosts, most are never asked again
-            if connection.is_open and not connection.is_readable:
-                return connection
-            self._note_close(connection)
+        try:
+            if connection.is_secure:
+                await connection.catch_up()
+        except BaseException:
             connection.close()
-        return None
+            raise
+        if connection.is_open and not connection.is_readable:
+            return True
+        self._note_close(connection)
+        connection.close()
+        return False
 
     def inbox(self) -> memoryview:
         """See `Owner`. It goes with the last connection: thousands of idle clients have none."""
@@ -134,6 +168,14 @@ class Pool:
             connection.close()
             return
         connection.expires = now + seconds
+        self._offer(connection)
+
+    def _offer(self, connection: Connection) -> None:
+        if not connection.is_open:
+            return
+        origin = connection.origin
+        if self._lines and (line := self._lines.get(origin)) is not None and line.hand(connection):
+            return
         idle = self._idle.get(origin)
         if idle is None:
             idle = self._idle[origin] = {}
@@ -181,6 +223,11 @@ class Pool:
                 connection.close()
         if self._idle:
             self._reap_at(min(connection.expires for idle in self._idle.values() for connection in idle))
+
+    def dismiss(self) -> None:
+        """Let nobody wait any more: there will be no idle ones."""
+        for line in self._lines.values():
+            line.dismiss()
 
     def close(self) -> list[Connection]:
         """Take none back any more. Those that were open are given out, to be closed."""

@@ -64,6 +64,10 @@ class Progress:
         if self.reached is not _ANSWERING:  # an answer may come before the end of an upload
             self.reached = _SENT
 
+    def unsent(self) -> None:
+        """No byte has left after all: the connection took none."""
+        self.reached = _NOT_SENT
+
     def refused(self) -> None:
         """The last byte was not written after all: the connection did not take it, and never will."""
         if self.reached is _SENT:

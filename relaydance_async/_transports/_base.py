@@ -85,8 +85,12 @@ class WireRequest:
         if not self.tells_its_end:
             self.progress.sent()
 
+    def unsent(self) -> None:
+        """The first write failed: no byte has left."""
+        self.progress.unsent()
+
     def refused(self) -> None:
-        """A write failed, and nothing more of it will leave."""
+        """A later write failed, and nothing more of it will leave."""
         # A chunked body's last write is only its end mark: without that some servers take the request all the same.
         if not (isinstance(self.body, BodyStream) and self.body.length is None):
             self.progress.refused()
@@ -99,7 +103,7 @@ class WireRequest:
             raise
 
     def _stop(self, error: BaseException) -> None:
-        self.progress.reached = Reached.NOT_SENT
+        self.progress.unsent()
         self.objection = error if isinstance(error, Exception) else None
 
     async def close_body(self) -> None:

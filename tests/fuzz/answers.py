@@ -18,6 +18,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from relaydance_async._engine._connection import Connection
 from relaydance_async._engine._dial import Origin
+from relaydance_async._engine._exchange import Exchange
 from relaydance_async._engine._h11 import H11Parser
 from relaydance_async._engine._llhttp import LlhttpParser
 from relaydance_async._sansio.timeout import Timeout
@@ -126,6 +127,11 @@ def _at_once(reading: Coroutine[Any, Any, bytes]) -> bytes:
     raise AssertionError("it waits")
 
 
+async def _body(exchange: Exchange) -> bytes:
+    """Without its content coding undone, of which the others know nothing."""
+    return b"".join([piece async for piece in exchange.raw()])
+
+
 def _feed(connection: Connection, piece: bytes) -> None:
     """As the loop does it."""
     while piece and connection.is_open:
@@ -150,7 +156,7 @@ def read_by_engine(pieces: list[bytes], method: str, new_parser: Any) -> tuple[V
     assert exchange.held <= sum(map(len, pieces))
     if exchange.is_whole:
         assert exchange.head is not None
-        return Verdict(exchange.status_code, _at_once(exchange.read(1 << 20))), kept
+        return Verdict(exchange.status_code, _at_once(_body(exchange))), kept
     failure = exchange.failure
     assert failure is not None, "it neither ended nor failed"
     assert not kept

@@ -93,6 +93,14 @@ def test_a_proxys_refusal_passes_when_no_password_is_lacking(status: int, passes
     assert is_passing_refusal(status) == passes
 
 
+def test_what_the_connection_took_nothing_of_was_not_sent() -> None:
+    progress = Progress()
+    progress.sending()
+    progress.sent()
+    progress.unsent()
+    assert progress.reached is Reached.NOT_SENT
+
+
 def test_progress_goes_from_nothing_to_an_answer() -> None:
     progress = Progress()
     seen = [progress.reached]

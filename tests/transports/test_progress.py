@@ -202,7 +202,7 @@ async def test_a_connection_that_ended_just_before_the_first_byte_takes_none(
         progress = Hook(let_it_end)
         with pytest.raises(APIConnectionError) as caught:
             await fetch(transport, server.url, "POST", body=body, progress=progress)
-    assert (progress.calls, progress.reached) == (1, Reached.PARTLY_SENT)
+    assert (progress.calls, progress.reached) == (1, Reached.NOT_SENT)
     assert (caught.value.retryable, caught.value.maybe_accepted) == (True, False)
     assert len(server.heads) == 1
 

@@ -268,3 +268,34 @@ async def test_a_connection_that_tls_ends_or_speaks_on_before_the_first_byte_tak
             await fetch(transport, server.url, "POST", body=b"x", progress=Journalled())
         await transport.aclose()
     assert (caught.value.retryable, caught.value.maybe_accepted) == (True, False)
+
+
+@only_ours
+async def test_what_tls_says_on_an_idle_connection_does_not_end_it(
+    transport: Transport, authority: trustme.CA, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is readable then, and nothing of it is for us."""
+    served = server_context(authority.issue_cert("127.0.0.1"))
+    served.verify_mode, served.post_handshake_auth = ssl.CERT_OPTIONAL, True
+    mine = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+    mine.post_handshake_auth = True
+    trust(monkeypatch, mine)
+    speak, spoken = threading.Event(), threading.Event()
+
+    def run(connection: ssl.SSLSocket) -> None:
+        for _ in range(2):
+            while not connection.recv(65536).endswith(b"\r\n\r\n"):
+                pass
+            connection.sendall(OK)
+            speak.wait(10)
+            connection.verify_client_post_handshake()
+            connection.do_handshake()
+            spoken.set()
+
+    with Quiet(served, run) as server:
+        await fetch(transport, server.url)
+        speak.set()
+        assert spoken.wait(10)  # the loop doesn't read meanwhile
+        assert await fetch(transport, server.url) == (200, b"ok")
+        await transport.aclose()
+    assert server.connections == 1
