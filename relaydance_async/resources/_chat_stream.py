@@ -167,7 +167,8 @@ class _Arrived(Opened[ChatCompletionChunk]):
 
     def facts(self) -> Callable[[], ResponseMeta]:
         """See `Result.give_meta`."""
-        return lambda: self._completion.meta
+        meta = self._completion.meta  # of now: what comes of this may become the completion's own
+        return lambda: meta
 
     async def keep(self, accept: Accept) -> bool:
         """See `keep_chat_stream`."""
