@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,6 +45,11 @@ class Result(BaseModel):
     def give_meta(self, meta: ResponseMeta | Callable[[], ResponseMeta], /) -> None:
         """For whoever makes the call: the circumstances, or what makes them when somebody asks."""
         object.__setattr__(self, "_meta", meta)
+
+    def told_by(self, other: Result, /) -> Self:
+        """This one, which was made of another, with the circumstances of that one's call."""
+        self.give_meta(lambda: other.meta)
+        return self
 
     def to_dict(
         self,

@@ -10,7 +10,6 @@ from typing import Unpack
 from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..errors import APIStatusError, AuthenticationError, NotFoundError, RelayDanceError, ResponseDecodeError
-from ..models._base import Result
 from ..models._options import ReadOptions
 from ..models.account import Balance, BillingUsage, KeyLog, LogRow, Subscription
 from ..models.pricing import PriceList
@@ -50,7 +49,7 @@ class Account(Resource):
         _, extras = CallExtras.take(options, READ_OPTIONS)
         try:
             token = await self._get(TOKEN_USAGE, extras)
-            return _told_by(token, token.balance())
+            return token.balance().told_by(token)
         except (APIStatusError, ResponseDecodeError) as error:
             if _says_nothing_of_the_offer(error):
                 raise
@@ -97,7 +96,7 @@ class Account(Resource):
                 raise
             message = "this gateway doesn't offer the balance over its API; the console shows it"
             raise NotFoundError(message, meta=error.meta, code=error.code) from None
-        return _told_by(usage, usage.balance(subscription))
+        return usage.balance(subscription).told_by(usage)
 
 
 class AccountRaw(RawView):
@@ -110,11 +109,6 @@ class AccountStreamed(StreamedView):
     """See `Account.with_streaming_response`."""
 
     prices = Streamed(Account.prices)
-
-
-def _told_by(answer: Result, balance: Balance) -> Balance:
-    balance.give_meta(lambda: answer.meta)
-    return balance
 
 
 def _says_nothing_of_the_offer(error: RelayDanceError) -> bool:

@@ -103,7 +103,7 @@ class Assets(Resource):
         target = self._beside(CREATE.target(extras.query))
         request = build_post(target, body, safety=CREATE.safety)
         asset = await self._call(request, CREATE.returns, extras)
-        return asset if asset.asset_type else asset.model_copy(update={"asset_type": body["asset_type"]})
+        return asset if asset.asset_type else asset.model_copy(update={"asset_type": body["asset_type"]}).told_by(asset)
 
     async def retrieve(self, asset: Asset | str, **options: Unpack[ReadOptions]) -> Asset:
         """The asset as it is now. Safe to repeat.
@@ -155,7 +155,7 @@ class Assets(Resource):
         known = asset if isinstance(asset, Asset) else Asset(id=_id(asset))
         target = self._beside(STATUS.target(extras.query, asset_id=known.id))
         found = await self._call(build_get(target), STATUS.returns, extras)
-        return known.model_copy(update={"status": found.status, "uri": found.uri or known.uri})
+        return known.model_copy(update={"status": found.status, "uri": found.uri or known.uri}).told_by(found)
 
     async def _placed(self, source: Any, extras: CallExtras) -> tuple[str, str]:
         """Where the source is, and what kind of thing."""
