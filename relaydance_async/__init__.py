@@ -1,21 +1,13 @@
 """An asyncio client for the RelayDance API: video, images, chat and files, with one key."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ._blocking import run
 from ._call import UsageTracker
 from ._client import AsyncRelayDance, openai_http_client
 from ._hooks import RetryEvent
 from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot, RedisLimits
-from ._sansio.chat_events import (
-    ChatEvent,
-    ChunkEvent,
-    ContentDeltaEvent,
-    ContentDoneEvent,
-    FunctionToolCallArgumentsDeltaEvent,
-    FunctionToolCallArgumentsDoneEvent,
-    ReasoningDeltaEvent,
-    RefusalDeltaEvent,
-    RefusalDoneEvent,
-)
 from ._sansio.retry import RetryPolicy
 from ._sansio.timeout import Timeout
 from ._version import __version__
@@ -69,19 +61,32 @@ from .models.images import Image, ImagesResponse
 from .models.journal import JournalEntry, Resolution
 from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
 from .models.outcome import Outcome
-from .models.parsed import ParsedChatCompletion, ParsedChoice, ParsedMessage
 from .models.pricing import ClipCost, Price
 from .models.references import AudioReference, FirstFrame, ImageReference, LastFrame, VideoReference
 from .models.response import RawResponse
-from .models.tools import ToolCompleted, ToolRun, ToolRunEvent, ToolStarted, TurnCompleted, TurnStarted
 from .models.usage import ModelUsage, UsageCost
 from .models.video import TaskFailure, TaskUsage, VideoTask
-from .resources._chat_events import ChatEventStream
 from .resources._chat_stream import ChatStream
 from .resources._event_stream import EventStream
-from .resources._parts import audio_part, file_part, image_part
 from .resources._streamed_response import StreamedResponse
-from .resources._tool import Tool, tool
+
+if TYPE_CHECKING:
+    from ._sansio.chat_events import (
+        ChatEvent,
+        ChunkEvent,
+        ContentDeltaEvent,
+        ContentDoneEvent,
+        FunctionToolCallArgumentsDeltaEvent,
+        FunctionToolCallArgumentsDoneEvent,
+        ReasoningDeltaEvent,
+        RefusalDeltaEvent,
+        RefusalDoneEvent,
+    )
+    from .models.parsed import ParsedChatCompletion, ParsedChoice, ParsedMessage
+    from .models.tools import ToolCompleted, ToolRun, ToolRunEvent, ToolStarted, TurnCompleted, TurnStarted
+    from .resources._chat_events import ChatEventStream
+    from .resources._parts import audio_part, file_part, image_part
+    from .resources._tool import Tool, tool
 
 __all__ = [
     "APIConnectionError",
@@ -195,3 +200,44 @@ __all__ = [
     "run",
     "tool",
 ]
+
+# What stands on a chat is imported when it is first asked for, so that importing the package stays quick.
+_LATE = {
+    "ChatEvent": "._sansio.chat_events",
+    "ChatEventStream": ".resources._chat_events",
+    "ChunkEvent": "._sansio.chat_events",
+    "ContentDeltaEvent": "._sansio.chat_events",
+    "ContentDoneEvent": "._sansio.chat_events",
+    "FunctionToolCallArgumentsDeltaEvent": "._sansio.chat_events",
+    "FunctionToolCallArgumentsDoneEvent": "._sansio.chat_events",
+    "ParsedChatCompletion": ".models.parsed",
+    "ParsedChoice": ".models.parsed",
+    "ParsedMessage": ".models.parsed",
+    "ReasoningDeltaEvent": "._sansio.chat_events",
+    "RefusalDeltaEvent": "._sansio.chat_events",
+    "RefusalDoneEvent": "._sansio.chat_events",
+    "Tool": ".resources._tool",
+    "ToolCompleted": ".models.tools",
+    "ToolRun": ".models.tools",
+    "ToolRunEvent": ".models.tools",
+    "ToolStarted": ".models.tools",
+    "TurnCompleted": ".models.tools",
+    "TurnStarted": ".models.tools",
+    "audio_part": ".resources._parts",
+    "file_part": ".resources._parts",
+    "image_part": ".resources._parts",
+    "tool": ".resources._tool",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _LATE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(module, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -39,7 +39,6 @@ from ._transports import TransportName, build_transport, check_transport
 from .errors import ConfigurationError
 from .journal import Journal
 from .models.journal import Resolution
-from .resources._bridge import Bridge
 from .resources._doubts import Doubts
 from .resources._resource import Resource
 from .resources.account import Account
@@ -428,6 +427,8 @@ def openai_http_client(client: AsyncRelayDance) -> Any:
         An `httpx.AsyncClient`. It is typed as Any, because openai's client names that of httpx2 from version 3 on; it
         takes both.
     """
-    from ._transports._outside import build_outside_client  # httpx is imported where it is used
+    # Both are imported where they are used, and httpx with them.
+    from ._transports._outside import build_outside_client
+    from .resources._bridge import Bridge
 
     return build_outside_client(Bridge(client._api).send)  # pyright: ignore[reportPrivateUsage]

@@ -104,7 +104,7 @@ def _told(error: ParseError) -> list[Message]:
     return [{"role": "assistant", "content": error.text}, {"role": "user", "content": asked}]
 
 
-def check_retries(value: object) -> None:
+def check_retries(value: object) -> int:
     """A small whole number.
 
     Raises:
@@ -112,6 +112,7 @@ def check_retries(value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_RETRIES:
         raise InvalidInputError(f"validate_retries must be a whole number from 0 to {_MOST_RETRIES}, not {value!r}")
+    return value
 
 
 def key_of(key: str | None, number: int) -> str | None:

@@ -154,7 +154,7 @@ def by_name(tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:
     return found
 
 
-def require_count(value: object, name: str) -> None:
+def require_count(value: object, name: str) -> int:
     """A whole number of 1 or more.
 
     Raises:
@@ -162,6 +162,7 @@ def require_count(value: object, name: str) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidInputError(f"{name} must be a whole number of 1 or more, not {value!r}")
+    return value
 
 
 def _calls_in(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:

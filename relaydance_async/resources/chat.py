@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Literal, TypeVar, Unpack, cast, overload
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from .._call import Kept, as_read, as_stream, recalling
 from .._sansio.extras import CallExtras
-from .._sansio.response_format import ResponseFormat
 from ..models.chat import ChatCompletion, ChatParams, PlainChatParams, ToolLike
-from ..models.parsed import ParsedChatCompletion
-from ..models.tools import ToolRun
-from ._chat_events import ChatEventStream
-from ._chat_parse import Ask, ask_until_valid, check_retries, key_of, parse_completion
 from ._chat_stream import (
     ChatStream,
     come_so_far,
@@ -29,8 +22,15 @@ from ._chat_views import CompletionsRaw, CompletionsStreamed
 from ._messages import Message, as_messages, as_tool_params
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
-from ._tool import Tool, as_tool
-from ._tool_run import ToolHook, ToolLoop, by_name, require_count, tell
+
+if TYPE_CHECKING:  # what stands on `create` is imported where it is used, so that importing the package stays quick
+    from pydantic import TypeAdapter
+
+    from ..models.parsed import ParsedChatCompletion
+    from ..models.tools import ToolRun
+    from ._chat_events import ChatEventStream
+    from ._tool import Tool
+    from ._tool_run import ToolHook
 
 T = TypeVar("T")
 
@@ -182,21 +182,9 @@ class Completions(Resource):
 
         All three keep what was paid for: `text`, `completion`, and `completions` of all times.
         """
-        check_retries(validate_retries)
-        wanted = ResponseFormat[Any](response_format, strict=strict)
-        ask = self._asking(model, wanted.to_param(), as_tool_params(tools), params)
-        sent = as_messages(messages)
-        return ask_until_valid(ask(sent, 0), ask, sent, wanted, validate_retries)
+        from ._asking import begin_parse
 
-    def _asking(self, model: str, format: Mapping[str, Any], tools: Any, params: PlainChatParams) -> Ask:
-        key = params.get("idempotency_key")
-
-        def ask(messages: list[Message], number: int) -> Coroutine[Any, Any, ChatCompletion]:
-            given: ChatParams = {**params, "response_format": format, "tools": tools}
-            given["idempotency_key"] = key_of(key, number)
-            return self.create(model=model, messages=messages, **given)
-
-        return ask
+        return begin_parse(self.create, model, messages, tools, params, response_format, validate_retries, strict)
 
     @overload
     def stream(
@@ -242,18 +230,9 @@ class Completions(Resource):
         Raises:
             TypeError, InvalidInputError: at once, or where it is entered.
         """
-        wanted, format = _format_of(response_format, strict=strict)
-        given: ChatParams = {**params, "response_format": format, "tools": as_tool_params(tools)}
-        opening = self.create(model=model, messages=messages, stream=True, **given)
-        return ChatEventStream(opening, wanted)
+        from ._asking import begin_stream
 
-
-def _format_of(wanted: Any, *, strict: bool) -> tuple[ResponseFormat[Any] | None, Mapping[str, Any] | None]:
-    """What the text is to be made into, and what says so to the API."""
-    if not wanted or isinstance(wanted, Mapping):
-        return None, cast("Mapping[str, Any]", wanted) or None
-    format = ResponseFormat[Any](wanted, strict=strict)
-    return format, format.to_param()
+        return begin_stream(self.create, model, messages, tools, params, response_format, strict)
 
 
 class Chat(Resource):
@@ -349,24 +328,17 @@ class Chat(Resource):
         `messages` the run goes on, and pays for no turn again. A cancellation ends the tools that are async; plain ones
         go on in their threads, and their results are lost.
         """
-        require_count(max_turns, "max_turns")
-        require_count(max_parallel, "max_parallel")
-        found = by_name([as_tool(each) for each in tools])
-        wanted, format = _format_of(response_format, strict=True)
-        sent = [each.to_param() for each in found.values()]
-        key = params.get("idempotency_key")
+        from ._asking import begin_run
 
-        async def ask(history: list[Message], number: int) -> ParsedChatCompletion[Any]:
-            given: ChatParams = {**params, "response_format": format, "tools": sent}
-            given["idempotency_key"] = key_of(key, number)
-            if not stream:
-                completion = await self.completions.create(model=model, messages=history, **given)
-                return parse_completion(completion, wanted)
-            opening = self.completions.create(model=model, messages=history, stream=True, **given)
-            async with ChatEventStream(opening, wanted) as events:
-                async for event in events:
-                    await tell(on_event, event)
-                return await events.get_final_completion()
-
-        limits = {"max_turns": max_turns, "max_parallel": max_parallel}
-        return ToolLoop(ask, as_messages(messages), found, on_event=on_event, **limits).run()
+        return begin_run(
+            self.completions.create,
+            model,
+            messages,
+            tools,
+            params,
+            response_format,
+            stream=stream,
+            max_turns=max_turns,
+            max_parallel=max_parallel,
+            on_event=on_event,
+        )

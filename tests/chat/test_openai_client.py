@@ -208,7 +208,8 @@ async def test_what_an_upstream_speaks_is_understood_for_them(theirs: AsyncOpenA
 @pytest.mark.parametrize("nothing", [openai.NOT_GIVEN, openai.omit, openai.not_given])
 async def test_their_marks_for_nothing_are_left_out(client: AsyncRelayDance, nothing: Any) -> None:
     asked: dict[str, Any] = {"stream": nothing, "temperature": nothing, "extra_body": nothing, "timeout": nothing}
-    answer: Any = await client.chat.completions.create(model=MODEL, messages=HELLO, **asked)
+    create: Any = client.chat.completions.create
+    answer = await create(model=MODEL, messages=HELLO, **asked)
     assert answer.choices
     assert (await client.images.generate(model="grok-imagine-image", prompt="a cat", n=nothing)).data
     parsed = await client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=City, tools=nothing)
