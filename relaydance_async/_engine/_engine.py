@@ -94,7 +94,7 @@ class Engine:
         origin, _, _ = self._heads.split(url)
         local = self._here()
         try:
-            connection = local.pool.take(origin) or await self._dial(local, origin, seconds)
+            connection = await self._connect(local, origin, local.pool.take(origin), seconds)
         except DialError as error:
             raise _dial_failure(error, peer="the gateway") from None
         local.pool.put_back(connection, None)
