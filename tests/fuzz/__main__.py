@@ -13,6 +13,7 @@ import argparse
 import importlib
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from typing import Any
 
 RUNS = 1_000_000
 SECONDS = 3600
+_DONE = re.compile(r"Done \d+ runs in \d+ second")
+"""libFuzzer's last word."""
 _INPUT_SECONDS = 10
 _MEMORY_MIB = 2048
 _MOST_GROWTH_MIB = 64
@@ -56,6 +59,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         done = subprocess.run(command, env={**os.environ, "TMPDIR": directory}, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         print(done.stderr[-8000:], file=sys.stderr)
+    elif ended := _DONE.search(done.stderr):  # also when the time was over before
+        print(f"{name:12} {ended[0]}, nothing found", flush=True)
     return done.returncode
 
 

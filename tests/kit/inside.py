@@ -31,6 +31,12 @@ def runtimes_of(client: AsyncRelayDance) -> Runtimes:
     return client._runtimes
 
 
+def connections_of(client: AsyncRelayDance) -> list[int]:
+    """The descriptors of its open connections in the running loop."""
+    runtime = runtimes_of(client).find()
+    return runtime.filenos() if runtime is not None else []
+
+
 def api_of(client: AsyncRelayDance) -> Api:
     """What starts calls."""
     return client._api
