@@ -2,7 +2,7 @@
 
 Where the time goes that is above a goal, on a machine with other work (2 CPUs, CPython 3.11):
 
-- Longest stall with 5,000 calls at once, goal 50 ms: 75 to 125 ms, of which one full pass of CPython's garbage collector
+- Longest stall with 5,000 calls at once, goal 50 ms: 75 to 125 ms, of which a full pass of CPython's garbage collector
   takes 50. The first step of each call has to run in the same turn of the loop; without the collector it takes 11 µs,
   and its task 2 µs. The bare `asyncio.Protocol` stalls for 300 ms, for it connects 5,000 times in that turn;
   pyreqwest for 80 to 125 ms.
