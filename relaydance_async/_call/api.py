@@ -156,7 +156,7 @@ class Api:
         self, running: Coroutine[Any, Any, T], request: PreparedRequest, receive: Receiver[T]
     ) -> Coroutine[Any, Any, T]:
         trackers = trackers_of(self._shared, request)
-        return counted(running, request.model or "", receive, trackers) if trackers else running
+        return counted(running, request, receive, trackers) if trackers else running
 
     def watch_wait(self, task_id: str) -> AbstractContextManager[WaitWatchers]:
         """What tells the observers of one wait for a task. Whoever waits tells of its polls."""

@@ -11,9 +11,9 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel
 
 from .._sansio.request import PreparedRequest
+from .._sansio.target import ApiTarget
 from ..errors import InvalidInputError, maybe_accepted
 from ..models._lenient import inner, is_object
-from ..models.chat import ChatCompletion
 from ..models.images import ImagesResponse
 from ..models.pricing import PriceList
 from ..models.usage import ModelUsage, UsageCost, UsageTotals
@@ -92,9 +92,10 @@ def trackers_of(owner: object, request: PreparedRequest) -> tuple[UsageTracker, 
 
 
 async def counted(
-    call: Coroutine[Any, Any, T], model: str, receive: Receiver[T], trackers: tuple[UsageTracker, ...]
+    call: Coroutine[Any, Any, T], request: PreparedRequest, receive: Receiver[T], trackers: tuple[UsageTracker, ...]
 ) -> T:
     """Make the call, and count it."""
+    model = request.model or ""
     try:
         result = await call
     except BaseException as error:
@@ -105,15 +106,21 @@ async def counted(
         return result
     # A stream tells at its end, if it comes to that.
     _add(trackers, model, requests=1, untold=1)
+    by_call = _is_billed_by_call(request)
 
     async def told(answer: BaseModel) -> None:
-        _add(trackers, model, **_numbers(answer))
+        _add(trackers, model, **_numbers(answer, by_call=by_call))
 
     if receive.kept is not None:
         await receive.kept.keep(result, told)
     else:
-        _add(trackers, model, untold=-1, items=1)
+        _add(trackers, model, untold=-1 if by_call else 0, items=1)
     return result
+
+
+def _is_billed_by_call(request: PreparedRequest) -> bool:
+    """Whether it is billed without tokens (API documentation, "Billing")."""
+    return isinstance(request.target, ApiTarget) and request.target.route.startswith(("/images/", "/video"))
 
 
 def _add(trackers: tuple[UsageTracker, ...], model: str, **numbers: int) -> None:
@@ -121,14 +128,14 @@ def _add(trackers: tuple[UsageTracker, ...], model: str, **numbers: int) -> None
         tracker.add(model, **numbers)
 
 
-def _numbers(answer: BaseModel) -> dict[str, int]:
-    """What an answer says of its own usage."""
-    usage: Any = getattr(answer, "usage", None)
+def _numbers(answer: BaseModel, *, by_call: bool) -> dict[str, int]:
+    """What an answer says of its own usage. One of any endpoint may be a dict."""
+    plain: Any = getattr(answer, "root", None)
+    usage: Any = plain.get("usage") if is_object(plain) else getattr(answer, "usage", None)
     items = len(answer.data) if isinstance(answer, ImagesResponse) else 1
     prompt, completion = _first(usage, _PROMPT), _first(usage, _COMPLETION)
     if prompt is None and completion is None:
-        # A chat is billed by what it doesn't tell.
-        return {"items": items, "untold": 0 if isinstance(answer, ChatCompletion) else -1}
+        return {"items": items, "untold": -1 if by_call else 0}
     tokens = {"prompt_tokens": prompt or 0, "completion_tokens": completion or 0}
     total = _first(usage, ("total_tokens",))
     return {"items": items, "untold": -1, **tokens, "total_tokens": sum(tokens.values()) if total is None else total}

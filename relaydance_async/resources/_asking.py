@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
 from .._sansio.response_format import ResponseFormat
+from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion
 from ..models.parsed import ParsedChatCompletion
 from ..models.tools import ToolRun
@@ -66,6 +67,8 @@ def begin_run(
     on_event: ToolHook | None,
 ) -> Coroutine[Any, Any, ToolRun[Any]]:
     """See `Chat.run_tools`."""
+    if (params.get("n") or 1) != 1:
+        raise InvalidInputError("run_tools follows one answer: leave n out")
     turns, parallel = require_count(max_turns, "max_turns"), require_count(max_parallel, "max_parallel")
     found = by_name([as_tool(each) for each in tools])
     wanted, format = _format_of(response_format, strict=True)

@@ -361,7 +361,13 @@ async def test_each_turn_has_an_idempotency_key_of_its_own(sandbox: Sandbox, tmp
 
 @pytest.mark.parametrize(
     "options",
-    [{"tools": []}, {"tools": [add, add]}, {"tools": [add], "max_turns": 0}, {"tools": [add], "max_parallel": True}],
+    [
+        {"tools": []},
+        {"tools": [add, add]},
+        {"tools": [add], "max_turns": 0},
+        {"tools": [add], "n": 2},
+        {"tools": [add], "max_parallel": True},
+    ],
 )
 async def test_bad_input_is_an_error_before_anything_is_sent(
     client: AsyncRelayDance, sandbox: Sandbox, options: Any

@@ -100,6 +100,20 @@ async def test_what_was_not_accepted_does_not_count(client: AsyncRelayDance, san
     assert await usage.cost() == UsageCost(0, {}, (), 0)
 
 
+async def test_all_ways_to_ask_count_or_say_that_they_do_not_know(client: AsyncRelayDance) -> None:
+    body = {"model": MODEL, "messages": HELLO}
+    completions = client.chat.completions
+    with client.track_usage() as told:
+        await completions.with_raw_response.create(model=MODEL, messages=HELLO)
+        await client.post("/chat/completions", body=body)
+    assert (told.requests, told.untold, told.total_tokens > 0) == (2, 0, True)
+    with client.track_usage() as untold:
+        await client.post("/chat/completions", body=body, cast_to=bytes)
+        async with await client.post("/chat/completions", body={**body, "stream": True}, stream=True) as events:
+            assert [event async for event in events]
+    assert (untold.requests, untold.untold) == (2, 2)
+
+
 async def test_a_replay_was_paid_for_before(sandbox: Sandbox, tmp_path: Any) -> None:
     async with (
         SqliteJournal(tmp_path / "run.db") as journal,
