@@ -8,6 +8,7 @@ from ._call import UsageTracker
 from ._client import AsyncRelayDance, openai_http_client
 from ._hooks import RetryEvent
 from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot, RedisLimits
+from ._sansio.misnamed import ELSEWHERE
 from ._sansio.retry import RetryPolicy
 from ._sansio.timeout import Timeout
 from ._version import __version__
@@ -51,6 +52,7 @@ from .errors import (
 )
 from .fanout import FanOut, fan_out, fan_out_list
 from .journal import PostgresJournal, SqliteJournal
+from .models._options import NOT_GIVEN, NotGiven
 from .models.account import Balance
 from .models.assets import Asset
 from .models.catalog import Model, ModelList
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     from .resources._tool import Tool, tool
 
 __all__ = [
+    "NOT_GIVEN",
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
@@ -139,6 +142,7 @@ __all__ = [
     "ModelList",
     "ModelUsage",
     "NotFoundError",
+    "NotGiven",
     "Outcome",
     "ParseError",
     "ParsedChatCompletion",
@@ -230,13 +234,17 @@ _LATE = {
 }
 
 
-def __getattr__(name: str) -> object:
-    module = _LATE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module, __name__), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # type checkers would take any name
+
+    def __getattr__(name: str) -> object:
+        if name in ELSEWHERE:  # `from … import` shows the text of no other error
+            raise ImportError(f"{__name__} has no {name}: {ELSEWHERE[name]}", name=__name__)
+        module = _LATE.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(import_module(module, __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -14,22 +14,21 @@ from pydantic import AnyUrl, SecretStr
 from ._call import Api, Keys, Shared, Signing, UsageTracker
 from ._config import (
     DEFAULT_MAX_RESPONSE_BYTES,
-    UNSET,
     USER_AGENT,
     Clock,
     Options,
     Secret,
-    Unset,
     as_priority,
     build_endpoint,
     check_max_concurrency,
     checked_headers,
+    checked_query,
     with_max_retries,
 )
 from ._hooks import Backlog, Hook, RetryHook, as_observer, as_observers
 from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission, SharedLimits
 from ._runtime import Held, Runtime, Runtimes
-from ._sansio.misnamed import FromOpenAI, refuse_unknown
+from ._sansio.misnamed import NOT_OFFERED, FromOpenAI, refuse_unknown
 from ._sansio.observer import Observer
 from ._sansio.redact import Redactor
 from ._sansio.retry import RetryPolicy
@@ -38,6 +37,7 @@ from ._sansio.timeout import Timeout, TimeoutTypes, as_timeout
 from ._transports import TransportName, build_transport, check_transport
 from .errors import ConfigurationError
 from .journal import Journal
+from .models._options import NOT_GIVEN, NotGiven
 from .models.journal import Resolution
 from .resources._doubts import Doubts
 from .resources._resource import Resource
@@ -129,6 +129,7 @@ class AsyncRelayDance(AnyEndpoint):
             one loop. If a server writes two answers to one request, its pool takes the second for that of your next
             call, which is then an error in most cases, and has somebody else's task id in a few; see docs/retries.md.
         default_headers: sent with every request to the API.
+        default_query: added to the URL of every request to the API.
         on_retry: called with a `RetryEvent` before each wait for a retry; a coroutine function is awaited.
         hooks: functions, plain or `async`, that are called with each event of each call (`relaydance_async.hooks`), and
             `OpenTelemetry()`. What they raise is logged. No call waits for an `async` one; `aclose` does, for 5 seconds
@@ -161,6 +162,7 @@ class AsyncRelayDance(AnyEndpoint):
         transport: TransportName = "auto",
         http_client: Any = None,
         default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, str] | None = None,
         on_retry: RetryHook | None = None,
         hooks: Iterable[Hook | Observer] | None = None,
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
@@ -209,6 +211,7 @@ class AsyncRelayDance(AnyEndpoint):
             deadline=deadline,
             retry=with_max_retries(retry, max_retries),
             headers=_build_headers(default_headers),
+            query=checked_query(default_query),
             on_retry=as_observer(on_retry),
             max_response_bytes=max_response_bytes,
             observers=tuple(_observers),
@@ -221,16 +224,17 @@ class AsyncRelayDance(AnyEndpoint):
     def with_options(
         self,
         *,
-        api_key: str | SecretStr | Unset = UNSET,
-        timeout: TimeoutTypes | Unset | None = UNSET,
-        deadline: float | Unset | None = UNSET,
-        retry: RetryPolicy | Unset | None = UNSET,
-        max_retries: int | Unset | None = UNSET,
-        default_headers: Mapping[str, str] | Unset | None = UNSET,
-        on_retry: RetryHook | Unset | None = UNSET,
-        hooks: Iterable[Hook | Observer] | Unset | None = UNSET,
-        max_response_bytes: int | Unset | None = UNSET,
-        priority: int | str | Unset | None = UNSET,
+        api_key: str | SecretStr | NotGiven = NOT_GIVEN,
+        timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        retry: RetryPolicy | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven | None = NOT_GIVEN,
+        default_headers: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
+        default_query: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
+        on_retry: RetryHook | NotGiven | None = NOT_GIVEN,
+        hooks: Iterable[Hook | Observer] | NotGiven | None = NOT_GIVEN,
+        max_response_bytes: int | NotGiven | None = NOT_GIVEN,
+        priority: int | str | NotGiven | None = NOT_GIVEN,
         **unknown: Unpack[FromOpenAI],
     ) -> Self:
         """A view of this client with other options. What isn't given stays, and None turns a thing off: no timeout, no
@@ -239,8 +243,8 @@ class AsyncRelayDance(AnyEndpoint):
         `priority` is "interactive", "batch" or a small whole number (0 without it): waiting calls of a higher one go
         first. Equal ones share fairly between views, so that a view of a thousand calls doesn't hold up another's one.
 
-        It shares connections, permits and what is known of the limits. `default_headers` are added to those there are.
-        Closing a view closes nothing.
+        It shares connections, permits and what is known of the limits. `default_headers` and `default_query` are added
+        to those there are. Closing a view closes nothing.
 
         `api_key` is that of another user. Its calls share connections, name look-ups, TLS and permits with all others.
         What is learned of its limits, and what is remembered of its account, is its own: it is found again by the same
@@ -250,29 +254,33 @@ class AsyncRelayDance(AnyEndpoint):
         Raises:
             ConfigurationError: a number out of range, an unknown priority, or what can't be a key.
         """
-        secret = UNSET if api_key is UNSET else Secret(api_key)
+        secret = NOT_GIVEN if api_key is NOT_GIVEN else Secret(api_key)
         del api_key  # a traceback that shows local variables must find it masked
         refuse_unknown(unknown, self.with_options)
         headers: Any = default_headers
         if headers is None:
             headers = _build_headers(None)
-        elif headers is not UNSET:
+        elif headers is not NOT_GIVEN:
             headers = {**self._api.options.headers, **checked_headers(headers)}
+        query: Any = default_query
+        if query is not NOT_GIVEN:
+            query = {} if query is None else {**self._api.options.query, **checked_query(query)}
         retry = _NO_RETRIES if retry is None else retry
-        if max_retries is not UNSET:
-            retry = with_max_retries(self._api.options.retry if retry is UNSET else retry, max_retries or 0)
+        if max_retries is not NOT_GIVEN:
+            retry = with_max_retries(self._api.options.retry if retry is NOT_GIVEN else retry, max_retries or 0)
         view = object.__new__(type(self))
         view.__dict__.update({name: of for name, of in self.__dict__.items() if not isinstance(of, Resource)})
-        api = self._api if secret is UNSET else Api(self._keys.of(secret), self._api.options)
+        api = self._api if secret is NOT_GIVEN else Api(self._keys.of(secret), self._api.options)
         view._api = api.changed(
-            timeout=UNSET if timeout is UNSET else as_timeout(timeout),
+            timeout=NOT_GIVEN if timeout is NOT_GIVEN else as_timeout(timeout),
             deadline=deadline,
             retry=retry,
             headers=headers,
-            on_retry=UNSET if on_retry is UNSET else as_observer(on_retry),
-            hooks=UNSET if hooks is UNSET else self._as_observers(hooks, self._api.clock),
+            query=query,
+            on_retry=NOT_GIVEN if on_retry is NOT_GIVEN else as_observer(on_retry),
+            hooks=NOT_GIVEN if hooks is NOT_GIVEN else self._as_observers(hooks, self._api.clock),
             max_response_bytes=sys.maxsize if max_response_bytes is None else max_response_bytes,
-            priority=UNSET if priority is UNSET else as_priority(0 if priority is None else priority),
+            priority=NOT_GIVEN if priority is NOT_GIVEN else as_priority(0 if priority is None else priority),
             view=next(_VIEWS),
         )
         view._owner = False
@@ -378,6 +386,12 @@ class AsyncRelayDance(AnyEndpoint):
 
     close = aclose
     """The same, under openai's name. It is to be awaited."""
+
+    if not TYPE_CHECKING:  # type checkers would take any name
+
+        def __getattr__(self, name: str) -> Any:
+            told = f": {NOT_OFFERED[name]}" if name in NOT_OFFERED else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{told}", name=name, obj=self)
 
     def _held(self) -> Held:
         """What this client holds in the running loop, for tests and benchmarks."""

@@ -10,10 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import Enum
 from functools import cached_property, partial
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -23,10 +22,11 @@ from ._sansio.addresses import is_loopback
 from ._sansio.numbers import is_positive
 from ._sansio.observer import Observer
 from ._sansio.retry import RetryPolicy
-from ._sansio.target import ApiTarget
+from ._sansio.target import ApiTarget, with_default_query
 from ._sansio.timeout import Timeout
 from ._version import __version__
 from .errors import ConfigurationError
+from .models._options import NOT_GIVEN
 
 DEFAULT_BASE_URL = "https://relaydance.com/v1"
 DEFAULT_MAX_RESPONSE_BYTES = 128 * 1024 * 1024
@@ -95,19 +95,15 @@ class Endpoint:
         """The header's value. It holds the key."""
         return f"Bearer {self.api_key.reveal()}"
 
-    def url(self, target: ApiTarget) -> str:
-        """The absolute URL of an endpoint: `/api/…` lies at the root of the host, all else below the base URL."""
+    def url(self, target: ApiTarget, query: Mapping[str, str] | None = None) -> str:
+        """The absolute URL of an endpoint: `/api/…` lies at the root of the host, all else below the base URL.
+
+        Args:
+            query: of all requests; what the target has under the same name counts.
+        """
         base = self.root_url if target.path.startswith("/api/") else self.base_url
-        return f"{base}{target.path}?{target.query}" if target.query else base + target.path
-
-
-class Unset(Enum):
-    """The type of an argument that isn't given, where None means "off"."""
-
-    UNSET = "unset"
-
-
-UNSET: Final = Unset.UNSET
+        asked = with_default_query(target.query, query) if query else target.query
+        return f"{base}{target.path}?{asked}" if asked else base + target.path
 
 
 @dataclass(slots=True)  # a frozen one takes three times as long to change
@@ -129,17 +125,18 @@ class Options:
     priority: int = 0
     view: int = 0
     order: int | None = None
+    query: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
             check(getattr(self, name))
 
     def changed(self, **values: Any) -> Options:
-        """Options with these values; what is `UNSET` stays. Only what changes is checked again."""
+        """Options with these values; what is `NOT_GIVEN` stays. Only what changes is checked again."""
         other = object.__new__(Options)
         for name in self.__slots__:
-            value = values.get(name, UNSET)
-            if value is UNSET:
+            value = values.get(name, NOT_GIVEN)
+            if value is NOT_GIVEN:
                 value = getattr(self, name)
             elif name in _CHECKS:
                 _CHECKS[name](value)
@@ -192,6 +189,20 @@ def as_priority(value: object) -> int:
 def _check_retry(value: object) -> None:
     if not isinstance(value, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, not {type(value).__name__}")
+
+
+def checked_query(query: Any) -> dict[str, str]:
+    """A caller's query of all requests.
+
+    Raises:
+        ConfigurationError: it is no mapping of texts.
+    """
+    if query is None:
+        return {}
+    texts: list[Any] = [*query, *query.values()] if isinstance(query, Mapping) else [query]
+    if not isinstance(query, Mapping) or not all(isinstance(text, str) for text in texts):
+        raise ConfigurationError("default_query must be a mapping of texts to texts")
+    return dict(query)
 
 
 def with_max_retries(policy: RetryPolicy, max_retries: object) -> RetryPolicy:

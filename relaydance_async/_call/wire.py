@@ -27,7 +27,7 @@ def build_wire(
         headers = {**options.headers, **own}
         attempt.admitted(queued_for, headers)
         headers["authorization"] = endpoint.authorization()
-        url = endpoint.url(target) if isinstance(target, ApiTarget) else target.url
+        url = endpoint.url(target, options.query) if isinstance(target, ApiTarget) else target.url
     body = request.body.take() if isinstance(request.body, LargeJson) else request.body
     return WireRequest(request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt)
 
@@ -35,5 +35,5 @@ def build_wire(
 def build_probe(endpoint: Endpoint, options: Options) -> WireRequest:
     """A GET that shows whether the gateway is back."""
     headers = {**options.headers, "authorization": endpoint.authorization()}
-    url = endpoint.url(_PROBED)
+    url = endpoint.url(_PROBED, options.query)
     return WireRequest("GET", url, headers, b"", options.timeout, peer=peer(_PROBED), progress=Progress())

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidInputError
+from ..models._options import NOT_GIVEN, NotGiven
 from .misnamed import unknown_keyword
-from .timeout import Timeout
+from .timeout import TimeoutTypes
 
 
 @dataclass(slots=True)  # a frozen one takes three times as long to make
@@ -19,16 +20,16 @@ class CallExtras:
         body: merged into the JSON body, or into the fields of the form.
         headers: sent besides those of the client.
         query: added to the URL.
-        timeout: of each I/O phase, in seconds.
-        deadline: of the whole call, in seconds.
+        timeout: of each I/O phase, in seconds; None: no limit.
+        deadline: of the whole call, in seconds; None: no limit.
         idempotency_key: of a billed call, for the journal.
     """
 
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] | None = None
     query: Mapping[str, str] | None = None
-    timeout: float | Timeout | None = None
-    deadline: float | None = None
+    timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN
+    deadline: float | NotGiven | None = NOT_GIVEN
     idempotency_key: str | None = None
 
     @classmethod
@@ -48,10 +49,9 @@ class CallExtras:
         arguments = {name: value for name, value in params.items() if not is_omitted(value)}
         if _NAMES.isdisjoint(arguments):
             return arguments, _NONE
-        given = [arguments.pop(name, None) for name in (*_MAPPINGS, *_OTHERS)]
-        for name, value in zip(_MAPPINGS, given, strict=False):
-            require_mapping(name, value)
-        return arguments, cls(*given)
+        body, headers, query = (require_mapping(name, arguments.pop(name, None)) for name in _MAPPINGS)
+        timeout, deadline = (arguments.pop(name, NOT_GIVEN) for name in _LIMITS)
+        return arguments, cls(body, headers, query, timeout, deadline, arguments.pop("idempotency_key", None))
 
 
 def require_mapping(name: str, value: Any) -> Any:
@@ -66,14 +66,16 @@ def require_mapping(name: str, value: Any) -> Any:
 
 
 def is_omitted(value: object) -> bool:
-    """Whether it is `omit` or `NOT_GIVEN` of openai's: an argument that isn't there."""
+    """Whether it is `NOT_GIVEN`, or openai's `omit`: an argument that isn't there."""
+    if value is NOT_GIVEN:
+        return True
     kind = type(value)
     return kind.__module__.partition(".")[0] == "openai" and kind.__name__ in ("NotGiven", "Omit")
 
 
 _MAPPINGS = ("extra_body", "extra_headers", "extra_query")
-_OTHERS = ("timeout", "deadline", "idempotency_key")
-_NAMES = frozenset((*_MAPPINGS, *_OTHERS))
+_LIMITS = ("timeout", "deadline")
+_NAMES = frozenset((*_MAPPINGS, *_LIMITS, "idempotency_key"))
 _NONE = CallExtras()
 
 

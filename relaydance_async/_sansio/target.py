@@ -6,10 +6,11 @@ not read off the look of a URL.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 
 class Network(StrEnum):  # hashed for each attempt, see `Kind`
@@ -74,6 +75,13 @@ Target: TypeAlias = ApiTarget | ForeignTarget | BesideTarget
 
 
 _ANY = Network.ANY  # looking up a member of an enum takes as long as a call of a function
+
+
+def with_default_query(query: str, default: Mapping[str, str]) -> str:
+    """A query, and what a client adds to each: what is there already counts."""
+    there = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    added = urlencode({name: value for name, value in default.items() if name not in there})
+    return "&".join(filter(None, [query, added]))
 
 
 def network_of(target: Target) -> Network:

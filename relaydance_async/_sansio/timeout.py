@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from ..errors import ConfigurationError
+from ..models._options import PhaseTimeouts
 from .numbers import is_positive
 
 _NO_LIMIT = float("inf")
@@ -37,17 +38,6 @@ class Timeout:
     def at_most(self, seconds: float) -> Timeout:
         """The same with no phase longer than that."""
         return Timeout(min(self.connect, seconds), min(self.read, seconds), min(self.write, seconds))
-
-
-class PhaseTimeouts(Protocol):
-    """An `httpx.Timeout`, or whatever else has its attributes. None is no limit. `pool` has no meaning here."""
-
-    @property
-    def connect(self) -> float | None: ...
-    @property
-    def read(self) -> float | None: ...
-    @property
-    def write(self) -> float | None: ...
 
 
 TimeoutTypes: TypeAlias = float | Timeout | PhaseTimeouts

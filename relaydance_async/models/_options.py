@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from enum import Enum
+from typing import Any, Final, Protocol, TypedDict
+
+
+class NotGiven(Enum):
+    """The type of an argument that isn't given, where None means "off"."""
+
+    NOT_GIVEN = "not given"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
+"""An argument that isn't given: the same as leaving it out."""
+
+
+class PhaseTimeouts(Protocol):
+    """A `Timeout`, an `httpx.Timeout`, or whatever else has these: seconds. None is no limit."""
+
+    @property
+    def connect(self) -> float | None: ...
+    @property
+    def read(self) -> float | None: ...
+    @property
+    def write(self) -> float | None: ...
 
 
 class RequestOptions(TypedDict, total=False):
     """What holds for each request of a method: `wait` and `download` make many.
 
     `extra_headers` and `extra_query` are added to the requests to the API; `timeout` is that of one I/O phase, in
-    seconds. None is what the client has.
+    seconds, or a number for each phase. None is no limit; not given, it is the client's.
     """
 
     extra_headers: Mapping[str, str] | None
     extra_query: Mapping[str, str] | None
-    timeout: float | None
+    timeout: float | PhaseTimeouts | NotGiven | None
 
 
 class ReadOptions(RequestOptions, total=False):
-    """Options of a call that is one request. `deadline`, in seconds, bounds it with queueing and retries."""
+    """Options of a call that is one request. `deadline`, in seconds, bounds it with queueing and retries; None: nothing
+    does. Not given, it is the client's."""
 
-    deadline: float | None
+    deadline: float | NotGiven | None
 
 
 class BodyOptions(RequestOptions, total=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 from ._base import WireModel
@@ -57,6 +57,10 @@ class ModelList(WireModel):
 
     def __iter__(self) -> Iterator[Model]:  # type: ignore[override]
         return iter(self.data)
+
+    async def __aiter__(self) -> AsyncGenerator[Model, None]:
+        for model in self.data:
+            yield model
 
     def __len__(self) -> int:
         return len(self.data)

@@ -20,7 +20,7 @@ def parts_of(files: Files) -> list[UploadedPart]:
     Raises:
         InvalidInputError: there is none, or one is no file.
     """
-    parts = [_part(name, item) for name, given in files.items() for item in _listed(given)]
+    parts = [named_part(name, item) for name, given in files.items() for item in _listed(given)]
     if not parts:
         raise InvalidInputError("files must not be empty")
     return parts
@@ -30,12 +30,21 @@ def _listed(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list) else [given]  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _part(name: str, item: Any) -> UploadedPart:
-    if not isinstance(item, tuple):
-        return name, item, None, None
-    parts: list[Any] = list(item)  # pyright: ignore[reportUnknownArgumentType]
-    if len(parts) == 2:
-        return name, parts[1], parts[0], None
-    if len(parts) == 3:
-        return name, parts[1], parts[0], parts[2]
-    raise InvalidInputError(f"a tuple in files[{name!r:.80}] must be (name, file) or (name, file, media type)")
+def named_part(field: str, file: Any, filename: str | None = None, media_type: str | None = None) -> UploadedPart:
+    """One file of the form. What is said apart counts more than what its tuple says.
+
+    Raises:
+        InvalidInputError: a tuple that is none of a file.
+    """
+    if not isinstance(file, tuple):
+        return field, file, filename, media_type
+    parts: list[Any] = list(file)  # pyright: ignore[reportUnknownArgumentType]
+    if len(parts) not in (2, 3):
+        raise InvalidInputError(f"a tuple as {field[:80]} must be (name, file) or (name, file, media type)")
+    return field, parts[1], filename or parts[0], media_type or (parts[2] if len(parts) == 3 else None)
+
+
+def is_named(file: object) -> bool:
+    """Whether a tuple is one file with its name. One of several paths is not."""
+    parts: list[Any] = list(file) if isinstance(file, tuple) else []  # pyright: ignore[reportUnknownArgumentType]
+    return len(parts) in (2, 3) and not isinstance(parts[1], str)

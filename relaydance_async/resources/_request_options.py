@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypedDict
 
-from .._sansio.timeout import Timeout
+from .._sansio.timeout import TimeoutTypes
+from ..models._options import NotGiven
 from ._files import Files
 
 Query: TypeAlias = Mapping[str, str | float | bool | Sequence[str | float | bool] | None]
@@ -16,8 +17,8 @@ class AskOptions(TypedDict, total=False):
 
     query: Query | None
     headers: Mapping[str, str] | None
-    timeout: float | Timeout | None
-    deadline: float | None
+    timeout: TimeoutTypes | NotGiven | None
+    deadline: float | NotGiven | None
 
 
 class SendOptions(AskOptions, total=False):

@@ -15,7 +15,7 @@ from .._sansio.request import PreparedRequest, build_post, build_request
 from .._sansio.target import ApiTarget
 from .._sansio.timeout import as_timeout
 from ..errors import InvalidInputError, RelayDanceError
-from ..models._options import ReadOptions
+from ..models._options import NOT_GIVEN, ReadOptions
 from ._progress import ProgressHook
 from ._route import Route
 from ._upload import UploadedPart, open_upload
@@ -116,9 +116,9 @@ def apply(extras: CallExtras, api: Api) -> Api:
     changed: dict[str, Any] = {}
     if extras.headers is not None:
         changed["headers"] = {**api.options.headers, **checked_headers(extras.headers)}
-    if extras.timeout is not None:
+    if extras.timeout is not NOT_GIVEN:
         changed["timeout"] = as_timeout(extras.timeout)
-    if extras.deadline is not None:
+    if extras.deadline is not NOT_GIVEN:
         changed["deadline"] = extras.deadline
     return api.changed(**changed) if changed else api
 
@@ -138,11 +138,13 @@ def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
         setattr(coroutine, "__qualname__", name)  # noqa: B010  (not every awaitable has one)
         return coroutine
 
-    return _marked(call)
+    return marked(call)
 
 
-def _marked(function: Callable[P, T]) -> Callable[P, T]:
-    # So that it passes for what it is: mocks and frameworks ask. Python 3.11 knows only asyncio's own mark.
+def marked(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that returns a coroutine of its own making, marked so that it passes for what it is: mocks and
+    frameworks ask."""
+    # Python 3.11 knows only asyncio's own mark.
     mark: Any = getattr(inspect, "markcoroutinefunction", None)
     if mark is not None:
         mark(function)

@@ -95,6 +95,9 @@ class Stream(Generic[C]):
         """Give the connection and the permit back. Safe to call twice; nothing more can be read."""
         await self._close(None)
 
+    close = aclose
+    """The same, under openai's name. It is to be awaited."""
+
     async def _close(self, error: BaseException | None) -> None:
         try:
             await self._source.aclose(error)

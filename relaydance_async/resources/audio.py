@@ -14,10 +14,10 @@ from .._sansio.extras import CallExtras
 from ..models.audio import SpeechParams, Transcription, TranscriptionParams
 from ..models.binary import BinaryContent
 from ..models.meta import ResponseMeta
+from ._files import FilePart, named_part
 from ._progress import ProgressHook
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import thin_post
-from ._upload import FileInput
 from ._views import Raw, RawView, Streamed, StreamedView
 
 _SPEECH_PARAMS = names_of(SpeechParams)
@@ -114,7 +114,7 @@ class Transcriptions(Resource):
         self,
         *,
         model: str,
-        file: FileInput,
+        file: FilePart,
         filename: str | None = None,
         response_format: Literal["json", "verbose_json"] | None = None,
         on_progress: ProgressHook | None = None,
@@ -126,7 +126,7 @@ class Transcriptions(Resource):
         self,
         *,
         model: str,
-        file: FileInput,
+        file: FilePart,
         filename: str | None = None,
         response_format: Literal["text", "srt", "vtt"],
         on_progress: ProgressHook | None = None,
@@ -138,7 +138,7 @@ class Transcriptions(Resource):
         self,
         *,
         model: str,
-        file: FileInput,
+        file: FilePart,
         filename: str | None = None,
         response_format: str,
         on_progress: ProgressHook | None = None,
@@ -150,7 +150,7 @@ class Transcriptions(Resource):
         self,
         *,
         model: str,
-        file: FileInput,
+        file: FilePart,
         filename: str | None = None,
         response_format: str | None = None,
         on_progress: ProgressHook | None = None,
@@ -178,7 +178,7 @@ class Transcriptions(Resource):
         require_text(model, "model")
         arguments, extras = CallExtras.take(params, _TRANSCRIPTION_PARAMS)
         fields = {"model": model, "response_format": response_format, **arguments}
-        return self._upload(TRANSCRIBE, [("file", file, filename, None)], fields, extras, on_progress)
+        return self._upload(TRANSCRIBE, [named_part("file", file, filename)], fields, extras, on_progress)
 
 
 class Audio(Resource):

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeVar, Unpack, overload
 from .._call import as_cast
 from .._sansio.extras import CallExtras, require_mapping
 from .._sansio.request import RAW, RetrySafety
-from .._sansio.timeout import Timeout
+from .._sansio.timeout import TimeoutTypes
 from ..errors import InvalidInputError
+from ..models._options import NOT_GIVEN, NotGiven
 from ._endpoint_views import AnyEndpointRaw, AnyEndpointStreamed
 from ._event_stream import EventStream, as_event_stream
 from ._files import Files, parts_of
@@ -88,8 +89,8 @@ class AnyEndpoint(Resource):
         cast_to: type[Any] | None = None,
         stream: bool = False,
         billed: bool | None = None,
-        timeout: float | Timeout | None = None,
-        deadline: float | None = None,
+        timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
         idempotency_key: str | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """Ask any endpoint: with the client's admission, retries, deadline, errors and rules about money.
@@ -111,8 +112,8 @@ class AnyEndpoint(Resource):
             stream: give an `EventStream` of the answer's events, each made into that; with `bytes`, of its pieces.
             billed: whether it may be paid for, and must not be done twice by mistake: it is repeated only when it is
                 known that it was not accepted. Default: True for a POST or a PATCH, False for all else.
-            timeout: seconds of each I/O phase, or a `Timeout`; None: the client's.
-            deadline: seconds for all of it, a stream to its end; None: the client's.
+            timeout: seconds of each I/O phase, or a `Timeout`; None: no limit. Not given: the client's.
+            deadline: seconds for all of it, a stream to its end; None: no limit. Not given: the client's.
             idempotency_key: for the client's journal. Not of a stream, nor of bytes or texts.
 
         Raises:
@@ -141,8 +142,8 @@ class AnyEndpoint(Resource):
         cast_to: type[Any] | None,
         stream: bool,
         billed: bool | None,
-        timeout: float | Timeout | None,
-        deadline: float | None,
+        timeout: TimeoutTypes | NotGiven | None,
+        deadline: float | NotGiven | None,
         idempotency_key: str | None = None,
     ) -> Coroutine[Any, Any, Any]:
         method = _checked(method)
@@ -171,8 +172,8 @@ class AnyEndpoint(Resource):
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
         cast_to: type[Any] | None = None,
-        timeout: float | Timeout | None = None,
-        deadline: float | None = None,
+        timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
     ) -> Coroutine[Any, Any, Any]:
         """A GET, which is safe to repeat; see `request`."""
         return self._ask("GET", path, None, query, headers, None, cast_to, False, None, timeout, deadline)
@@ -209,8 +210,8 @@ class AnyEndpoint(Resource):
         cast_to: type[Any] | None = None,
         stream: bool = False,
         billed: bool = True,
-        timeout: float | Timeout | None = None,
-        deadline: float | None = None,
+        timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
         idempotency_key: str | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """A POST, which is taken for a billed one unless `billed` is False; see `request`."""
@@ -235,8 +236,8 @@ class AnyEndpoint(Resource):
         files: Files | None = None,
         cast_to: type[Any] | None = None,
         billed: bool = False,
-        timeout: float | Timeout | None = None,
-        deadline: float | None = None,
+        timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
     ) -> Coroutine[Any, Any, Any]:
         """A PUT, which may be repeated unless it is `billed`; see `request`."""
         return self._ask("PUT", path, body, query, headers, files, cast_to, False, billed, timeout, deadline)
@@ -258,8 +259,8 @@ class AnyEndpoint(Resource):
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
         cast_to: type[Any] | None = None,
-        timeout: float | Timeout | None = None,
-        deadline: float | None = None,
+        timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
     ) -> Coroutine[Any, Any, Any]:
         """A DELETE, which may be repeated: the second finds nothing; see `request`."""
         return self._ask("DELETE", path, body, query, headers, None, cast_to, False, None, timeout, deadline)

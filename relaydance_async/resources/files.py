@@ -8,9 +8,9 @@ from typing import Any, Unpack
 from .._sansio.extras import CallExtras
 from ..models._options import CallOptions
 from ..models.files import UploadedFile
+from ._files import FilePart, named_part
 from ._progress import ProgressHook
 from ._resource import Resource, made_at_once, names_of
-from ._upload import FileInput
 from ._uploads import UPLOAD
 from ._views import Raw, RawView, Streamed, StreamedView
 
@@ -33,7 +33,7 @@ class Files(Resource):
     @made_at_once
     def upload(
         self,
-        file: FileInput,
+        file: FilePart,
         *,
         filename: str | None = None,
         media_type: str | None = None,
@@ -43,9 +43,9 @@ class Files(Resource):
         """Upload a file; its `url` goes into `references` of `video.submit`.
 
         Args:
-            file: a path, bytes, a binary file or an asynchronous iterator of bytes. It is sent as it is read, 2 MiB at
-                a time. A binary file is read from where it stands, in a thread, and left open. A pipe that gives
-                nothing for the `write` timeout ends the upload.
+            file: a path, bytes, a binary file or an asynchronous iterator of bytes; or a tuple of its name, itself and
+                its media type. It is sent as it is read, 2 MiB at a time. A binary file is read from where it stands,
+                in a thread, and left open. A pipe that gives nothing for the `write` timeout ends the upload.
             filename: default: the path's or the file's own.
             media_type: default: by the ending of the name.
             on_progress: called with the bytes handed over so far, and with all of them, or None when that is not known.
@@ -64,7 +64,20 @@ class Files(Resource):
         pipe is left behind; it takes the next bytes that the pipe gives.
         """
         _, extras = CallExtras.take(params, _PARAMS)
-        return self._upload(UPLOAD, [("file", file, filename, media_type)], {}, extras, on_progress)
+        return self._upload(UPLOAD, [named_part("file", file, filename, media_type)], {}, extras, on_progress)
+
+    def create(
+        self, *, file: FilePart, purpose: str | None = None, **params: Unpack[CallOptions]
+    ) -> Coroutine[Any, Any, UploadedFile]:
+        """The same as `upload`, under OpenAI's name.
+
+        Args:
+            file, params: as for `upload`.
+            purpose: a field of the form, as OpenAI has it. RelayDance doesn't ask for it.
+        """
+        if purpose is not None:
+            params["extra_body"] = {"purpose": purpose, **(params.get("extra_body") or {})}
+        return self.upload(file, **params)
 
 
 class FilesRaw(RawView):

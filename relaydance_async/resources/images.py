@@ -14,10 +14,11 @@ from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..errors import DownloadError, InvalidInputError
 from ..models.images import Image, ImageParams, ImagesResponse
+from ._files import FilePart, is_named, named_part
 from ._progress import ProgressHook
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
-from ._upload import FileInput, UploadedPart
+from ._upload import UploadedPart
 from ._views import Raw, RawView, Streamed, StreamedView
 from .download import (
     DEFAULT_MEMORY_BYTES,
@@ -81,8 +82,8 @@ class Images(Resource):
         *,
         model: str,
         prompt: str,
-        image: FileInput | Sequence[FileInput],
-        mask: FileInput | None = None,
+        image: FilePart | Sequence[FilePart],
+        mask: FilePart | None = None,
         on_progress: ProgressHook | None = None,
         **params: Unpack[ImageParams],
     ) -> Coroutine[Any, Any, ImagesResponse]:
@@ -101,13 +102,14 @@ class Images(Resource):
         require_text(model, "model")
         require_text(prompt, "prompt")
         arguments, extras = CallExtras.take(params, _PARAMS)
-        images = cast(Sequence[FileInput], image) if isinstance(image, list | tuple) else [cast(FileInput, image)]
+        several = isinstance(image, list | tuple) and not is_named(image)
+        images = cast(Sequence[FilePart], image) if several else [cast(FilePart, image)]
         if not images:
             raise InvalidInputError("image must not be empty")
         name = "image" if len(images) == 1 else "image[]"
-        files: list[UploadedPart] = [(name, item, None, None) for item in images]
+        files: list[UploadedPart] = [named_part(name, item) for item in images]
         if mask is not None:
-            files.append(("mask", mask, None, None))
+            files.append(named_part("mask", mask))
         return self._upload(EDIT, files, {"model": model, "prompt": prompt, **arguments}, extras, on_progress)
 
     async def save(

@@ -11,8 +11,9 @@ from .._sansio.redact import one_line
 from ..errors import RelayDanceError
 from ..models._options import ReadOptions
 from ..models.catalog import Model, ModelList
+from ._listing import Listing
 from ._prices import known_prices
-from ._resource import READ_OPTIONS, Resource, apply
+from ._resource import READ_OPTIONS, Resource, apply, marked
 from ._route import get
 from ._views import Raw, RawView, Streamed, StreamedView
 
@@ -35,8 +36,10 @@ class Models(Resource):
         """The same methods, each in an `async with`, with the answer as it comes."""
         return ModelsStreamed(Models(self._api))
 
-    async def list(self, *, prices: bool = False, **options: Unpack[ReadOptions]) -> ModelList:
-        """All models, with what is known of each: `kind`, `video`, `price`.
+    @marked
+    def list(self, *, prices: bool = False, **options: Unpack[ReadOptions]) -> Listing[ModelList, Model]:
+        """All models, with what is known of each: `kind`, `video`, `price`. To be awaited, or gone through with
+        `async for`.
 
         Safe to repeat, so every transient failure is retried.
 
@@ -45,6 +48,9 @@ class Models(Resource):
             options: `extra_headers`, `extra_query`, `timeout`, `deadline`.
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
+        return Listing(self._list(prices, extras))
+
+    async def _list(self, prices: bool, extras: CallExtras) -> ModelList:
         models = await self._get(LIST, extras)
         if prices:
             await self._give_prices(models, extras)

@@ -10,10 +10,10 @@ from .._sansio.extras import CallExtras
 from ..models._options import CallOptions, ReadOptions
 from ..models.binary import BinaryContent
 from ..models.video import VideoTask
+from ._files import FilePart, named_part
 from ._progress import ProgressHook
 from ._resource import READ_OPTIONS, Resource, made_at_once, names_of, require_text
 from ._route import get, thin, thin_post
-from ._upload import FileInput
 from ._views import Raw, RawView, Streamed, StreamedView
 from .download import CONTENT
 
@@ -43,7 +43,7 @@ class Videos(Resource):
         prompt: str,
         seconds: str | int | None = None,
         size: str | None = None,
-        input_reference: FileInput | None = None,
+        input_reference: FilePart | None = None,
         on_progress: ProgressHook | None = None,
         **params: Unpack[CallOptions],
     ) -> Coroutine[Any, Any, VideoTask]:
@@ -77,7 +77,7 @@ class Videos(Resource):
         fields = {"model": model, "prompt": prompt, "seconds": length, "size": size, **arguments}
         if input_reference is None:
             return self._post(CREATE, fields, extras)
-        return self._upload(CREATE, [("input_reference", input_reference, None, None)], fields, extras, on_progress)
+        return self._upload(CREATE, [named_part("input_reference", input_reference)], fields, extras, on_progress)
 
     async def retrieve(self, video_id: str, **options: Unpack[ReadOptions]) -> VideoTask:
         """The task as it is now. Safe to repeat.

@@ -219,7 +219,7 @@ async def test_files_of_every_form(client: AsyncRelayDance, sandbox: Sandbox, tm
         ({"headers": "a: b"}, "headers must be a mapping"),
         ({"files": [b"x"]}, "files must be a mapping"),
         ({"files": {}}, "files must not be empty"),
-        ({"files": {"file": ("a",)}}, "a tuple in files"),
+        ({"files": {"file": ("a",)}}, "a tuple as file"),
         ({"files": {"file": b"x"}, "body": [1]}, "body beside files must be a mapping"),
         ({"body": {"a": float("nan")}}, "can't be sent as JSON"),
         ({"body": object()}, "can't be sent as JSON"),

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from ...errors import DownloadError, InvalidInputError
 
 WRITE_BYTES = 1024 * 1024
-"""How much is held before it is to be written, by a thread. More was no faster, and more is lost when a process dies."""
+"""How much is held before it is to be written, by a thread. More was no faster."""
 
 _MOST_PIECES = 1024
 """How many pieces one `writev` takes (IOV_MAX of Linux and macOS). It also bounds what small pieces cost."""
