@@ -241,7 +241,11 @@ class Runtimes:
         try:
             return self._by_loop.get(asyncio.get_running_loop())
         except RuntimeError:
+            pass
+        try:
             return self._by_loop.get(_running_loop())
+        except RuntimeError:  # no loop runs here
+            return None
 
     async def current(self) -> Runtime:
         """The running loop's, made if need be."""

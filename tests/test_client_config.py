@@ -595,3 +595,9 @@ def test_the_key_can_be_read_and_not_changed() -> None:
     with pytest.raises(AttributeError):
         client.api_key = "sk-2"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     assert KEY not in repr(vars(client))
+
+
+def test_what_is_known_of_limits_can_be_read_where_no_loop_runs() -> None:
+    client = AsyncRelayDance("sk-1")
+    assert not client.limits.snapshot().limiters
+    client.limits.forget()

@@ -66,6 +66,7 @@ class Files(Resource):
         _, extras = CallExtras.take(params, _PARAMS)
         return self._upload(UPLOAD, [named_part("file", file, filename, media_type)], {}, extras, on_progress)
 
+    @made_at_once
     def create(
         self, *, file: FilePart, purpose: str | None = None, **params: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, UploadedFile]:
