@@ -191,7 +191,7 @@ def _check_retry(value: object) -> None:
         raise ConfigurationError(f"retry must be a RetryPolicy, not {type(value).__name__}")
 
 
-def checked_query(query: Any) -> dict[str, str]:
+def checked_query(query: Mapping[str, str] | None) -> dict[str, str]:
     """A caller's query of all requests.
 
     Raises:
@@ -199,8 +199,9 @@ def checked_query(query: Any) -> dict[str, str]:
     """
     if query is None:
         return {}
-    texts: list[Any] = [*query, *query.values()] if isinstance(query, Mapping) else [query]
-    if not isinstance(query, Mapping) or not all(isinstance(text, str) for text in texts):
+    given: Any = query
+    texts: list[Any] = [*given, *given.values()] if isinstance(given, Mapping) else [None]  # pyright: ignore[reportUnknownMemberType]
+    if not all(isinstance(text, str) for text in texts):
         raise ConfigurationError("default_query must be a mapping of texts to texts")
     return dict(query)
 

@@ -10,7 +10,7 @@ import inspect
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,7 +71,7 @@ def made(sandbox: Sandbox, **options: Any) -> AsyncRelayDance:
 
 
 @asynccontextmanager
-async def heard(sandbox: Sandbox, **options: Any) -> AsyncIterator[tuple[AsyncRelayDance, list[httpx.Request]]]:
+async def heard(sandbox: Sandbox, **options: Any) -> AsyncGenerator[tuple[AsyncRelayDance, list[httpx.Request]], None]:
     """A client, and the requests that it sends."""
     sent: list[httpx.Request] = []
 
@@ -283,7 +283,10 @@ async def typed_answers(client: AsyncRelayDance, sandbox: Sandbox) -> None:
 @idiom("`tools=[…]`, `message.tool_calls[0].function.arguments`")
 async def tools(client: AsyncRelayDance, sandbox: Sandbox) -> None:
     sandbox.chat.reply(tool_calls=[{"name": "add", "arguments": {"a": 1}}])
-    add = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
+    add: dict[str, Any] = {
+        "type": "function",
+        "function": {"name": "add", "parameters": {"type": "object", "properties": {}}},
+    }
     chat = await client.chat.completions.create(model=MODEL, messages=HELLO, tools=[add])
     calls = chat.choices[0].message.tool_calls
     assert calls is not None
@@ -319,9 +322,9 @@ async def others(client: AsyncRelayDance, sandbox: Sandbox) -> None:
 
 @idiom("`client.post('/path', cast_to=Model, body={…})`, `client.get(…)`")
 async def any_endpoint(client: AsyncRelayDance, sandbox: Sandbox) -> None:
-    chat = await client.post("/chat/completions", cast_to=dict, body={"model": MODEL, "messages": HELLO})
+    chat: Any = await client.post("/chat/completions", cast_to=dict[str, Any], body={"model": MODEL, "messages": HELLO})
     assert chat["choices"]
-    assert await client.get("/models", cast_to=dict)
+    assert await client.get("/models", cast_to=dict[str, Any])
 
 
 # Results and errors.
