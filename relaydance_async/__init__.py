@@ -56,7 +56,7 @@ from .models._options import NOT_GIVEN, NotGiven
 from .models.account import Balance
 from .models.assets import Asset
 from .models.catalog import Model, ModelList
-from .models.chat import ChatCompletion, ChatCompletionChunk
+from .models.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage
 from .models.files import UploadedFile
 from .models.hints import VideoHints
 from .models.images import Image, ImagesResponse
@@ -71,6 +71,8 @@ from .models.video import TaskFailure, TaskUsage, VideoTask
 from .resources._chat_stream import ChatStream
 from .resources._event_stream import EventStream
 from .resources._streamed_response import StreamedResponse
+from .resources._upload import FileInput
+from .resources.video.params import VideoParams
 
 if TYPE_CHECKING:
     from ._sansio.chat_events import (
@@ -106,6 +108,7 @@ __all__ = [
     "ChatCompletionChunk",
     "ChatEvent",
     "ChatEventStream",
+    "ChatMessage",
     "ChatStream",
     "ChunkEvent",
     "ClipCost",
@@ -119,6 +122,7 @@ __all__ = [
     "EventStream",
     "FanOut",
     "FanOutStoppedError",
+    "FileInput",
     "FirstFrame",
     "FunctionToolCallArgumentsDeltaEvent",
     "FunctionToolCallArgumentsDoneEvent",
@@ -185,9 +189,11 @@ __all__ = [
     "TurnCompleted",
     "TurnStarted",
     "UploadedFile",
+    "Usage",
     "UsageCost",
     "UsageTracker",
     "VideoHints",
+    "VideoParams",
     "VideoReference",
     "VideoTask",
     "WebhookError",

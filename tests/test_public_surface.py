@@ -36,7 +36,7 @@ from relaydance_async.resources._resource import Resource
 from relaydance_async.resources.account import Account
 from relaydance_async.resources.assets import Assets
 from relaydance_async.resources.chat import Chat, Completions
-from relaydance_async.resources.download import SaveOptions, SaveSettings
+from relaydance_async.resources.download import SaveSettings
 from relaydance_async.resources.endpoint import AnyEndpoint
 from relaydance_async.resources.files import Files
 from relaydance_async.resources.images import Images
@@ -59,7 +59,7 @@ NAMES = {
     "RefusalDeltaEvent", "RefusalDoneEvent", "ParsedChatCompletion", "ParsedChoice", "ParsedMessage",
     "Tool", "ToolCompleted", "ToolRun", "ToolRunEvent", "ToolStarted", "TurnCompleted", "TurnStarted", "tool",
     "audio_part", "file_part", "image_part", "ModelUsage", "UsageCost", "UsageTracker",
-    "openai_http_client",
+    "openai_http_client", "ChatMessage", "Usage", "FileInput", "VideoParams",
     # errors
     "ContentFilterFinishReasonError", "LengthFinishReasonError", "ParseError", "ToolRunError",
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
@@ -145,10 +145,39 @@ def test_the_ways_into_the_client() -> None:
 
 
 VIEWS: dict[str, Any] = {"with_raw_response": {}, "with_streaming_response": {}}
-SENT = {**dict.fromkeys(["body", "query", "headers", "cast_to"]), "timeout": NOT_GIVEN, "deadline": NOT_GIVEN}
-KEYED = {"idempotency_key": None}
+LIMITS: dict[str, Any] = {"timeout": NOT_GIVEN, "deadline": NOT_GIVEN}
+SENT = {**dict.fromkeys(["body", "query", "headers", "cast_to"]), **LIMITS}
+KEYED: dict[str, Any] = {"idempotency_key": None}
+PER_REQUEST: dict[str, Any] = {"extra_headers": None, "extra_query": None, "timeout": NOT_GIVEN}
+READ = {**PER_REQUEST, "deadline": NOT_GIVEN}
+BILLED = {**READ, "extra_body": None, **KEYED}
+CHAT_NAMES = """
+    audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens
+    max_tokens metadata modalities n parallel_tool_calls prediction presence_penalty
+    prompt_cache_key reasoning_effort safety_identifier seed service_tier stop store
+    stream_options temperature tool_choice top_logprobs top_p user verbosity
+    web_search_options
+"""
+PLAIN_CHAT = {**BILLED, **dict.fromkeys(CHAT_NAMES.split())}
+CHAT = {**PLAIN_CHAT, "response_format": None, "tools": None}
+IMAGE_NAMES = """
+    aspect_ratio background moderation n output_compression output_format quality response_format size style user
+"""
+IMAGE = {**BILLED, **dict.fromkeys(IMAGE_NAMES.split())}
+CLIP: dict[str, Any] = {
+    **PER_REQUEST,
+    "extra_body": None,
+    **KEYED,
+    **dict.fromkeys(["seconds", "ratio", "resolution", "generate_audio", "callback_url"]),
+    "references": NOT_GIVEN,
+    "first_frame": None,
+    "last_frame": None,
+    "return_last_frame": None,
+    "metadata": NOT_GIVEN,
+}
+SAVED: dict[str, Any] = {"overwrite": True, "allow_private_hosts": False, "on_progress": None}
 METHODS: dict[type, dict[str, dict[str, Any]]] = {
-    Models: {"list": {"prices": False, "/options": ...}, "retrieve": {"/model": ..., "/options": ...}},
+    Models: {"list": {"prices": False, **READ}, "retrieve": {"/model": ..., **READ}},
     Chat: {
         "completions": {},
         "run_tools": {
@@ -160,11 +189,11 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             "max_parallel": 8,
             "stream": False,
             "on_event": None,
-            "/params": ...,
+            **PLAIN_CHAT,
         },
     },
     Completions: {
-        "create": {"model": ..., "messages": ..., "stream": None, "/params": ...},
+        "create": {"model": ..., "messages": ..., "stream": None, **CHAT},
         "parse": {
             "model": ...,
             "messages": ...,
@@ -172,7 +201,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             "validate_retries": 0,
             "strict": True,
             "tools": None,
-            "/params": ...,
+            **PLAIN_CHAT,
         },
         "stream": {
             "model": ...,
@@ -180,7 +209,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             "response_format": None,
             "strict": True,
             "tools": None,
-            "/params": ...,
+            **PLAIN_CHAT,
         },
     },
     ChatEventStream: {
@@ -193,27 +222,27 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         "until_done": {},
     },
     Images: {
-        "generate": {"model": ..., "prompt": ..., "/params": ...},
-        "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "on_progress": None, "/params": ...},
-        "save": {"/image": ..., "/path": ..., "/options": ...},
+        "generate": {"model": ..., "prompt": ..., **IMAGE},
+        "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "on_progress": None, **IMAGE},
+        "save": {"/image": ..., "/path": ..., "max_bytes": 256 * 1024**2, **SAVED},
     },
     Files: {
-        "upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, "/params": ...},
-        "create": {"file": ..., "purpose": None, "/params": ...},
+        "upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, **BILLED},
+        "create": {"file": ..., "purpose": None, **BILLED},
     },
     Video: {
-        "submit": {"model": ..., "prompt": ..., "/params": ...},
-        "retrieve": {"/task": ..., "/options": ...},
+        "submit": {"model": ..., "prompt": ..., **CLIP, "deadline": NOT_GIVEN},
+        "retrieve": {"/task": ..., **READ},
         "wait": {
             "/task": ...,
             "deadline": None,
             "on_update": None,
             "on_progress": None,
             "receiver": None,
-            "/options": ...,
+            **PER_REQUEST,
         },
-        "wait_all": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
-        "as_completed": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, "/options": ...},
+        "wait_all": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, **PER_REQUEST},
+        "as_completed": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, **PER_REQUEST},
         "watch": {"/task": ..., "deadline": None},
         "cost": {"model": ..., "seconds": None},
         "resume": {
@@ -222,7 +251,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             "deadline": None,
             "on_update": None,
             "receiver": None,
-            "/options": ...,
+            **PER_REQUEST,
         },
         "generate": {
             "model": ...,
@@ -234,13 +263,13 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             "on_update": None,
             "on_progress": None,
             "receiver": None,
-            "/params": ...,
+            **CLIP,
         },
-        "download": {"/task": ..., "/path": ..., "deadline": None, "/options": ...},
+        "download": {"/task": ..., "/path": ..., "deadline": None, "max_bytes": 4 * 1024**3, **SAVED, **PER_REQUEST},
         "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False},
         "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
     },
-    Account: {"balance": {"/options": ...}, "log": {"/options": ...}, "prices": {"/options": ...}},
+    Account: {"balance": READ, "log": READ, "prices": READ},
     AnyEndpoint: {
         "request": {"/method": ..., "/path": ..., **SENT, "files": None, "stream": False, "billed": None, **KEYED},
         "get": {"/path": ..., **{name: default for name, default in SENT.items() if name != "body"}},
@@ -251,9 +280,9 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     EventStream: {"aclose": {}, "close": {}, "meta": {}},
     Assets: {
         "at": {"/url": ...},
-        "create": {"/source": ..., "name": None, "asset_type": None, "/options": ...},
-        "retrieve": {"/asset": ..., "/options": ...},
-        "wait": {"/asset": ..., "deadline": None, "/options": ...},
+        "create": {"/source": ..., "name": None, "asset_type": None, **READ},
+        "retrieve": {"/asset": ..., **READ},
+        "wait": {"/asset": ..., "deadline": None, **PER_REQUEST},
     },
     ChatStream: {"get_final_completion": {}, "aclose": {}, "close": {}, "text": {}, "meta": {}},
 }
@@ -303,7 +332,6 @@ def test_the_further_arguments() -> None:
         "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", "first_frame",
         "last_frame", "return_last_frame", *call_options,
     }  # fmt: skip
-    assert set(SaveOptions.__annotations__) == {"overwrite", "max_bytes", "allow_private_hosts", "on_progress"}
     assert SaveSettings() == SaveSettings(True, 4 * 1024**3, False, None)
     call_options.add("deadline")
     assert {"temperature", "max_tokens", "top_p", "stop", "tools", *call_options} <= set(ChatParams.__annotations__)

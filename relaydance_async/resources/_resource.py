@@ -18,6 +18,7 @@ from ..errors import InvalidInputError, RelayDanceError
 from ..models._options import NOT_GIVEN, ReadOptions
 from ._progress import ProgressHook
 from ._route import Route
+from ._signature import show_keywords
 from ._upload import UploadedPart, open_upload
 
 P = ParamSpec("P")
@@ -32,6 +33,9 @@ class Resource:
 
     _mode: Mode | None = None
     """What is made of each receiver."""
+
+    def __init_subclass__(cls) -> None:
+        show_keywords(cls)
 
     def __init__(self, api: Api) -> None:
         self._api = api

@@ -6,6 +6,7 @@ A view names the methods once more, for editors and type checkers. Each takes th
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import wraps
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -73,6 +74,7 @@ class Streamed(Generic[P, T]):
             return self
         method = MethodType(self._method, view._resource)  # pyright: ignore[reportPrivateUsage]
 
+        @wraps(method)
         def call(*args: P.args, **kwargs: P.kwargs) -> StreamedResponseManager[T]:
             return StreamedResponseManager(method(*args, **kwargs))
 

@@ -22,6 +22,7 @@ from ._chat_views import CompletionsRaw, CompletionsStreamed
 from ._messages import Message, as_messages, as_tool_params
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
+from ._signature import show_in_views
 
 if TYPE_CHECKING:  # what stands on `create` is imported where it is used, so that importing the package stays quick
     from pydantic import TypeAdapter
@@ -233,6 +234,9 @@ class Completions(Resource):
         from ._asking import begin_stream
 
         return begin_stream(self.create, model, messages, tools, params, response_format, strict)
+
+
+show_in_views(Completions, CompletionsRaw, CompletionsStreamed)
 
 
 class Chat(Resource):

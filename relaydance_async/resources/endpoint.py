@@ -17,6 +17,7 @@ from ._files import Files, parts_of
 from ._request_options import AskOptions, PostOptions, PutOptions, Query, RequestedOptions, SendOptions
 from ._resource import Resource, made_at_once
 from ._route import Route, target_of
+from ._signature import show_in_views
 
 T = TypeVar("T")
 
@@ -264,6 +265,9 @@ class AnyEndpoint(Resource):
     ) -> Coroutine[Any, Any, Any]:
         """A DELETE, which may be repeated: the second finds nothing; see `request`."""
         return self._ask("DELETE", path, body, query, headers, None, cast_to, False, None, timeout, deadline)
+
+
+show_in_views(AnyEndpoint, AnyEndpointRaw, AnyEndpointStreamed)
 
 
 def _checked(method: object) -> str:

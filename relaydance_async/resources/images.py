@@ -24,7 +24,6 @@ from .download import (
     DEFAULT_MEMORY_BYTES,
     Result,
     ResultSource,
-    SaveOptions,
     SaveSettings,
     check_place,
     check_size,
@@ -35,7 +34,6 @@ from .download import (
 GENERATE = billed_post("images.generate", "/images/generations", as_model(ImagesResponse))
 EDIT = billed_post("images.edit", "/images/edits", as_model(ImagesResponse))
 _PARAMS = names_of(ImageParams)
-_SAVE_OPTIONS = names_of(SaveOptions)
 
 
 class Images(Resource):
@@ -116,7 +114,11 @@ class Images(Resource):
         self,
         image: Image,
         path: str | os.PathLike[str],
-        **options: Unpack[SaveOptions],
+        *,
+        overwrite: bool = True,
+        max_bytes: int = DEFAULT_MEMORY_BYTES,
+        allow_private_hosts: bool = False,
+        on_progress: ProgressHook | None = None,
     ) -> Path:
         """Save an image: its `b64_json`, or else what is at its `url`, which doesn't get the key.
 
@@ -135,16 +137,13 @@ class Images(Resource):
             The path of the file.
 
         Raises:
-            TypeError: a keyword that it doesn't take.
             InvalidInputError: the image has neither, or no file can have that name.
             DownloadError: it could not be fetched or written whole, is too large or no base64, its URL is not to be
                 trusted, or nothing may be written to `path`; `kind` says which.
 
         Cancelling it leaves no file, or the whole one; of a URL's image also a part, from which a later call goes on.
         """
-        given, _ = CallExtras.take(options, _SAVE_OPTIONS)
-        given.setdefault("max_bytes", DEFAULT_MEMORY_BYTES)
-        settings = SaveSettings(**given)
+        settings = SaveSettings(overwrite, max_bytes, allow_private_hosts, on_progress)
         limits = settings.limits()
         part = settings.part(path, _name_of(image), suffix=None)
         await check_place(part, None)

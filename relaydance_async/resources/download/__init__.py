@@ -5,7 +5,7 @@ from .disk import check_place, on_disk, write_whole
 from .fetch import Result, as_download_error
 from .part import PartFile, as_path
 from .save import save_pieces
-from .settings import SaveOptions, SaveSettings
+from .settings import SaveSettings
 from .source import CONTENT, HostPolicy, ResultSource, check_addresses
 from .stream import stream
 from .transfer import check_size
@@ -19,7 +19,6 @@ __all__ = [
     "PartFile",
     "Result",
     "ResultSource",
-    "SaveOptions",
     "SaveSettings",
     "as_download_error",
     "as_path",

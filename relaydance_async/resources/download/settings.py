@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TypedDict
 
 from .._progress import Progress, ProgressHook
 from .clip import DEFAULT_MAX_BYTES, DownloadLimits
@@ -12,18 +11,9 @@ from .part import PartFile, as_path
 from .source import HostPolicy
 
 
-class SaveOptions(TypedDict, total=False):
-    """What `video.download` and `images.save` take."""
-
-    overwrite: bool
-    max_bytes: int
-    allow_private_hosts: bool
-    on_progress: ProgressHook | None
-
-
 @dataclass(frozen=True, slots=True)
 class SaveSettings:
-    """The same, with defaults."""
+    """What `video.download` and `images.save` take."""
 
     overwrite: bool = True
     max_bytes: int = DEFAULT_MAX_BYTES

@@ -16,6 +16,7 @@ from ..._sansio.extras import CallExtras
 from ...errors import DownloadError, InvalidInputError
 from ...models._options import RequestOptions
 from ...models.video import VideoTask
+from .._progress import ProgressHook
 from .._resource import apply, names_of
 from ..download import (
     DEFAULT_MAX_BYTES,
@@ -24,7 +25,6 @@ from ..download import (
     PartFile,
     Result,
     ResultSource,
-    SaveOptions,
     SaveSettings,
     as_download_error,
     check_place,
@@ -33,14 +33,10 @@ from ..download import (
     on_disk,
     stream,
 )
+from .params import REQUEST_OPTIONS
 from .tasks import TaskOrId, TaskResource, build_poll, check_deadline, id_of, poll
 
-
-class DownloadOptions(SaveOptions, RequestOptions, total=False):
-    """What `download` takes."""
-
-
-_OPTIONS = names_of(DownloadOptions)
+_OPTIONS = REQUEST_OPTIONS | names_of(SaveSettings)  # so that a typing error is told what was meant
 
 
 class Saving(TaskResource):
@@ -52,7 +48,11 @@ class Saving(TaskResource):
         path: str | os.PathLike[str],
         *,
         deadline: float | None = None,
-        **options: Unpack[DownloadOptions],
+        overwrite: bool = True,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        allow_private_hosts: bool = False,
+        on_progress: ProgressHook | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Path:
         """Save a finished clip. Its URL is on another host, which doesn't get the key.
 
@@ -86,8 +86,8 @@ class Saving(TaskResource):
         Cancelling it leaves the part file, from which a later call goes on, unless nothing can.
         """
         check_deadline(deadline)
-        given, extras = CallExtras.take(options, _OPTIONS)
-        settings = SaveSettings(**given)
+        _, extras = CallExtras.take(options, _OPTIONS)
+        settings = SaveSettings(overwrite, max_bytes, allow_private_hosts, on_progress)
         part = settings.part(path, id_of(task))
         with anyio.move_on_after(deadline):
             return await self._download(task, part, settings, extras)
