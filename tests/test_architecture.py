@@ -45,6 +45,7 @@ LAYERS: dict[str, int] = {
     "__init__": 9,
     "__main__": 9,
     "hooks": 9,
+    "types": 9,
     "webhooks": 9,
     "pytest_plugin": 9,
     "cli": 10,

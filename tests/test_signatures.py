@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import builtins
+import collections.abc
 import inspect
 import pydoc
+import re
+import typing
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from inspect import Parameter
 from pkgutil import walk_packages
 from typing import Any
 
+import anyio
 import pytest
+from pydantic import BaseModel
 
 import relaydance_async
-from relaydance_async import NOT_GIVEN, AsyncRelayDance, resources
+from relaydance_async import NOT_GIVEN, AsyncRelayDance, RelayDanceError, hooks, resources, types
 from relaydance_async.models.video import VideoRequest
 from relaydance_async.resources._resource import Resource
 from relaydance_async.resources._views import RawView, StreamedView
 
-CLIENT = AsyncRelayDance("sk-1")
+CLIENT = AsyncRelayDance("sk-1", base_url="http://127.0.0.1:9/v1", max_retries=0)  # nobody is there
 VIEWS = ("with_raw_response", "with_streaming_response")
 
 
 def of_the_client() -> Iterator[tuple[str, Any]]:
     """The client and all its resources, with their views."""
-    found = [("client", CLIENT)]
+    found: list[tuple[str, Any]] = [("client", CLIENT)]
     while found:
         path, owner = found.pop()
         yield path, owner
@@ -44,12 +50,15 @@ METHODS = {
 def test_all_are_looked_at() -> None:
     for info in walk_packages(resources.__path__, f"{resources.__name__}."):
         import_module(info.name)
-    kinds = {kind for kind in _subclasses(Resource) if not kind.__subclasses__() and kind.__module__.startswith("relay")}
+    public = [kind for kind in _subclasses(Resource) if "._" not in kind.__module__.removeprefix("relaydance_async._")]
+    ours = [kind for kind in public if kind.__module__.startswith("relaydance_async.")]
+    kinds = {kind for kind in ours if not kind.__subclasses__()}
     assert kinds <= {type(owner) for _, owner in of_the_client()}
-    assert len(METHODS) > 100
+    assert len(METHODS) > 90
 
 
-def _subclasses(kind: type) -> Iterator[type]:
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
+    below: type[Any]
     for below in kind.__subclasses__():
         yield below
         yield from _subclasses(below)
@@ -67,18 +76,66 @@ def test_a_view_shows_what_the_resource_takes(path: str) -> None:
     assert inspect.signature(METHODS[path]).parameters == inspect.signature(METHODS[plain]).parameters
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-def test_each_keyword_that_is_shown_is_taken(method: Callable[..., Any]) -> None:
-    """What a method doesn't take is a TypeError that says so, at once or where it is awaited."""
+WITH_OPTIONS = {
+    path: method
+    for path, method in METHODS.items()
+    if inspect.unwrap(method).__code__.co_flags & inspect.CO_VARKEYWORDS
+    and not any(view in path for view in VIEWS)
+    and path not in ("client.with_options", "client.copy")
+}
+
+
+class City(BaseModel):
+    """What is asked for."""
+
+    name: str
+
+
+def now() -> str:
+    """The time."""
+    return "noon"
+
+
+ARGUMENTS: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "hi"}],
+    "tools": [now],
+    "tasks": ["x"],
+    "response_format": City,
+}
+
+
+async def refusal_of(method: Callable[..., Any], **options: Any) -> str:
+    """The TypeError of a call that gets no further than to its arguments, if there is one."""
     parameters = inspect.signature(method).parameters.values()
-    given = {one.name: NOT_GIVEN for one in parameters if one.kind is Parameter.KEYWORD_ONLY}
-    target = inspect.unwrap(getattr(method, "__func__", method))
-    for name in given:
-        assert name in target.__code__.co_varnames or target.__code__.co_flags & inspect.CO_VARKEYWORDS
+    needed = {one.name: ARGUMENTS.get(one.name, "x") for one in parameters if one.default is one.empty}
+    with anyio.move_on_after(0.1):
+        try:
+            made = method(**needed, **options)
+            if hasattr(made, "__aenter__"):
+                async with made:
+                    pass
+            else:
+                await (anext(made) if hasattr(made, "__anext__") else made)
+        except RelayDanceError:
+            return ""
+        except TypeError as error:
+            return str(error)
+    return ""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", WITH_OPTIONS.values(), ids=WITH_OPTIONS)
+async def test_what_is_shown_is_taken_and_nothing_else(method: Callable[..., Any]) -> None:
+    parameters = inspect.signature(method).parameters.values()
+    written = inspect.unwrap(method).__code__.co_varnames
+    shown = {one.name: NOT_GIVEN for one in parameters if one.name not in written}
+    assert shown
+    assert not await refusal_of(method, **shown)
+    assert "unexpected keyword" in await refusal_of(method, **shown, nonsense=1)
 
 
 def test_help_shows_names_types_and_defaults() -> None:
-    text = pydoc.render_doc(CLIENT.chat.completions.create, renderer=pydoc.plaintext)
+    text = pydoc.render_doc(CLIENT.chat.completions.create, renderer=pydoc.TextDoc())
     assert "temperature: 'float | None' = None" in text
     assert "timeout: 'float | PhaseTimeouts | NotGiven | None' = NOT_GIVEN" in text
     assert "**" not in text.partition("\n\n")[2].partition("Ask a chat model")[0]
@@ -98,17 +155,17 @@ def test_what_is_only_there_to_be_refused_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "meant"),
+    ("method", "given", "meant"),
     [
-        (lambda client: client.chat.completions.create(model="m", messages=[], temprature=1), "temperature"),
-        (lambda client: client.images.generate(model="m", prompt="p", sise="1x1"), "size"),
-        (lambda client: client.video.submit(model="m", prompt="p", second=5), "seconds"),
-        (lambda client: client.with_options(time_out=3), "timeout"),
+        (CLIENT.chat.completions.create, {"model": "m", "messages": [], "temprature": 1}, "temperature"),
+        (CLIENT.images.generate, {"model": "m", "prompt": "p", "sise": "1x1"}, "size"),
+        (CLIENT.video.submit, {"model": "m", "prompt": "p", "second": 5}, "seconds"),
+        (CLIENT.with_options, {"time_out": 3}, "timeout"),
     ],
 )
-def test_a_typing_error_is_told_what_was_meant(call: Callable[[AsyncRelayDance], Any], meant: str) -> None:
+def test_a_typing_error_is_told_what_was_meant(method: Callable[..., Any], given: dict[str, Any], meant: str) -> None:
     with pytest.raises(TypeError, match=f"did you mean {meant}"):
-        call(CLIENT)
+        method(**given)
 
 
 @pytest.mark.anyio
@@ -118,6 +175,28 @@ async def test_a_download_is_told_so_of_all_its_keywords() -> None:
         await download("task_1", "clip.mp4", overwrit=False)
 
 
-def test_the_package_has_the_names_of_the_types_that_people_write_down() -> None:
-    for name in ("VideoParams", "ChatMessage", "Usage", "FileInput", "NotGiven", "NOT_GIVEN"):
-        assert name in relaydance_async.__all__
+STANDARD: set[str] = {*dir(builtins), *dir(typing), *dir(collections.abc), "os", "PathLike", "Path", "SecretStr"}
+
+
+def names_in(method: Callable[..., Any]) -> set[str]:
+    """The types of a signature."""
+    signature = inspect.signature(method)
+    hints = [one.annotation for one in signature.parameters.values()] + [signature.return_annotation]
+    return {name for hint in hints if isinstance(hint, str) for name in re.findall(r"[A-Za-z]\w*", _plain(hint))}
+
+
+def _plain(hint: str) -> str:
+    return re.sub(r"Literal\[.*?\]", "", hint)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_each_type_that_is_shown_is_exported(method: Callable[..., Any]) -> None:
+    exported = {*relaydance_async.__all__, *hooks.__all__, *types.__all__}
+    assert names_in(method) - STANDARD <= exported
+
+
+def test_the_types_are_those_that_are_used() -> None:
+    hinted = set[str]().union(*(names_in(method) for method in METHODS.values()))
+    assert {"ChatMessage", "Usage", "FileInput", "VideoParams", "NotGiven"} <= set(relaydance_async.__all__)
+    assert len(hinted & set(types.__all__)) > 20
+    assert all(getattr(types, name) is not None for name in types.__all__)

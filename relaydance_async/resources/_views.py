@@ -74,7 +74,7 @@ class Streamed(Generic[P, T]):
             return self
         method = MethodType(self._method, view._resource)  # pyright: ignore[reportPrivateUsage]
 
-        @wraps(method)
+        @wraps(method, updated=())  # not its `__signature__`, which names `self`
         def call(*args: P.args, **kwargs: P.kwargs) -> StreamedResponseManager[T]:
             return StreamedResponseManager(method(*args, **kwargs))
 

@@ -12,6 +12,7 @@ from ..models.responses import Response, ResponseParams
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._response_stream import ResponseStream, open_response_stream
 from ._route import thin_post
+from ._signature import show_in_views
 from ._streamed_response import StreamedResponseManager
 from ._views import RawView, StreamedView
 
@@ -125,3 +126,6 @@ class ResponsesStreamed(StreamedView):
     def create(self, **arguments: Any) -> Any:
         """See `Responses.create`."""
         return self._made(self._resource.create(**arguments))
+
+
+show_in_views(Responses, ResponsesRaw, ResponsesStreamed)
