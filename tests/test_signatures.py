@@ -15,11 +15,12 @@ from pkgutil import walk_packages
 from typing import Any
 
 import anyio
+import openai
 import pytest
 from pydantic import BaseModel
 
 import relaydance_async
-from relaydance_async import NOT_GIVEN, AsyncRelayDance, RelayDanceError, hooks, resources, types
+from relaydance_async import NOT_GIVEN, APIConnectionError, AsyncRelayDance, RelayDanceError, hooks, resources, types
 from relaydance_async.models.video import VideoRequest
 from relaydance_async.resources._resource import Resource
 from relaydance_async.resources._views import RawView, StreamedView
@@ -166,6 +167,21 @@ def test_what_is_only_there_to_be_refused_is_not_shown() -> None:
 def test_a_typing_error_is_told_what_was_meant(method: Callable[..., Any], given: dict[str, Any], meant: str) -> None:
     with pytest.raises(TypeError, match=f"did you mean {meant}"):
         method(**given)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("nothing", [NOT_GIVEN, openai.omit, openai.NOT_GIVEN])
+async def test_an_argument_that_is_not_given_has_its_default(nothing: Any) -> None:
+    words: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    turns: dict[str, Any] = {"tools": [now], "max_turns": nothing, "on_event": nothing, "n": nothing, "stream": nothing}
+    for call in (
+        CLIENT.chat.run_tools(**words, **turns),
+        CLIENT.chat.completions.parse(**words, response_format=City, validate_retries=nothing, strict=nothing),
+        CLIENT.chat.completions.create(**words, stream=nothing),
+        CLIENT.post("/x", body={}, timeout=nothing, deadline=nothing, files=nothing, billed=nothing),
+    ):
+        with pytest.raises(APIConnectionError):  # so far it comes
+            await call
 
 
 @pytest.mark.anyio

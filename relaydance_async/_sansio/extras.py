@@ -67,12 +67,13 @@ def require_mapping(name: str, value: Any) -> Any:
 
 def is_omitted(value: object) -> bool:
     """Whether it is `NOT_GIVEN`, or openai's `omit`: an argument that isn't there."""
-    if value is NOT_GIVEN:
-        return True
     kind = type(value)
-    return kind.__module__.partition(".")[0] == "openai" and kind.__name__ in ("NotGiven", "Omit")
+    if kind.__name__ not in _OMITTED:  # of all that is given, so this comes first
+        return False
+    return value is NOT_GIVEN or kind.__module__.partition(".")[0] == "openai"
 
 
+_OMITTED = ("NotGiven", "Omit")
 _MAPPINGS = ("extra_body", "extra_headers", "extra_query")
 _LIMITS = ("timeout", "deadline")
 _NAMES = frozenset((*_MAPPINGS, *_LIMITS, "idempotency_key"))

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from .._call import Api, Receiver
 from .._config import checked_headers
-from .._sansio.extras import CallExtras
+from .._sansio.extras import CallExtras, is_omitted
 from .._sansio.request import PreparedRequest, build_post, build_request
 from .._sansio.target import ApiTarget
 from .._sansio.timeout import as_timeout
@@ -129,12 +129,14 @@ def apply(extras: CallExtras, api: Api) -> Api:
 
 def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """For a method that returns a coroutine of its own making: it takes in its arguments when it is called, so that the
-    caller may change them before the call begins. What is wrong with them is still raised where it is awaited."""
+    caller may change them before the call begins. What is wrong with them is still raised where it is awaited.
+    One that is `NOT_GIVEN` has its default."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        given: Any = {name: value for name, value in kwargs.items() if not is_omitted(value)}
         try:
-            coroutine = method(*args, **kwargs)
+            coroutine = method(*args, **given)
         except RelayDanceError as error:
             coroutine = _raise(error.with_traceback(None))
         # For the warning about one that is never awaited.
