@@ -242,6 +242,14 @@ def test_the_picture_of_the_house_is_true() -> None:
     assert shown == {room: floor for room, floor in LAYERS.items() if room in rooms}
 
 
+def test_the_files_that_contributing_names_are_there() -> None:
+    root = Path(__file__).parents[1]
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = {name for name in re.findall(r"`([\w./]+(?:/|\.py|\.md|\.toml))`", text) if "NAME" not in name}
+    assert "_limits/_shared.py" in named
+    assert not {name for name in named if not (root / name).exists() and not (installed_package() / name).exists()}
+
+
 def test_importing_the_package_loads_no_optional_library_and_no_sandbox() -> None:
     optional = [
         "aiohttp",
