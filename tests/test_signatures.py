@@ -174,12 +174,13 @@ def test_a_typing_error_is_told_what_was_meant(method: Callable[..., Any], given
 async def test_an_argument_that_is_not_given_has_its_default(nothing: Any) -> None:
     words: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     turns: dict[str, Any] = {"tools": [now], "max_turns": nothing, "on_event": nothing, "n": nothing, "stream": nothing}
-    for call in (
+    calls: list[Any] = [
         CLIENT.chat.run_tools(**words, **turns),
         CLIENT.chat.completions.parse(**words, response_format=City, validate_retries=nothing, strict=nothing),
         CLIENT.chat.completions.create(**words, stream=nothing),
         CLIENT.post("/x", body={}, timeout=nothing, deadline=nothing, files=nothing, billed=nothing),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(APIConnectionError):  # so far it comes
             await call
 

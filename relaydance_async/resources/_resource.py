@@ -132,11 +132,14 @@ def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
     caller may change them before the call begins. What is wrong with them is still raised where it is awaited.
     One that is `NOT_GIVEN` has its default."""
 
+    make: Any = method
+
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         given: Any = {name: value for name, value in kwargs.items() if not is_omitted(value)}
+        coroutine: Coroutine[Any, Any, T]
         try:
-            coroutine = method(*args, **given)
+            coroutine = make(*args, **given)
         except RelayDanceError as error:
             coroutine = _raise(error.with_traceback(None))
         # For the warning about one that is never awaited.
