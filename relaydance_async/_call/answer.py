@@ -189,8 +189,8 @@ class Tape:
     __slots__ = ("content", "is_whole")
 
     def __init__(self) -> None:
-        self.content = bytearray()
-        self.is_whole = False
+        self.content: bytearray = bytearray()
+        self.is_whole: bool = False
 
     async def read(self, response: TransportResponse, limit: int) -> bytes:
         """See `Answer.read`."""

@@ -5,7 +5,7 @@ The balance has two forms, and each of all these may be switched off.
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Final, Unpack
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
@@ -102,13 +102,13 @@ class Account(Resource):
 class AccountRaw(RawView):
     """See `Account.with_raw_response`."""
 
-    prices = Raw(Account.prices)
+    prices: Final = Raw(Account.prices)
 
 
 class AccountStreamed(StreamedView):
     """See `Account.with_streaming_response`."""
 
-    prices = Streamed(Account.prices)
+    prices: Final = Streamed(Account.prices)
 
 
 def _says_nothing_of_the_offer(error: RelayDanceError) -> bool:

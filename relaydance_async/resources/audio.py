@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Coroutine
 from functools import cached_property
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Final, Literal, Unpack, overload
 
 from pydantic import RootModel
 
@@ -198,22 +198,22 @@ class Audio(Resource):
 class SpeechRaw(RawView):
     """See `Speech.with_raw_response`."""
 
-    create = Raw(Speech.create)
+    create: Final = Raw(Speech.create)
 
 
 class SpeechStreamed(StreamedView):
     """See `Speech.with_streaming_response`."""
 
-    create = Streamed(Speech.create)
+    create: Final = Streamed(Speech.create)
 
 
 class TranscriptionsRaw(RawView):
     """See `Transcriptions.with_raw_response`."""
 
-    create = Raw(Transcriptions.create)
+    create: Final = Raw(Transcriptions.create)
 
 
 class TranscriptionsStreamed(StreamedView):
     """See `Transcriptions.with_streaming_response`."""
 
-    create = Streamed(Transcriptions.create)
+    create: Final = Streamed(Transcriptions.create)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
@@ -61,10 +61,10 @@ class Embeddings(Resource):
 class EmbeddingsRaw(RawView):
     """See `Embeddings.with_raw_response`."""
 
-    create = Raw(Embeddings.create)
+    create: Final = Raw(Embeddings.create)
 
 
 class EmbeddingsStreamed(StreamedView):
     """See `Embeddings.with_streaming_response`."""
 
-    create = Streamed(Embeddings.create)
+    create: Final = Streamed(Embeddings.create)

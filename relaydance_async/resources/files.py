@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from .._sansio.extras import CallExtras
 from ..models._options import CallOptions
@@ -84,10 +84,10 @@ class Files(Resource):
 class FilesRaw(RawView):
     """See `Files.with_raw_response`."""
 
-    upload = Raw(Files.upload)
+    upload: Final = Raw(Files.upload)
 
 
 class FilesStreamed(StreamedView):
     """See `Files.with_streaming_response`."""
 
-    upload = Streamed(Files.upload)
+    upload: Final = Streamed(Files.upload)

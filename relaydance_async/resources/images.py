@@ -8,7 +8,7 @@ import os
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, Final, Unpack, cast
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
@@ -159,15 +159,15 @@ class Images(Resource):
 class ImagesRaw(RawView):
     """See `Images.with_raw_response`."""
 
-    generate = Raw(Images.generate)
-    edit = Raw(Images.edit)
+    generate: Final = Raw(Images.generate)
+    edit: Final = Raw(Images.edit)
 
 
 class ImagesStreamed(StreamedView):
     """See `Images.with_streaming_response`."""
 
-    generate = Streamed(Images.generate)
-    edit = Streamed(Images.edit)
+    generate: Final = Streamed(Images.generate)
+    edit: Final = Streamed(Images.edit)
 
 
 def _name_of(image: Image) -> str:

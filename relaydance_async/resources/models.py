@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Unpack
+from typing import Final, Unpack
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
@@ -17,7 +17,7 @@ from ._resource import READ_OPTIONS, Resource, apply, marked
 from ._route import get
 from ._views import Raw, RawView, Streamed, StreamedView
 
-log = logging.getLogger("relaydance_async")
+log: logging.Logger = logging.getLogger("relaydance_async")
 
 LIST = get("models.list", "/models", as_model(ModelList))
 RETRIEVE = get("models.retrieve", "/models/{model}", as_model(Model))
@@ -82,12 +82,12 @@ class Models(Resource):
 class ModelsRaw(RawView):
     """See `Models.with_raw_response`."""
 
-    list = Raw(Models.list)
-    retrieve = Raw(Models.retrieve)
+    list: Final = Raw(Models.list)
+    retrieve: Final = Raw(Models.retrieve)
 
 
 class ModelsStreamed(StreamedView):
     """See `Models.with_streaming_response`."""
 
-    list = Streamed(Models.list)
-    retrieve = Streamed(Models.retrieve)
+    list: Final = Streamed(Models.list)
+    retrieve: Final = Streamed(Models.retrieve)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
@@ -55,10 +55,10 @@ class Moderations(Resource):
 class ModerationsRaw(RawView):
     """See `Moderations.with_raw_response`."""
 
-    create = Raw(Moderations.create)
+    create: Final = Raw(Moderations.create)
 
 
 class ModerationsStreamed(StreamedView):
     """See `Moderations.with_streaming_response`."""
 
-    create = Streamed(Moderations.create)
+    create: Final = Streamed(Moderations.create)

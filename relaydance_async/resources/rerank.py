@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
@@ -58,10 +58,10 @@ class Rerank(Resource):
 class RerankRaw(RawView):
     """See `Rerank.with_raw_response`."""
 
-    create = Raw(Rerank.create)
+    create: Final = Raw(Rerank.create)
 
 
 class RerankStreamed(StreamedView):
     """See `Rerank.with_streaming_response`."""
 
-    create = Streamed(Rerank.create)
+    create: Final = Streamed(Rerank.create)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from .._call import as_model
 from .._sansio.extras import CallExtras
@@ -112,14 +112,14 @@ class Videos(Resource):
 class VideosRaw(RawView):
     """See `Videos.with_raw_response`."""
 
-    create = Raw(Videos.create)
-    retrieve = Raw(Videos.retrieve)
-    download_content = Raw(Videos.download_content)
+    create: Final = Raw(Videos.create)
+    retrieve: Final = Raw(Videos.retrieve)
+    download_content: Final = Raw(Videos.download_content)
 
 
 class VideosStreamed(StreamedView):
     """See `Videos.with_streaming_response`."""
 
-    create = Streamed(Videos.create)
-    retrieve = Streamed(Videos.retrieve)
-    download_content = Streamed(Videos.download_content)
+    create: Final = Streamed(Videos.create)
+    retrieve: Final = Streamed(Videos.retrieve)
+    download_content: Final = Streamed(Videos.download_content)

@@ -17,6 +17,8 @@ Each file is one idea:
 
 from __future__ import annotations
 
+from typing import Final
+
 from .._views import Raw, RawView, Streamed, StreamedView
 from .cost import Costing
 from .generate import Generating
@@ -60,12 +62,12 @@ class Video(Generating, Waiting, Watching, Costing):
 class VideoRaw(RawView):
     """See `Video.with_raw_response`."""
 
-    submit = Raw(Video.submit)
-    retrieve = Raw(Video.retrieve)
+    submit: Final = Raw(Video.submit)
+    retrieve: Final = Raw(Video.retrieve)
 
 
 class VideoStreamed(StreamedView):
     """See `Video.with_streaming_response`."""
 
-    submit = Streamed(Video.submit)
-    retrieve = Streamed(Video.retrieve)
+    submit: Final = Streamed(Video.submit)
+    retrieve: Final = Streamed(Video.retrieve)
