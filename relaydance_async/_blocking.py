@@ -12,7 +12,7 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -61,8 +61,8 @@ def run(awaitable: Awaitable[T]) -> T:
         _refuse_in_loop()
         portal = _loop_thread.portal()
     except BaseException:
-        if inspect.iscoroutine(awaitable):
-            awaitable.close()
+        if isinstance(awaitable, Coroutine):
+            awaitable.close()  # nobody awaits it any more
         raise
     call = _Call(awaitable)
     future = portal.start_task_soon(call.run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -120,3 +121,13 @@ else:
     # The child may print what its parent had in its buffer once more.
     assert len(done.stdout.split()) >= 3
     assert len(set(done.stdout.split())) == 1
+
+
+@pytest.mark.anyio
+async def test_what_is_refused_is_let_go(client: AsyncRelayDance) -> None:
+    """Nothing is left that nobody awaits; a warning would be an error here."""
+    for awaitable in client.models.list(), client.models.retrieve("grok-4.3"):
+        with pytest.raises(RuntimeError, match="use `await` here"):
+            run(awaitable)
+        del awaitable
+        gc.collect()
