@@ -71,6 +71,14 @@ class Endpoint:
     base_url: str
     root_url: str
     api_key: Secret
+    is_another: bool = False
+    """Whether the key is not the client's own, but that of one of many users."""
+
+    @property
+    def origin(self) -> str:
+        """What keys and tasks of a journal belong to. Those of one user are nothing to another, who may name the same
+        key, or somebody else's task. The client's own stay when its key is renewed."""
+        return f"{self.root_url}#{self.mark}" if self.is_another else self.root_url
 
     @cached_property
     def mark(self) -> str:
@@ -263,7 +271,7 @@ def with_key(endpoint: Endpoint, api_key: Secret) -> Endpoint:
     problem = _problem_of_key(api_key.reveal())
     if problem is not None:
         raise ConfigurationError(problem)
-    return Endpoint(endpoint.base_url, endpoint.root_url, Secret(api_key.reveal().strip()))
+    return Endpoint(endpoint.base_url, endpoint.root_url, Secret(api_key.reveal().strip()), is_another=True)
 
 
 _NO_KEY = "no API key: pass api_key= or set RELAYDANCE_API_KEY (relaydance.com, console, API keys)"

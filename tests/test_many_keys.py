@@ -6,17 +6,25 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from relaydance_async import AsyncRelayDance, AuthenticationError, ConfigurationError, RateLimitError
+from relaydance_async import (
+    AsyncRelayDance,
+    AuthenticationError,
+    ConfigurationError,
+    NotFoundError,
+    RateLimitError,
+    SqliteJournal,
+)
 from relaydance_async.sandbox import Account, Fault, Sandbox
 from tests.kit.calls import ask_chat
 from tests.kit.clocks import QuickClock
 from tests.kit.inside import book_of
 from tests.kit.probe import look_at
-from tests.kit.routes import CHAT
+from tests.kit.routes import CHAT, SUBMIT
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +85,26 @@ async def test_a_key_that_nobody_uses_is_forgotten(sandbox: Sandbox, monkeypatch
         gc.collect()
         assert gone() is None
         assert book_of(client.with_options(api_key=KEYS[0])) is book_of(kept)
+
+
+async def test_an_idempotency_key_of_one_user_is_nothing_to_another(sandbox: Sandbox, tmp_path: Path) -> None:
+    clip: dict[str, Any] = {"model": "grok-imagine-video", "prompt": "A boat", "seconds": 5}
+    async with (
+        SqliteJournal(tmp_path / "run.db") as journal,
+        client_of(sandbox, journal=journal, _clock=QuickClock(sandbox.clock.advance).clock) as client,
+    ):
+        views = [client.with_options(api_key=key) for key in KEYS[:2]]
+        first, second = [await view.video.submit(**clip, idempotency_key="order-1") for view in views]
+        assert first.task_id != second.task_id
+        again = await client.with_options(api_key=KEYS[0]).video.submit(**clip, idempotency_key="order-1")
+        assert again.task_id == first.task_id
+        assert again.meta.replayed
+        await views[0].video.wait(first)
+        # What the journal has of a task is for whoever it belongs to.
+        with pytest.raises(NotFoundError):
+            await views[1].video.wait(first.task_id)
+        assert len({entry.origin async for entry in journal.entries()}) == 2
+    assert sandbox.ledger.billed(SUBMIT) == 2
 
 
 async def test_no_key_is_shown(sandbox: Sandbox) -> None:

@@ -65,8 +65,9 @@ class Api:
 
     @property
     def origin(self) -> str:
-        """Where the API is, without its path: what keys and tasks of a journal belong to."""
-        return self._shared.endpoint.root_url
+        """What keys and tasks of a journal belong to: where the API is, without its path, and for another user's key
+        a hash of that."""
+        return self._shared.endpoint.origin
 
     @property
     def sender(self) -> str:

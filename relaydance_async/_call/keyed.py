@@ -85,7 +85,7 @@ class KeyedCall(NoObserver, Generic[T]):
         self._receive = receive
         self._options = options
         self._key = key
-        self._origin = shared.endpoint.root_url
+        self._origin = shared.endpoint.origin
         self._call = secrets.token_hex(8)
         self._fingerprint = ""
         self._content = ""

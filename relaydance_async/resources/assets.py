@@ -197,7 +197,7 @@ class Assets(Resource):
     def _require_host(self) -> str:
         if self._origin is None:
             raise ConfigurationError(
-                f"no host of assets is known beside {self._api.origin}: client.assets.at('https://…') names it"
+                f"no host of assets is known beside {self._api.base_url}: client.assets.at('https://…') names it"
             )
         return self._origin
 
