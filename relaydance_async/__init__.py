@@ -7,7 +7,7 @@ from ._blocking import run
 from ._call import UsageTracker
 from ._client import AsyncRelayDance, openai_http_client
 from ._hooks import RetryEvent
-from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot, RedisLimits
+from ._limits import Limit, LimiterSnapshot, Limits, LimitsSnapshot
 from ._sansio.misnamed import ELSEWHERE
 from ._sansio.retry import RetryPolicy
 from ._sansio.timeout import Timeout
@@ -54,7 +54,6 @@ from .fanout import FanOut, fan_out, fan_out_list
 from .journal import PostgresJournal, SqliteJournal
 from .models._options import NOT_GIVEN, NotGiven
 from .models.account import Balance
-from .models.assets import Asset
 from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage
 from .models.files import UploadedFile
@@ -71,10 +70,9 @@ from .models.video import TaskFailure, TaskUsage, VideoTask
 from .resources._chat_stream import ChatStream
 from .resources._event_stream import EventStream
 from .resources._streamed_response import StreamedResponse
-from .resources._upload import FileInput
-from .resources.video.params import VideoParams
 
 if TYPE_CHECKING:
+    from ._limits._redis import RedisLimits
     from ._sansio.chat_events import (
         ChatEvent,
         ChunkEvent,
@@ -86,11 +84,14 @@ if TYPE_CHECKING:
         RefusalDeltaEvent,
         RefusalDoneEvent,
     )
+    from .models.assets import Asset
     from .models.parsed import ParsedChatCompletion, ParsedChoice, ParsedMessage
     from .models.tools import ToolCompleted, ToolRun, ToolRunEvent, ToolStarted, TurnCompleted, TurnStarted
     from .resources._chat_events import ChatEventStream
     from .resources._parts import audio_part, file_part, image_part
     from .resources._tool import Tool, tool
+    from .resources._upload import FileInput
+    from .resources.video.params import VideoParams
 
 __all__ = [
     "NOT_GIVEN",
@@ -213,6 +214,10 @@ __all__ = [
 
 # What stands on a chat is imported when it is first asked for, so that importing the package stays quick.
 _LATE = {
+    "RedisLimits": "._limits._redis",
+    "VideoParams": ".resources.video.params",
+    "FileInput": ".resources._upload",
+    "Asset": ".models.assets",
     "ChatEvent": "._sansio.chat_events",
     "ChatEventStream": ".resources._chat_events",
     "ChunkEvent": "._sansio.chat_events",

@@ -34,28 +34,28 @@ from ._sansio.redact import Redactor
 from ._sansio.retry import RetryPolicy
 from ._sansio.target import Network
 from ._sansio.timeout import Timeout, TimeoutTypes, as_timeout
+from ._threads import in_thread
 from ._transports import TransportName, build_transport, check_transport
 from .errors import ConfigurationError
 from .journal import Journal
 from .models._options import NOT_GIVEN, NotGiven
 from .models.journal import Resolution
-from .resources._doubts import Doubts
 from .resources._resource import Resource
-from .resources.account import Account
-from .resources.assets import Assets
 from .resources.chat import Chat
 from .resources.endpoint import AnyEndpoint
-from .resources.files import Files
-from .resources.images import Images
 from .resources.models import Models
-from .resources.video import Video
 
 if TYPE_CHECKING:
+    from .resources.account import Account
+    from .resources.assets import Assets
     from .resources.audio import Audio
     from .resources.embeddings import Embeddings
+    from .resources.files import Files
+    from .resources.images import Images
     from .resources.moderations import Moderations
     from .resources.rerank import Rerank
     from .resources.responses import Responses
+    from .resources.video import Video
     from .resources.videos import Videos
 
 R = TypeVar("R", bound=Resource)
@@ -92,7 +92,7 @@ class _Endpoint(Generic[R]):
 
 
 class _Later(_Endpoint[R]):
-    """The same for one that few ask for: it is imported then, from the module of its name."""
+    """The same for one that is imported when it is first asked for, from the module of its name."""
 
     def __init__(self, kind: str) -> None:
         self._class = kind
@@ -294,11 +294,11 @@ class AsyncRelayDance(AnyEndpoint):
 
     models: _Endpoint[Models] = _Endpoint(Models)
     chat: _Endpoint[Chat] = _Endpoint(Chat)
-    images: _Endpoint[Images] = _Endpoint(Images)
-    files: _Endpoint[Files] = _Endpoint(Files)
-    video: _Endpoint[Video] = _Endpoint(Video)
-    account: _Endpoint[Account] = _Endpoint(Account)
-    assets: _Endpoint[Assets] = _Endpoint(Assets)
+    images: _Endpoint[Images] = _Later("Images")
+    files: _Endpoint[Files] = _Later("Files")
+    video: _Endpoint[Video] = _Later("Video")
+    account: _Endpoint[Account] = _Later("Account")
+    assets: _Endpoint[Assets] = _Later("Assets")
     audio: _Endpoint[Audio] = _Later("Audio")
     embeddings: _Endpoint[Embeddings] = _Later("Embeddings")
     moderations: _Endpoint[Moderations] = _Later("Moderations")
@@ -355,6 +355,8 @@ class AsyncRelayDance(AnyEndpoint):
             JournalError: it can't be read or written.
             RelayDanceError: the books could not be read now. (Those that are not offered say nothing.)
         """
+        from .resources._doubts import Doubts
+
         return await Doubts(self._api).resolve()
 
     async def warm(self) -> None:
@@ -367,6 +369,7 @@ class AsyncRelayDance(AnyEndpoint):
         Raises:
             APIConnectionError, APITimeoutError: there is no connection within `timeout.connect`.
         """
+        await in_thread(_import_endpoints)
         await self._api.warm()
 
     async def aclose(self) -> None:
@@ -413,6 +416,11 @@ class AsyncRelayDance(AnyEndpoint):
 
     def __reduce__(self) -> Any:
         raise TypeError("a client is not pickled; make it in each process, such as at import")
+
+
+def _import_endpoints() -> None:
+    for name in "files", "images", "video":
+        import_module(f".resources.{name}", __package__)
 
 
 def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:

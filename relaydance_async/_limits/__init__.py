@@ -5,7 +5,6 @@ from ._book import Book
 from ._foreign import ForeignAdmission
 from ._key_outage import KeyOutage
 from ._local import LocalAdmission
-from ._redis import RedisLimits
 from ._settings import Limit, Limits
 from ._shared import SharedLimits
 from ._snapshot import KnownLimits, LimiterSnapshot, LimitsSnapshot
@@ -26,7 +25,6 @@ __all__ = [
     "LimitsSnapshot",
     "LocalAdmission",
     "Order",
-    "RedisLimits",
     "SharedLimits",
     "Ticket",
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from .._sansio.ceiling import Ceiling
 from .._sansio.key_wide import KeyWide
 from .._sansio.limiter import Limiter, Sent, Verdict
-from .._sansio.sharing import Part
+
+if TYPE_CHECKING:
+    from .._sansio.sharing import Part
 
 log = logging.getLogger("relaydance_async")
 

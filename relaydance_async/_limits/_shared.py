@@ -14,10 +14,12 @@ What keeps the limits is a `Store`. It does what `_sansio.sharing.exchange` does
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .._sansio.limiter import Limiter
-from .._sansio.sharing import Grant, Part, Report
+
+if TYPE_CHECKING:  # most clients share nothing
+    from .._sansio.sharing import Grant, Part, Report
 
 
 class Store(Protocol):
