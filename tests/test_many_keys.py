@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,15 @@ def test_what_can_not_be_a_key_is_refused_at_once(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="key") as caught:
         AsyncRelayDance("sk-mine").with_options(api_key=wrong)
     assert "two words" not in str(caught.value)
+
+
+async def test_a_key_for_one_call_is_refused_with_the_way_to_do_it(sandbox: Sandbox) -> None:
+    async with client_of(sandbox) as client:
+        options: Any = {"api_key": KEYS[0]}
+        for call in (client.models.list, client.models.retrieve, client.chat.completions.create, client.video.submit):
+            given: Any = {"model": "grok-4.3", "messages": [], "prompt": "A boat"}
+            names = set(signature(call).parameters)
+            with pytest.raises(TypeError, match=r"use client\.with_options\(api_key=…\)") as caught:
+                await call(**{name: value for name, value in given.items() if name in names}, **options)
+            assert KEYS[0] not in str(caught.value)
+    assert not sandbox.ledger.entries

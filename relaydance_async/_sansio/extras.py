@@ -81,8 +81,10 @@ _NONE = CallExtras()
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
+    if name == "api_key":  # never to be sent in a body
+        return "a call has the key of its client: use client.with_options(api_key=…), which shares its connections"
     text = unknown_keyword(name, known)
     if "extra_body" in known:
-        text += f"{'' if text.endswith('?') else ';'} What this version doesn't know goes through"
-        text += f" extra_body={{{name!r}: ...}}"
+        told = f"hat this version doesn't know goes through extra_body={{{name!r}: ...}}"
+        text += f" W{told}" if text.endswith("?") else f"; w{told}"
     return text

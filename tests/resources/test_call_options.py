@@ -148,7 +148,7 @@ async def test_a_misspelt_argument_is_told_with_the_right_one_and_the_way_for_ne
             "What this version doesn't know goes through extra_body={'temprature': ...}"
         )
         new: dict[str, Any] = {"zzz": 1}
-        with pytest.raises(TypeError, match="'zzz'; What this version doesn't know goes through extra_body="):
+        with pytest.raises(TypeError, match="'zzz'; what this version doesn't know goes through extra_body="):
             await client.images.generate(model="m", prompt="p", **new)
     assert sandbox.ledger.count() == 0
 
