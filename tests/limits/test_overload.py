@@ -19,6 +19,7 @@ SLOW = Fault(CHAT, delay=1.0)
 
 async def test_a_third_of_a_second_of_overload_leaves_a_quarter_and_goes_as_it_came() -> None:
     seen: list[int] = []
+    lasted = 0.0
     patient = RetryPolicy(max_attempts=1000)  # on a busy machine the overload lasts for longer
     async with (
         Sandbox(faults=[BUSY]) as sandbox,
