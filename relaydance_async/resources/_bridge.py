@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Any, cast
 
 from .._call import Answer, Kept, Receiver, as_read, as_stream
@@ -12,7 +13,7 @@ from .._sansio.decode import build_error_in, reports_error
 from .._sansio.outside import OutsideAnswer, OutsideRequest, answer_of_error, plain_headers
 from .._sansio.request import PreparedRequest, RetrySafety, model_of
 from .._sansio.target import ApiTarget
-from ..errors import APIStatusError, ConfigurationError
+from ..errors import APIStatusError, ConfigurationError, RelayDanceError, mark_accepted
 from ..models.chat import ChatCompletion, ChatCompletionChunk
 from ._chat_stream import ChatStream, keep_chat_stream, open_chat_stream, read_completion
 from ._event_stream import EventStream, as_event_stream
@@ -36,7 +37,8 @@ class Bridge(Resource):
         target = target_of(request.path_below(self._api.base_url))
         safety = _safety_of(request, target)
         if safety.billed and request.is_repeated:
-            raise ConfigurationError(_REPEATED)
+            raise _repeated() from _FAILED.get()
+        _FAILED.set(None)
         content = _json_in(request)
         prepared = PreparedRequest(
             request.method,
@@ -51,6 +53,20 @@ class Bridge(Resource):
             return await api.call(prepared, _receiver_of(target, streams=content.get("stream") is True))
         except APIStatusError as error:
             return answer_of_error(error)
+        except RelayDanceError as error:
+            _FAILED.set(error)
+            raise
+
+
+_FAILED: ContextVar[RelayDanceError | None] = ContextVar("relaydance_outside_failed", default=None)
+"""What ended the request that the other library sends again, in the same task. It may hold what was paid for."""
+
+
+def _repeated() -> ConfigurationError:
+    """This request was not sent. The one before may have been accepted, unless it is known that it was not."""
+    error, before = ConfigurationError(_REPEATED), _FAILED.get()
+    mark_accepted(error, before is None or before.maybe_accepted)
+    return error
 
 
 _REPEATED = "openai's client sends a request again that may be paid for: make it with AsyncOpenAI(max_retries=0)"

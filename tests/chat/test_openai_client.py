@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,13 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from relaydance_async import AsyncRelayDance, IncompleteStreamError, maybe_accepted, openai_http_client
+from relaydance_async import (
+    AsyncRelayDance,
+    IncompleteStreamError,
+    ResponseDecodeError,
+    maybe_accepted,
+    openai_http_client,
+)
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.chat.support import BONN, HELLO, MODEL, City
 from tests.kit.probe import look_at
@@ -141,8 +148,34 @@ async def test_what_may_be_paid_for_is_not_sent_twice(
         assert sandbox.ledger.billed("POST /v1/images/generations") == 1
         if retries:
             assert "max_retries=0" in str(caught.value.__cause__)
-        else:
-            assert maybe_accepted(caught.value)
+        assert maybe_accepted(caught.value)
+
+
+async def test_the_refusal_of_a_repetition_tells_what_became_of_the_first(
+    client: AsyncRelayDance, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_once(*_: object) -> float:
+        return 0
+
+    monkeypatch.setattr(AsyncOpenAI, "_calculate_retry_timeout", at_once)
+    sandbox.faults.add(Fault("POST /v1/chat/completions", body='{"id": "paid for', status=200, after_accept=True))
+    with pytest.raises(openai.APIConnectionError) as caught:
+        await openai_of(client, max_retries=2).chat.completions.create(model=MODEL, messages=HELLO)
+    assert maybe_accepted(caught.value)
+    cause: BaseException | None = caught.value
+    while cause is not None and not isinstance(cause, ResponseDecodeError):
+        cause = cause.__cause__
+    assert cause is not None
+    assert "paid for" in str(cause.body)
+    assert sandbox.ledger.billed(CHAT) == 1
+    # In the same task: what was never sent is not told as perhaps paid for, whatever was before.
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"
+        async with AsyncRelayDance("sk", base_url=address, max_retries=0) as ours:
+            with pytest.raises(openai.APIConnectionError) as caught:
+                await openai_of(ours, max_retries=2).chat.completions.create(model=MODEL, messages=HELLO)
+    assert maybe_accepted(caught.value) is False
 
 
 async def test_a_cut_stream_has_what_was_paid_for(
