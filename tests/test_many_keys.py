@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import weakref
 from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from relaydance_async import (
+    APIConnectionError,
     AsyncRelayDance,
     AuthenticationError,
     ConfigurationError,
@@ -21,11 +24,13 @@ from relaydance_async import (
     SqliteJournal,
 )
 from relaydance_async.sandbox import Account, Fault, Sandbox
+from relaydance_async.webhooks import WebhookReceiver
 from tests.kit.calls import ask_chat
 from tests.kit.clocks import QuickClock
 from tests.kit.inside import book_of
 from tests.kit.probe import look_at
 from tests.kit.routes import CHAT, SUBMIT
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -106,6 +111,36 @@ async def test_an_idempotency_key_of_one_user_is_nothing_to_another(sandbox: San
             await views[1].video.wait(first.task_id)
         assert len({entry.origin async for entry in journal.entries()}) == 2
     assert sandbox.ledger.billed(SUBMIT) == 2
+
+
+async def test_an_idempotency_key_of_one_user_holds_up_no_other(sandbox: Sandbox, tmp_path: Path) -> None:
+    clip: dict[str, Any] = {"model": "grok-imagine-video", "prompt": "A boat", "seconds": 5}
+    sandbox.faults.add(Fault(SUBMIT, stall=True, at=(1,)))
+    async with SqliteJournal(tmp_path / "run.db") as journal, client_of(sandbox, journal=journal) as client:
+        views = [client.with_options(api_key=key) for key in KEYS[:2]]
+        slow = asyncio.create_task(views[0].video.submit(**clip, idempotency_key="order-1", timeout=2))
+        await wait_until(lambda: sandbox.ledger.count(SUBMIT) > 0)
+        assert (await views[1].video.submit(**clip, idempotency_key="order-1", deadline=1.5)).task_id
+        assert not slow.done()
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+
+
+async def test_a_receiver_of_a_view_decides_its_doubts(sandbox: Sandbox, tmp_path: Path) -> None:
+    clip: dict[str, Any] = {"model": "grok-imagine-video", "prompt": "A boat", "seconds": 5}
+    sandbox.faults.add(Fault(SUBMIT, after_accept=True, at=(1,)))
+    async with SqliteJournal(tmp_path / "run.db") as journal, client_of(sandbox, journal=journal) as client:
+        view = client.with_options(api_key=KEYS[0])
+        receiver = WebhookReceiver(view, secret="0123456789abcdef", journal=journal)
+        callback = receiver.callback_url("https://hooks.example/", "order 7")
+        with pytest.raises(APIConnectionError):
+            await view.video.submit(**clip, callback_url=callback, idempotency_key="row-1")
+        task_id = sandbox.ledger.entries[0].task_id
+        await receiver.receive(urlsplit(callback).query, json.dumps({"task_id": task_id, "status": "queued"}).encode())
+        task = await view.video.submit(**clip, callback_url=callback, idempotency_key="row-1")
+        assert (task.task_id, task.meta.replayed) == (task_id, True)
+    assert sandbox.ledger.billed(SUBMIT) == 1
 
 
 async def test_no_key_is_shown(sandbox: Sandbox) -> None:

@@ -108,7 +108,7 @@ class Api:
         """Be the only one of the running loop that is at this work; others wait for their turn.
 
         Args:
-            work: what tells it from other work. Not a text: those are idempotency keys.
+            work: what tells it from other work. No two texts: those are an origin and an idempotency key.
         """
         flights = (await self._runtime()).flights
         while (other := flights.get(work)) is not None:

@@ -150,20 +150,21 @@ class KeyedCall(NoObserver, Generic[T]):
         return result
 
     async def _in_turn(self, runtime: Runtime) -> T:
-        """One after the other, of those with this key in this loop."""
+        """One after the other, of those of this user with this key in this loop."""
         began = self._shared.clock.monotonic()
         self._content, self._callback = await _content_of(self._request)
         self._fingerprint = build_fingerprint(self._request, self._content)
-        while (other := runtime.flights.get(self._key)) is not None:
+        mine = self._origin, self._key
+        while (other := runtime.flights.get(mine)) is not None:
             with anyio.move_on_after(self._left(began)):
                 await other.wait()
                 continue
             self._out_of_time()
-        done = runtime.flights[self._key] = anyio.Event()
+        done = runtime.flights[mine] = anyio.Event()
         try:
             return await self._find_or_send(began)
         finally:
-            del runtime.flights[self._key]
+            del runtime.flights[mine]
             done.set()
 
     async def _find_or_send(self, began: float) -> T:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .._client import AsyncRelayDance
-from .._config import origin_of
 from .._sansio.webhook import SigningSecret, VerifiedCallback, build_callback_url, parse_delivery, verify_callback
 from ..errors import (
     ConfigurationError,
@@ -87,7 +86,7 @@ class WebhookReceiver:
         if remember < 1:
             raise ConfigurationError(f"remember must be 1 or more, not {remember!r}")
         self._journal = journal
-        self._origin = origin_of(client.base_url)
+        self._origin = client._api.origin  # pyright: ignore[reportPrivateUsage]
         self._now = now
         self._ended: Recent[VideoTask] = Recent(remember)
         self._bindings = Bindings(remember)
