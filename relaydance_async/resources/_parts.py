@@ -128,6 +128,8 @@ def _read_path(path: Path) -> bytes:
         _check_size(status.st_size)
         with path.open("rb") as file:
             return file.read(_MOST_BYTES + 1)
+    except InvalidInputError:  # a ValueError too
+        raise
     except OSError as error:
         raise InvalidInputError(f"can't read {path}: {error.strerror or error}") from None
     except ValueError as error:

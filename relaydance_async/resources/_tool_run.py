@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import time
@@ -114,7 +115,10 @@ class ToolLoop(Generic[T]):
             content = await self._tool(name).run(arguments)
         except Exception as failure:
             error, content = failure, _told(failure)
-        completed = ToolCompleted(call["id"], name, content, error, time.monotonic() - began)
+        except asyncio.CancelledError as cancelled:
+            error = _own_cancellation(cancelled)
+            content = _told(error)
+        completed = ToolCompleted(call["id"], name, _sendable(content), error, time.monotonic() - began)
         await self.tell(completed)
         return completed
 
@@ -177,11 +181,38 @@ def _completed(message: dict[str, Any], turn: int) -> dict[str, Any]:
     return {"role": "assistant", **message}
 
 
+def _own_cancellation(cancelled: asyncio.CancelledError) -> RuntimeError:
+    """What it means that something was cancelled within a tool. Left alone it would leave the call without a result,
+    and the model would ask for it in each turn.
+
+    Raises:
+        CancelledError: it is the run that is cancelled.
+    """
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise cancelled
+    error = RuntimeError("the tool was cancelled")
+    error.__cause__ = cancelled  # which may know of something that is paid for
+    return error
+
+
 def _told(error: Exception) -> str:
     """What the model is told: no traceback, which may show what is secret."""
     if isinstance(error, InvalidInputError):
         return f"Error: {error.message}"
-    return f"Error: {type(error).__name__}: {error.message if isinstance(error, RelayDanceError) else error}"
+    return f"Error: {type(error).__name__}: {error.message if isinstance(error, RelayDanceError) else _text(error)}"
+
+
+def _text(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # a caller's own class
+        return "it can't be shown"
+
+
+def _sendable(content: str) -> str:
+    """Half of a surrogate pair can't be sent: such as in the name of a file that is not UTF-8."""
+    return content if content.isascii() else content.encode("utf-8", "replace").decode("utf-8")
 
 
 def _out_of_turns(turns: int, completion: ChatCompletion) -> ToolRunError:

@@ -22,12 +22,14 @@ from relaydance_async import (
     ToolCompleted,
     ToolRun,
     ToolRunError,
+    maybe_accepted,
     tool,
 )
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.chat.support import BONN, HELLO, MODEL, City, bodies
 from tests.kit.routes import CHAT
 from tests.kit.transports import Tap
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -287,6 +289,54 @@ async def test_a_cancellation_ends_the_tools_and_keeps_the_history(client: Async
     task.cancel()
     assert [message["role"] for message in await task] == ["user", "assistant"]
     assert ended.is_set()
+
+
+async def test_a_tool_whose_own_work_is_cancelled_has_a_result(client: AsyncRelayDance, sandbox: Sandbox) -> None:
+    async def look(n: int) -> str:
+        other = asyncio.create_task(asyncio.sleep(60))
+        other.cancel()
+        await other
+        return "never"
+
+    sandbox.chat.reply(tool_calls=[call("look", n=1), call("add", first=1, second=2)])
+    run = await client.chat.run_tools(model=MODEL, messages=HELLO, tools=[look, add])
+    told = [message["content"] for message in run.messages if message["role"] == "tool"]
+    assert told == ["Error: RuntimeError: the tool was cancelled", "3"]
+    assert sandbox.ledger.billed(CHAT) == 2
+
+
+async def test_a_tool_that_was_cancelled_amid_something_paid_ends_the_run(
+    client: AsyncRelayDance, sandbox: Sandbox
+) -> None:
+    async def paint(prompt: str) -> str:
+        order = asyncio.create_task(client.images.generate(model="grok-imagine-image", prompt=prompt))
+        await wait_until(lambda: sandbox.ledger.count("POST /v1/images/generations") > 0)
+        order.cancel()
+        return str(await order)
+
+    sandbox.faults.add(Fault("POST /v1/images/generations", stall=True, after_accept=True))
+    sandbox.chat.reply(tool_calls=[call("paint", prompt="a cat")])
+    with pytest.raises(RuntimeError, match="the tool was cancelled") as caught:
+        await client.chat.run_tools(model=MODEL, messages=HELLO, tools=[paint])
+    assert maybe_accepted(caught.value)
+    assert sandbox.ledger.billed(CHAT) == sandbox.ledger.billed("POST /v1/images/generations") == 1
+
+
+async def test_odd_results_and_errors_do_not_cost_the_turns_before(client: AsyncRelayDance, sandbox: Sandbox) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    async def name(n: int) -> str:
+        return "a\ud800b"
+
+    async def fail(n: int) -> str:
+        raise Mute
+
+    sandbox.chat.reply(tool_calls=[call("name", n=1), call("fail", n=1)])
+    run = await client.chat.run_tools(model=MODEL, messages=HELLO, tools=[name, fail])
+    told = [message["content"] for message in run.messages if message["role"] == "tool"]
+    assert told == ["a?b", "Error: Mute: it can't be shown"]
 
 
 async def test_tools_run_at_once_but_not_too_many(client: AsyncRelayDance, sandbox: Sandbox) -> None:
