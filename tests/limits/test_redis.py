@@ -15,8 +15,9 @@ import anyio
 import pytest
 
 from relaydance_async import AsyncRelayDance, ConfigurationError, RedisLimits
-from relaydance_async._limits import Book, Ended, LocalAdmission
+from relaydance_async._limits import Book, Ended, LocalAdmission, _redis
 from relaydance_async._sansio.limiter import Learned
+from relaydance_async._sansio.sharing import EVERY
 from tests.kit.redis import RedisServer, redis_server
 from tests.limits.limited_server import Gateway, TokenBucket, caller
 from tests.limits.support import ticket
@@ -106,6 +107,20 @@ async def _fails_and_comes_back(begin: Callable[[RedisServer], object], end: Cal
             end(server)
         await until(lambda: process.is_sharing, 8)
         await process.shared.aclose()
+
+
+@pytest.mark.parametrize("learned", [Learned("rate", rate=500.0), Learned("under way", calls=10.0)])
+async def test_numbers_that_can_be_none_keep_no_call(server: RedisServer, learned: Learned) -> None:
+    process = await sharing(server.url, learned)
+    assert process.gate.shared is not None
+    (limit, _) = _redis._keys(process.gate.shared.name)
+    for number in "inf", "nan", "-inf", "-5":
+        server.ask("HSET", limit, "limit", number, "peak", number)
+        await anyio.sleep(2 * EVERY)
+        with anyio.fail_after(5):
+            for _ in range(5):
+                await process.call()
+    await process.shared.aclose()
 
 
 async def test_an_emptied_redis_learns_it_again(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:

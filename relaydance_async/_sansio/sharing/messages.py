@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, isfinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,15 @@ class Grant:
             gone to nothing: it may come back as it was. "wait": another one does.
         amount: calls a second, or calls at once.
         turn: of a rate, how near this one is to its next turn, from 0 to 1: so that they don't send at the same moment.
+
+    Raises:
+        ValueError: a number that can be none: an amount below 0, or one that is not finite.
     """
 
     kind: str
     amount: float = 0.0
     turn: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.amount < inf and isfinite(self.turn)):  # whoever can write to the store can write this
+            raise ValueError("a lease of an amount that can be none")
