@@ -38,14 +38,19 @@ USER_AGENT = f"relaydance-async/{__version__} Python/{platform.python_version()}
 class Secret:
     """The API key, kept out of reprs, logs, pickles, and tracebacks that show local variables."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_bearer", "_value")
 
     def __init__(self, value: str | SecretStr) -> None:
         self._value: str = value.get_secret_value() if isinstance(value, SecretStr) else value
+        self._bearer = f"Bearer {self._value}"
 
     def reveal(self) -> str:
         """The key itself."""
         return self._value
+
+    def as_bearer(self) -> str:
+        """The value of an `Authorization` header."""
+        return self._bearer
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -98,10 +103,6 @@ class Endpoint:
         """
         if not self.api_key.reveal():
             raise ConfigurationError(_NO_KEY)
-
-    def authorization(self) -> str:
-        """The header's value. It holds the key."""
-        return f"Bearer {self.api_key.reveal()}"
 
     def url(self, target: ApiTarget, query: Mapping[str, str] | None = None) -> str:
         """The absolute URL of an endpoint: `/api/…` lies at the root of the host, all else below the base URL.

@@ -21,7 +21,7 @@ from ..models.pricing import PriceList
 from .call import Call, Shared
 from .keyed import KeyedCall
 from .receive import Receiver
-from .usage import UsageTracker, counted, trackers_of
+from .usage import UsageTracker, counted, trackers_of, tracking
 from .watching import WaitWatchers, watch_wait
 
 T = TypeVar("T")
@@ -35,11 +35,12 @@ class Api:
         options: of those that are made here.
     """
 
-    __slots__ = ("_shared", "options")
+    __slots__ = ("_is_watched", "_shared", "options")
 
     def __init__(self, shared: Shared, options: Options) -> None:
         self._shared = shared
         self.options: Options = options
+        self._is_watched = options.is_watched
 
     def changed(self, **options: Any) -> Api:
         """The same with these options changed; see `Options.changed`."""
@@ -147,11 +148,11 @@ class Api:
         self._shared.endpoint.require_key()
         options = self.options
         call = Call(self._shared, request, receive, options)
-        if options.is_watched or is_logging_attempts():
+        if self._is_watched or is_logging_attempts():
             running = call.run_watched()
         else:
             running = call.run() if options.deadline is None else call.run_within(options.deadline)
-        return self._counted(running, request, receive)
+        return self._counted(running, request, receive) if tracking() else running
 
     def _counted(
         self, running: Coroutine[Any, Any, T], request: PreparedRequest, receive: Receiver[T]

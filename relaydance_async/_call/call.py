@@ -230,7 +230,9 @@ class Call(Generic[T]):
         if self._watchers is not None and lease.why is not None:
             self._watchers.held(attempt.number, lease.why)
         wire = build_wire(self._request, attempt, lease.queued_for, self._shared.endpoint, self._options)
-        return runtime.transports[network_of(self._request.target)].send(wire)
+        target = self._request.target
+        network = _ANY if isinstance(target, ApiTarget) else network_of(target)
+        return runtime.transports[network].send(wire)
 
     async def _gateway_is_back(self, lease: Lease, runtime: Runtime) -> bool:
         """Whether a probe says so. What costs nothing is its own probe; what is paid for sends a GET before."""

@@ -83,9 +83,13 @@ class UsageTracker(UsageTotals):
 _TRACKERS: ContextVar[tuple[UsageTracker, ...]] = ContextVar("relaydance_usage", default=())
 
 
+tracking = _TRACKERS.get
+"""All who count something here."""
+
+
 def trackers_of(owner: object, request: PreparedRequest) -> tuple[UsageTracker, ...]:
     """Who counts what that call uses."""
-    found = _TRACKERS.get()
+    found = tracking()
     if not found or not request.safety.billed or request.model is None:
         return ()
     return tuple(each for each in found if each.counts(owner))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._config import Endpoint, Options
 from .._sansio.breakage import Progress
 from .._sansio.request import LargeJson, PreparedRequest
-from .._sansio.target import ApiTarget, ForeignTarget, peer
+from .._sansio.target import THE_GATEWAY, ApiTarget, ForeignTarget, peer
 from .._transports import WireRequest
 from .attempt import Attempt
 
@@ -22,18 +22,21 @@ def build_wire(
     if isinstance(target, ForeignTarget):
         headers = {"user-agent": options.headers["user-agent"], **own}
         attempt.admitted(queued_for, headers)
-        url = target.url
+        url, told = target.url, peer(target)
     else:
         headers = {**options.headers, **own}
         attempt.admitted(queued_for, headers)
-        headers["authorization"] = endpoint.authorization()
-        url = endpoint.url(target, options.query) if isinstance(target, ApiTarget) else target.url
+        headers["authorization"] = endpoint.api_key.as_bearer()
+        if isinstance(target, ApiTarget):
+            url, told = endpoint.url(target, options.query), THE_GATEWAY
+        else:
+            url, told = target.url, peer(target)
     body = request.body.take() if isinstance(request.body, LargeJson) else request.body
-    return WireRequest(request.method, url, headers, body, options.timeout, peer=peer(target), progress=attempt)
+    return WireRequest(request.method, url, headers, body, options.timeout, peer=told, progress=attempt)
 
 
 def build_probe(endpoint: Endpoint, options: Options) -> WireRequest:
     """A GET that shows whether the gateway is back."""
-    headers = {**options.headers, "authorization": endpoint.authorization()}
+    headers = {**options.headers, "authorization": endpoint.api_key.as_bearer()}
     url = endpoint.url(_PROBED, options.query)
-    return WireRequest("GET", url, headers, b"", options.timeout, peer=peer(_PROBED), progress=Progress())
+    return WireRequest("GET", url, headers, b"", options.timeout, peer=THE_GATEWAY, progress=Progress())

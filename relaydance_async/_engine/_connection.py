@@ -79,7 +79,7 @@ class Owner(Protocol):
         ...
 
     def put_back(self, connection: Connection, keep_alive: bytes | None) -> None:
-        """It is idle; the answer had this `Keep-Alive` field."""
+        """It is idle, or closes; the answer had this `Keep-Alive` field."""
         ...
 
     def gone(self, connection: Connection) -> None:
@@ -157,8 +157,9 @@ class Connection(Link):
                 return exchange
         else:
             request.sent_at_once()
-            if self.write(head + body if body else head):
-                self.expect(request.timeout.read)
+            # Those of `Link`: what `write` and `expect` do besides is for uploads.
+            if super().write(head + body if body else head):
+                super().expect(request.timeout.read)
                 return exchange
         request.unsent()
         self.fail("closed", "it was closed before the request had been sent")
@@ -353,7 +354,7 @@ class Connection(Link):
         self._exchange = None
         exchange.ended()
         exchange.wake()
-        if self._reusable and not self._is_blocked and self.is_open:
+        if self._reusable and not self._is_blocked:
             self._state = _IDLE
             assert exchange.head is not None
             self._owner.put_back(self, exchange.head.fields.get(b"keep-alive"))

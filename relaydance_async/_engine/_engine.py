@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Awaitable
 from typing import NamedTuple
 
 from .._sansio.breakage import BreakKind, Broke, Reached, build_connection_error
@@ -61,14 +62,22 @@ class Engine:
 
     async def send(self, request: Outgoing) -> Exchange:
         """See `Transport`."""
+        connection: Connection | None = None
         exchange: Exchange | None = None
         try:
             origin, host, target = self._heads.split(request.url)
-            local = self._here()
+            local = self._local or self._here()
             connection = local.pool.take(origin)
-            if connection is None or connection.is_readable or not connection.is_open:
+            if connection is None or connection.is_readable:
                 connection = await self._connect(local, origin, connection, request.timeout.connect)
-            exchange = await self._start(connection, request, host, target)
+            head = self._head(connection, request, host, target)
+            waiting = request.begin()
+            if waiting is not None:
+                del head  # the key is in it, and a traceback shows the variables of frames
+                await _announce(waiting, connection)
+                head = self._head(connection, request, host, target)
+            exchange = connection.start(request, head)
+            del head
             if (waiter := exchange.waiter) is not None:
                 await waiter
                 exchange.waiter = None
@@ -80,12 +89,11 @@ class Engine:
         except BaseException as error:
             if exchange is not None:
                 await exchange.aclose()
-            else:
-                await request.close_body()
+            await _let_go(request, None if exchange is not None else connection)
             raise error.with_traceback(None)  # noqa: B904  (it is the same one)
         if failure is None and exchange is not None:
             return exchange
-        await request.close_body()
+        await _let_go(request, None if exchange is not None else connection)
         assert failure is not None
         raise failure
 
@@ -104,21 +112,10 @@ class Engine:
             self._local = _Local(self._max_idle)
         return self._local
 
-    async def _start(self, connection: Connection, request: Outgoing, host: str, target: str) -> Exchange:
-        try:
-            if connection.via_proxy:
-                target = f"{connection.origin.scheme}://{host}{target}"
-            head = self._heads.build(request, target, host, connection.proxy_headers)
-            waiting = request.begin()
-            if waiting is not None:
-                await waiting
-                await connection.catch_up()
-                if connection.is_readable:
-                    connection.close()  # then it takes nothing
-        except BaseException:
-            connection.close()
-            raise
-        return connection.start(request, head)
+    def _head(self, connection: Connection, request: Outgoing, host: str, target: str) -> bytes:
+        if connection.via_proxy:
+            target = f"{connection.origin.scheme}://{host}{target}"
+        return self._heads.build(request, target, host, connection.proxy_headers)
 
     async def _connect(self, local: _Local, origin: Origin, idle: Connection | None, seconds: float) -> Connection:
         """One that becomes idle, or a new one; the time is for both."""
@@ -191,6 +188,21 @@ class Engine:
             return
         left = [connection.give_up() for connection in self._local.pool.close()]
         break_off(loop, left)
+
+
+async def _let_go(request: Outgoing, unused: Connection | None) -> None:
+    """Of what an attempt holds: its body, and a connection that it has not begun to use."""
+    if unused is not None:
+        unused.close()
+    await request.close_body()
+
+
+async def _announce(waiting: Awaitable[None], connection: Connection) -> None:
+    """Let those who watch know that it begins: they may take their time, in which the connection may end."""
+    await waiting
+    await connection.catch_up()
+    if connection.is_readable:
+        connection.close()  # then it takes nothing
 
 
 class _Late(DialError):

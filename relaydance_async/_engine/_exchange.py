@@ -60,10 +60,14 @@ class Fields(Mapping[str, str]):
         return len(self._head.fields)
 
 
+_NO_FIELDS: Mapping[str, str] = {}
+
+
 class Exchange:
     """See `TransportResponse`.
 
     Attributes:
+        headers: none before the head has come.
         request: what is asked.
         waiter: what the reader waits for: the head, or more of the body.
         is_whole: whether the last byte of the answer has come.
@@ -79,6 +83,7 @@ class Exchange:
         "ends_with_connection",
         "got",
         "head",
+        "headers",
         "held",
         "is_whole",
         "request",
@@ -90,6 +95,7 @@ class Exchange:
         self.request = request
         self.waiter: asyncio.Future[None] | None = waiter
         self.head: Head | None = None
+        self.headers: Mapping[str, str] = _NO_FIELDS
         self.status_code: int = 0
         self.is_whole: bool = False
         self.ends_with_connection: bool = False
@@ -105,6 +111,7 @@ class Exchange:
     def answered(self, head: Head) -> None:
         """The head has come."""
         self.head = head
+        self.headers = Fields(head)
         self.status_code = head.status
 
     def feed(self, piece: bytes) -> None:
@@ -145,12 +152,6 @@ class Exchange:
         return self.held > self._enough
 
     # The reader's side.
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """See `TransportResponse`."""
-        assert self.head is not None
-        return Fields(self.head)
 
     @property
     def failure(self) -> RelayDanceError | None:

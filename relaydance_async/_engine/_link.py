@@ -17,7 +17,7 @@ import contextvars
 from abc import abstractmethod
 from typing import cast
 
-from ._descriptors import ask, fileno_of, is_readable
+from ._descriptors import Poll, ask, fileno_of, poll_of
 
 NEVER = float("inf")
 
@@ -43,6 +43,7 @@ class Link(asyncio.BufferedProtocol):
         "_is_blocked",
         "_is_paused",
         "_loop",
+        "_poll",
         "_transport",
     )
 
@@ -51,6 +52,7 @@ class Link(asyncio.BufferedProtocol):
         self._context = context
         self._inbox = inbox
         self._transport: asyncio.Transport | None = None
+        self._poll: Poll | None = None
         self._is_blocked = False
         self._is_paused = False
         self._drained: asyncio.Future[None] | None = None
@@ -74,7 +76,8 @@ class Link(asyncio.BufferedProtocol):
     @property
     def is_readable(self) -> bool:
         """Whether bytes or its end have come that the loop has not read yet: asked of the kernel."""
-        return self._transport is None or is_readable(self.fileno)
+        transport, poll = self._transport, self._poll
+        return transport is None or poll is None or transport.is_closing() or bool(poll.poll(0))
 
     @property
     def is_secure(self) -> bool:
@@ -179,6 +182,7 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, but is none by its class
+        self._poll = poll_of(transport)
         # Over TLS asyncio pauses at the limit itself, otherwise above it.
         is_tls = ask(transport, "ssl_object") is not None
         self._transport.set_write_buffer_limits(high=1 if is_tls else 0, low=0)

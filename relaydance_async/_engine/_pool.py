@@ -123,7 +123,7 @@ class Pool:
         line = self._lines.get(origin)
         if line is None:
             line = self._lines[origin] = Line(self._timers)
-        return line.wait(until, self._offer)
+        return line.wait(until, self._offer_again)
 
     def dialled(self, origin: Origin) -> None:
         """A connection to it was made, or could not be."""
@@ -158,7 +158,7 @@ class Pool:
 
     def put_back(self, connection: Connection, keep_alive: bytes | None) -> None:
         """See `Owner`."""
-        if self.is_closed:
+        if self.is_closed or not connection.is_open:
             connection.close()
             return
         origin = connection.origin
@@ -170,9 +170,11 @@ class Pool:
         connection.expires = now + seconds
         self._offer(connection)
 
+    def _offer_again(self, connection: Connection) -> None:
+        if connection.is_open:
+            self._offer(connection)
+
     def _offer(self, connection: Connection) -> None:
-        if not connection.is_open:
-            return
         origin = connection.origin
         if self._lines and (line := self._lines.get(origin)) is not None and line.hand(connection):
             return

@@ -7,6 +7,7 @@ many programs log at INFO, and a call that succeeds costs them nothing.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from .._sansio.observer import CallInfo, CallObserver, NoObserver
 from .._sansio.redact import one_line
@@ -17,9 +18,8 @@ from ..models.meta import AttemptRecord, ResponseMeta
 log = logging.getLogger("relaydance_async")
 
 
-def is_logging_attempts() -> bool:
-    """Whether `LOG` is to be told of calls."""
-    return log.isEnabledFor(logging.DEBUG)
+is_logging_attempts = partial(log.isEnabledFor, logging.DEBUG)
+"""Whether `LOG` is to be told of calls."""
 
 
 def tell_end(error: RelayDanceError) -> None:

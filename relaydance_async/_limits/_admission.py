@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from .._sansio.outage import Failure
@@ -80,7 +80,7 @@ class Ticket:
     gates: Gates | None = None
 
 
-class Ended(Enum):
+class Ended(StrEnum):  # hashed as `Kind` is
     """How an attempt ended, as far as a limiter learns from it."""
 
     ACCEPTED = "accepted"

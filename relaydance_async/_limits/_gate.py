@@ -77,8 +77,8 @@ class Gate:
 
     def delay(self, now: float) -> float:
         """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
-        if self.is_plain:
-            return 0.0
+        if self.shared is None and self.wide.limiter is None and not self.ceilings:
+            return self.limiter.delay(now)
         delay = self._learned_delay(now)
         for ceiling in self.ceilings:
             delay = max(delay, ceiling.delay(now))
@@ -106,7 +106,7 @@ class Gate:
     def ended(self, passed: Passed, now: float, verdict: Verdict, retry_after: float | None) -> None:
         """It has its answer."""
         sent, wide_sent = passed
-        if verdict is _ACCEPTED and self.is_plain:
+        if self.limiter.is_free and verdict is _ACCEPTED and self.is_plain:
             self.limiter.facts.flying.discard(sent)
             if not self.wide.is_calm:
                 self.wide.accepted(self)

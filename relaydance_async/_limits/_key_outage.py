@@ -23,7 +23,7 @@ class KeyOutage:
     def __init__(self, chance: Callable[[], float], limits: OutageLimits | None = None) -> None:
         self._chance = chance
         self._limits = limits if limits is not None else OutageLimits()
-        self.state: State = Healthy(self._limits.budget)
+        self.state: State = Healthy(self._limits.budget, is_unharmed=True)
         """As of the last event."""
 
     @property
@@ -37,6 +37,12 @@ class KeyOutage:
         """When the outage began, or None."""
         state = self.state
         return None if isinstance(state, Healthy) else state.since
+
+    @property
+    def is_unharmed(self) -> bool:
+        """Whether every call passes, and one that succeeds changes nothing."""
+        state = self.state
+        return isinstance(state, Healthy) and state.is_unharmed
 
     def delay(self, now: float) -> float:
         """Seconds until the next call may pass; 0 when it may."""

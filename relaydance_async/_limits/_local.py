@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from .._sansio.limiter import Verdict
-from .._sansio.outage import Failure
+from .._sansio.outage import Failure, Healthy
 from .._sansio.retry import PATIENCE
 from ..errors import ServerError
 from ._admission import Barrier, Ended, How, Kind, Ticket
@@ -20,7 +20,10 @@ from ._shares import Share, Shares
 
 log = logging.getLogger("relaydance_async")
 
-_OVERLOADED = Ended.OVERLOADED  # looking up a member of an enum takes as long as all else here
+_ACCEPTED, _OVERLOADED = (
+    Ended.ACCEPTED,
+    Ended.OVERLOADED,
+)  # looking up a member of an enum takes as long as all else here
 _VERDICTS: dict[How, Verdict] = {
     Ended.ACCEPTED: Verdict.ACCEPTED,
     Ended.ANSWERED: Verdict.ACCEPTED,  # whatever it was, no limit refused it
@@ -71,7 +74,8 @@ class LocalAdmission(Entrance):
         place.is_probe = False
 
     def _closed_for(self, now: float) -> float:
-        return self._outage.delay(now)
+        outage = self._outage
+        return 0.0 if type(outage.state) is Healthy else outage.delay(now)
 
     def _why(self, place: Place) -> str:
         why = self._outage.why
@@ -82,7 +86,8 @@ class LocalAdmission(Entrance):
 
     def _let_in(self, place: Place, now: float) -> None:
         super()._let_in(place, now)
-        place.is_probe = self._outage.passed(now)
+        outage = self._outage
+        place.is_probe = type(outage.state) is not Healthy and outage.passed(now)
 
     def _look_around(self, now: float) -> None:
         since = self._outage.since
@@ -103,7 +108,7 @@ class LocalAdmission(Entrance):
     def _learn(self, place: Place, how: How, retry_after: float | None) -> None:
         now = self._monotonic()
         is_news = self._learn_limits(place, how, retry_after, now)
-        if is_news or place.is_probe:
+        if (is_news or place.is_probe) and not (how is _ACCEPTED and self._outage.is_unharmed):
             self._learn_outage(place, how, now)
 
     def _learn_outage(self, place: Place, how: How, now: float) -> None:

@@ -44,11 +44,13 @@ class CallExtras:
             TypeError: it doesn't take one of them.
             InvalidInputError: what should be a mapping is something else.
         """
+        if not params:
+            return {}, NO_EXTRAS
         if not known.issuperset(params):
             raise TypeError(_unknown(next(name for name in params if name not in known), known))
-        arguments = {name: value for name, value in params.items() if not is_omitted(value)}
+        arguments = given(params)
         if _NAMES.isdisjoint(arguments):
-            return arguments, _NONE
+            return arguments, NO_EXTRAS
         body, headers, query = (require_mapping(name, arguments.pop(name, None)) for name in _MAPPINGS)
         timeout, deadline = (arguments.pop(name, NOT_GIVEN) for name in _LIMITS)
         return arguments, cls(body, headers, query, timeout, deadline, arguments.pop("idempotency_key", None))
@@ -65,19 +67,32 @@ def require_mapping(name: str, value: Any) -> Any:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
-def is_omitted(value: object) -> bool:
-    """Whether it is `NOT_GIVEN`, or openai's `omit`: an argument that isn't there."""
-    kind = type(value)
-    if kind.__name__ not in _OMITTED:  # of all that is given, so this comes first
-        return False
-    return value is NOT_GIVEN or kind.__module__.partition(".")[0] == "openai"
+def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are there: `NOT_GIVEN`, or openai's `omit`, is an argument that isn't."""
+    if True not in map(_IS_OMITTED.__getitem__, map(type, arguments.values())):
+        return {**arguments}
+    return {name: value for name, value in arguments.items() if not _IS_OMITTED[type(value)]}
 
 
+class _IsOmitted(dict[type, bool]):
+    """By the type of the argument: this is asked for each one of each call."""
+
+    def __missing__(self, kind: type) -> bool:
+        is_omitted = kind is NotGiven or (kind.__name__ in _OMITTED and kind.__module__.partition(".")[0] == "openai")
+        if len(self) < _KNOWN_TYPES:
+            self[kind] = is_omitted
+        return is_omitted
+
+
+_IS_OMITTED = _IsOmitted()
 _OMITTED = ("NotGiven", "Omit")
+_KNOWN_TYPES = 1000
+"""That are remembered: a program may make types without end."""
 _MAPPINGS = ("extra_body", "extra_headers", "extra_query")
 _LIMITS = ("timeout", "deadline")
 _NAMES = frozenset((*_MAPPINGS, *_LIMITS, "idempotency_key"))
-_NONE = CallExtras()
+NO_EXTRAS = CallExtras()
+"""A call adds nothing."""
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

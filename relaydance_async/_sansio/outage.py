@@ -25,7 +25,7 @@ All times are seconds on one monotonic clock. A state is never changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 
@@ -77,12 +77,14 @@ class Healthy:
         since: when it began; what passed before doesn't count.
         doubts: failures in a row that left their callers in doubt.
         probes: of outages that followed one another.
+        is_unharmed: whether one more success changes nothing.
     """
 
     budget: float
     since: float = float("-inf")
     doubts: int = 0
     probes: int = 0
+    is_unharmed: bool = field(default=False, compare=False)
 
     def delay(self, now: float) -> float:
         """Seconds until the next call may pass."""
@@ -91,7 +93,7 @@ class Healthy:
     def succeeded(self, limits: OutageLimits) -> State:
         """A call did."""
         if self.budget >= limits.budget:
-            return Healthy(limits.budget, self.since) if self.doubts or self.probes else self
+            return self if self.is_unharmed else Healthy(limits.budget, self.since, is_unharmed=True)
         return replace(self, budget=min(limits.budget, self.budget + limits.earned), doubts=0)
 
     def failed(self, failure: Failure, now: float, passed_at: float, jitter: float, limits: OutageLimits) -> State:
@@ -101,7 +103,7 @@ class Healthy:
         doubts = self.doubts + 1 if failure.in_doubt else self.doubts
         budget = self.budget - 1.0
         if budget > 0 and doubts < limits.doubts:
-            return replace(self, budget=budget, doubts=doubts)
+            return replace(self, budget=budget, doubts=doubts, is_unharmed=False)
         wait = limits.wait(self.probes, jitter) if budget <= 0 or self.probes else 0.0
         return Down(now, now + wait, self.probes, failure.why)
 

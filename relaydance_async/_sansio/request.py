@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from ..errors import InvalidInputError
 from .target import Target
@@ -36,13 +36,11 @@ class RetrySafety(Enum):
     BILLED_SMALL = "billed, but little"
     """The same, of a request that costs little and is asked by a person who waits: chat."""
 
-    @property
-    def billed(self) -> bool:
-        """Whether it is paid for when it is accepted."""
-        return self is not _SAFE
+    billed: bool
+    """Whether it is paid for when it is accepted."""
 
-
-_SAFE = RetrySafety.SAFE  # looking up a member of an enum takes as long as a call of a function
+    def __init__(self, text: str) -> None:
+        self.billed = text != "safe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +147,14 @@ def build_json_body(content: object) -> bytes | LargeJson:
     Raises:
         InvalidInputError: as `build_json`.
     """
-    try:
-        # First, because a generator in it can be read only once.
-        plain: Any = to_jsonable_python(content, exclude_none=True, by_alias=True)
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
-        raise _unsendable(error) from error
-    encoded = build_json(plain)
-    return encoded if len(encoded) <= _LARGE else LargeJson(plain, encoded)
+    encoded = build_json(content)
+    return encoded if len(encoded) <= _LARGE else LargeJson(_plain(content, encoded), encoded)
+
+
+def _plain(content: object, encoded: bytes) -> Any:
+    """Copies of the lists and dicts in it, which share its texts, if that gives the same bytes once more."""
+    plain: Any = to_jsonable_python(content, exclude_none=True, by_alias=True)
+    return plain if to_json(plain) == encoded else from_json(encoded)  # a generator in it was read before
 
 
 def build_json(content: object) -> bytes:
@@ -252,7 +251,9 @@ def build_post(
     content = {name: value for name, value in arguments.items() if value is not None}
     if extra_body:
         content.update(extra_body)
-    return build_request("POST", target, safety, content)
+    model = content.get("model")
+    body = build_json_body(content)
+    return PreparedRequest("POST", target, safety, body, JSON_HEADERS, model if isinstance(model, str) else None)
 
 
 def model_of(content: object) -> str | None:

@@ -98,8 +98,12 @@ def shown(target: Target) -> str:
     return f"{parts.scheme}://{host}{parts.path}"
 
 
+THE_GATEWAY = "the gateway"
+"""Who is asked when it is the API."""
+
+
 def peer(target: Target) -> str:
     """Who is asked, for messages."""
     if isinstance(target, ApiTarget):
-        return "the gateway"
+        return THE_GATEWAY
     return urlsplit(target.url).hostname or "the host"

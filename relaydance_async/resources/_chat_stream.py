@@ -69,7 +69,7 @@ async def open_chat_stream(answer: Answer) -> ChatStream:
     """
     if is_event_stream(answer):
         return ChatStream(_Opened(answer.keep()))
-    return ChatStream(_Arrived(_told(answer, decode_completion(await answer.read(), lambda: answer.meta))))
+    return ChatStream(_Arrived(await read_completion(answer)))
 
 
 def recall_chat_stream(answer: str, meta: ResponseMeta) -> ChatStream:
@@ -106,17 +106,15 @@ async def read_completion(answer: Answer) -> ChatCompletion:
         StreamError: it is an event stream with an error in it, or it broke; `completion` has what came.
         APIConnectionError: it broke off, and was no event stream.
     """
-    return _told(answer, await _read_completion(answer))
-
-
-def _told(answer: Answer, completion: ChatCompletion) -> ChatCompletion:
+    if is_event_stream(answer):
+        completion = await _read_events(answer)
+    else:
+        completion = decode_completion(await answer.read(), lambda: answer.meta)
     completion.give_meta(answer.facts())
     return completion
 
 
-async def _read_completion(answer: Answer) -> ChatCompletion:
-    if not is_event_stream(answer):
-        return decode_completion(await answer.read(), lambda: answer.meta)
+async def _read_events(answer: Answer) -> ChatCompletion:
     decoder = ChatDecoder(status=answer.status, limit=answer.limit)
     try:
         async with aclosing(answer.pieces()) as pieces:

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from .._call import Api, Receiver
 from .._config import checked_headers
-from .._sansio.extras import CallExtras, is_omitted
+from .._sansio.extras import NO_EXTRAS, CallExtras, given
 from .._sansio.request import PreparedRequest, build_post, build_request
 from .._sansio.target import ApiTarget
 from .._sansio.timeout import as_timeout
@@ -91,7 +91,7 @@ class Resource:
             return await self._execute(request, route.returns, extras)
 
     def _execute(self, request: PreparedRequest, receive: Receiver[T], extras: CallExtras) -> Coroutine[Any, Any, T]:
-        api = apply(extras, self._api)
+        api = self._api if extras is NO_EXTRAS else apply(extras, self._api)
         if self._mode is not None:
             receive = self._mode(receive)
         key = extras.idempotency_key
@@ -136,10 +136,9 @@ def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        given: Any = {name: value for name, value in kwargs.items() if not is_omitted(value)}
         coroutine: Coroutine[Any, Any, T]
         try:
-            coroutine = make(*args, **given)
+            coroutine = make(*args, **given(kwargs))
         except RelayDanceError as error:
             coroutine = _raise(error.with_traceback(None))
         # For the warning about one that is never awaited.

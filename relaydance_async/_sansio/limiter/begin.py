@@ -44,14 +44,14 @@ class Begin(State):
             # Only a pace that is used grows.
             self._rate *= 2.0 ** min(passed / numbers.start_doubling, 8.0)
         self._at = now
+        if self._rate > numbers.open_above:
+            self._is_open = True
+            return 0.0
         most = max(numbers.start_burst, self._rate * numbers.catch_up)
         self._tokens += passed * (before + self._rate) / 2
         if self._tokens >= most:
             self._tokens, self._is_held = most, False
         if self._tokens >= 1.0 - 1e-9:
-            return 0.0
-        if self._rate > numbers.open_above:
-            self._is_open = True
             return 0.0
         self._is_held = True
         return (1.0 - self._tokens) / self._rate

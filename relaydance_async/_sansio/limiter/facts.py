@@ -52,6 +52,7 @@ class Facts:
         trip: round trip of a refusal, rather its upper end; None before the first.
         latency: of an accepted call, about.
         noise: share of refusals by chance.
+        queue: attempts that are not yet judged, in the order of admission.
         peak: most attempts under way when one was accepted, since `opened`.
         expected: calls that passed before the limit was reached the first time.
         is_shared: whether windows were found to be used by others, too: then a pace does better.
@@ -60,7 +61,6 @@ class Facts:
     """
 
     __slots__ = (
-        "_queue",
         "completed",
         "expected",
         "flying",
@@ -71,6 +71,7 @@ class Facts:
         "noise",
         "numbers",
         "peak",
+        "queue",
         "refused_at",
         "retry_after",
         "trip",
@@ -92,7 +93,7 @@ class Facts:
         self.retry_after: float | None = None
         self.refused_at: float = float("-inf")
         self.trusts: bool | None = None
-        self._queue: deque[Sent] = deque()
+        self.queue: deque[Sent] = deque()
 
     @property
     def rtt(self) -> float:
@@ -113,7 +114,7 @@ class Facts:
         """An attempt was admitted, after others of which some are not yet judged."""
         self.flying.add(sent)
         sent.is_ordered = True
-        self._queue.append(sent)
+        self.queue.append(sent)
 
     def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None) -> None:
         """It has its answer."""
@@ -139,7 +140,7 @@ class Facts:
 
     def next_judged(self, now: float) -> Sent | None:
         """The next attempt, in the order of admission, of which it is known whether it was refused."""
-        queue = self._queue
+        queue = self.queue
         if not queue:
             return None
         first = queue[0]

@@ -120,7 +120,7 @@ class Limiter:
 
     def _judge(self, now: float) -> None:
         facts = self.facts
-        while (sent := facts.next_judged(now)) is not None:
+        while facts.queue and (sent := facts.next_judged(now)) is not None:
             if sent.verdict is not Verdict.NOTHING:
                 is_refused = sent.verdict is _REFUSED
                 if not is_refused and sent.level > facts.peak:
