@@ -51,22 +51,12 @@ from .errors import (
     maybe_accepted,
 )
 from .fanout import FanOut, fan_out, fan_out_list
-from .journal import PostgresJournal, SqliteJournal
 from .models._options import NOT_GIVEN, NotGiven
-from .models.account import Balance
-from .models.catalog import Model, ModelList
 from .models.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage
-from .models.files import UploadedFile
-from .models.hints import VideoHints
-from .models.images import Image, ImagesResponse
-from .models.journal import JournalEntry, Resolution
 from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
 from .models.outcome import Outcome
-from .models.pricing import ClipCost, Price
-from .models.references import AudioReference, FirstFrame, ImageReference, LastFrame, VideoReference
 from .models.response import RawResponse
 from .models.usage import ModelUsage, UsageCost
-from .models.video import TaskFailure, TaskUsage, VideoTask
 from .resources._chat_stream import ChatStream
 from .resources._event_stream import EventStream
 from .resources._streamed_response import StreamedResponse
@@ -84,13 +74,23 @@ if TYPE_CHECKING:
         RefusalDeltaEvent,
         RefusalDoneEvent,
     )
+    from .journal import PostgresJournal, SqliteJournal
+    from .models.account import Balance
     from .models.assets import Asset
+    from .models.catalog import Model, ModelList
+    from .models.files import UploadedFile
+    from .models.hints import VideoHints
+    from .models.images import Image, ImagesResponse
+    from .models.journal import JournalEntry, Resolution
     from .models.parsed import ParsedChatCompletion, ParsedChoice, ParsedMessage
+    from .models.pricing import ClipCost, Price
+    from .models.references import AudioReference, FirstFrame, ImageReference, LastFrame, VideoReference
     from .models.tools import ToolCompleted, ToolRun, ToolRunEvent, ToolStarted, TurnCompleted, TurnStarted
+    from .models.video import TaskFailure, TaskUsage, VideoTask
     from .resources._chat_events import ChatEventStream
+    from .resources._files import FileInput
     from .resources._parts import audio_part, file_part, image_part
     from .resources._tool import Tool, tool
-    from .resources._upload import FileInput
     from .resources.video.params import VideoParams
 
 __all__ = [
@@ -212,25 +212,41 @@ __all__ = [
     "tool",
 ]
 
-# What stands on a chat is imported when it is first asked for, so that importing the package stays quick.
+# What many programs don't use is imported when it is first asked for, so that importing the package stays quick.
 _LATE = {
-    "RedisLimits": "._limits._redis",
-    "VideoParams": ".resources.video.params",
-    "FileInput": ".resources._upload",
     "Asset": ".models.assets",
+    "AudioReference": ".models.references",
+    "Balance": ".models.account",
     "ChatEvent": "._sansio.chat_events",
     "ChatEventStream": ".resources._chat_events",
     "ChunkEvent": "._sansio.chat_events",
+    "ClipCost": ".models.pricing",
     "ContentDeltaEvent": "._sansio.chat_events",
     "ContentDoneEvent": "._sansio.chat_events",
+    "FileInput": ".resources._files",
+    "FirstFrame": ".models.references",
     "FunctionToolCallArgumentsDeltaEvent": "._sansio.chat_events",
     "FunctionToolCallArgumentsDoneEvent": "._sansio.chat_events",
+    "Image": ".models.images",
+    "ImageReference": ".models.references",
+    "ImagesResponse": ".models.images",
+    "JournalEntry": ".models.journal",
+    "LastFrame": ".models.references",
+    "Model": ".models.catalog",
+    "ModelList": ".models.catalog",
     "ParsedChatCompletion": ".models.parsed",
     "ParsedChoice": ".models.parsed",
     "ParsedMessage": ".models.parsed",
+    "PostgresJournal": ".journal._postgres",
+    "Price": ".models.pricing",
     "ReasoningDeltaEvent": "._sansio.chat_events",
+    "RedisLimits": "._limits._redis",
     "RefusalDeltaEvent": "._sansio.chat_events",
     "RefusalDoneEvent": "._sansio.chat_events",
+    "Resolution": ".models.journal",
+    "SqliteJournal": ".journal._sqlite",
+    "TaskFailure": ".models.video",
+    "TaskUsage": ".models.video",
     "Tool": ".resources._tool",
     "ToolCompleted": ".models.tools",
     "ToolRun": ".models.tools",
@@ -238,6 +254,11 @@ _LATE = {
     "ToolStarted": ".models.tools",
     "TurnCompleted": ".models.tools",
     "TurnStarted": ".models.tools",
+    "UploadedFile": ".models.files",
+    "VideoHints": ".models.hints",
+    "VideoParams": ".resources.video.params",
+    "VideoReference": ".models.references",
+    "VideoTask": ".models.video",
     "audio_part": ".resources._parts",
     "file_part": ".resources._parts",
     "image_part": ".resources._parts",

@@ -39,19 +39,19 @@ from ._transports import TransportName, build_transport, check_transport
 from .errors import ConfigurationError
 from .journal import Journal
 from .models._options import NOT_GIVEN, NotGiven
-from .models.journal import Resolution
 from .resources._resource import Resource
 from .resources.chat import Chat
 from .resources.endpoint import AnyEndpoint
-from .resources.models import Models
 
 if TYPE_CHECKING:
+    from .models.journal import Resolution
     from .resources.account import Account
     from .resources.assets import Assets
     from .resources.audio import Audio
     from .resources.embeddings import Embeddings
     from .resources.files import Files
     from .resources.images import Images
+    from .resources.models import Models
     from .resources.moderations import Moderations
     from .resources.rerank import Rerank
     from .resources.responses import Responses
@@ -292,7 +292,7 @@ class AsyncRelayDance(AnyEndpoint):
     def _as_observers(self, hooks: Iterable[Hook | Observer] | None, clock: Clock) -> tuple[Observer, ...]:
         return as_observers(hooks, self._backlog, clock.monotonic, self._attached)
 
-    models: _Endpoint[Models] = _Endpoint(Models)
+    models: _Endpoint[Models] = _Later("Models")
     chat: _Endpoint[Chat] = _Endpoint(Chat)
     images: _Endpoint[Images] = _Later("Images")
     files: _Endpoint[Files] = _Later("Files")
@@ -419,7 +419,7 @@ class AsyncRelayDance(AnyEndpoint):
 
 
 def _import_endpoints() -> None:
-    for name in "files", "images", "video":
+    for name in "files", "images", "models", "video":
         import_module(f".resources.{name}", __package__)
 
 

@@ -42,14 +42,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from .models._failure_kinds import FailureKind, failure_kind
-from .models.chat import ChatCompletion
-from .models.journal import JournalEntry
 from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
-from .models.outcome import Outcome
-from .models.video import VideoTask
+
+if TYPE_CHECKING:
+    from .models.chat import ChatCompletion
+    from .models.journal import JournalEntry
+    from .models.outcome import Outcome
+    from .models.video import VideoTask
 
 __all__ = [
     "APIConnectionError",

@@ -22,7 +22,7 @@ from .models.moderations import ModerationParams, ModerationsResponse
 from .models.pricing import PriceList
 from .models.rerank import RerankParams, RerankResponse
 from .models.responses import Response, ResponseParams
-from .resources._files import FilePart, Files
+from .resources._files import FileInput, FilePart, Files
 from .resources._listing import Listing
 from .resources._messages import Message
 from .resources._progress import ProgressHook
@@ -31,7 +31,6 @@ from .resources._response_stream import ResponseStream
 from .resources._streamed_response import StreamedResponseManager
 from .resources._task_events import TaskEvents
 from .resources._tool_run import ToolHook
-from .resources._upload import FileInput
 from .resources.responses import Input
 from .resources.video.hooks import PercentHook, SubmitHook, UpdateHook
 from .resources.video.materials import Frame, Material

@@ -267,6 +267,20 @@ def test_importing_the_package_loads_no_optional_library_and_no_sandbox() -> Non
     assert done.stdout.split() == []
 
 
+def test_importing_the_package_loads_nothing_that_many_programs_do_not_use() -> None:
+    unused = {
+        *("anyio.from_thread", "certifi", "difflib", "h11", "httpx", "sqlite3", "tenacity", "urllib.request"),
+        *(f"{PACKAGE}._{name}" for name in ("call.keyed", "call.repeats", "sansio.sharing", "sansio.webhook")),
+        *(f"{PACKAGE}.journal.{name}" for name in ("_committer", "_postgres", "_sqlite")),
+        *(f"{PACKAGE}.models.{name}" for name in ("files", "images", "journal", "pricing", "references", "video")),
+        *(f"{PACKAGE}.resources.{name}" for name in ("_upload", "download", "images", "models", "video")),
+    }
+    program = f"import {PACKAGE}, sys; print(*sorted({unused} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+    assert all(importlib.util.find_spec(name) is not None for name in unused)
+
+
 def grow(root: Path, files: dict[str, str]) -> Path:
     """A package made of these files."""
     for name, source in files.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -17,12 +17,13 @@ from .._sansio.request import PreparedRequest
 from .._sansio.target import Network
 from ..errors import ConfigurationError
 from ..journal import Journal
-from ..models.pricing import PriceList
 from .call import Call, Shared
-from .keyed import KeyedCall
 from .receive import Receiver
 from .usage import UsageTracker, counted, trackers_of, tracking
 from .watching import WaitWatchers, watch_wait
+
+if TYPE_CHECKING:
+    from ..models.pricing import PriceList
 
 T = TypeVar("T")
 
@@ -180,6 +181,8 @@ class Api:
         journal = self._shared.journal
         if journal is None:
             raise ConfigurationError(_NO_JOURNAL)
+        from .keyed import KeyedCall  # most programs have no journal
+
         running = KeyedCall(self._shared, journal, request, receive, self.options, key).run()
         return self._counted(running, request, receive)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .._config import Clock, Endpoint, Options
 from .._hooks import tell_end
@@ -40,10 +40,12 @@ from .history import NO_HISTORY, History
 from .lease import Holding
 from .lesson import broken, had_no_connection, lesson_of, lesson_of_unanswered
 from .receive import Receiver
-from .repeats import Repeats
 from .signing import Signing
 from .watching import Watchers, watch
 from .wire import build_probe, build_wire
+
+if TYPE_CHECKING:
+    from .repeats import Repeats
 
 T = TypeVar("T")
 
@@ -147,6 +149,8 @@ class Call(Generic[T]):
                 if repeats is None:
                     if wait is None:
                         break
+                    from .repeats import Repeats  # with tenacity, which most programs never need
+
                     repeats = Repeats()
                 if (wait := repeats.after(wait)) is None:
                     break

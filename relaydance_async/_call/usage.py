@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -14,10 +14,11 @@ from .._sansio.request import PreparedRequest
 from .._sansio.target import ApiTarget
 from ..errors import InvalidInputError, maybe_accepted
 from ..models._lenient import inner, is_object
-from ..models.images import ImagesResponse
-from ..models.pricing import PriceList
 from ..models.usage import ModelUsage, UsageCost, UsageTotals
 from .receive import Receiver
+
+if TYPE_CHECKING:
+    from ..models.pricing import PriceList
 
 T = TypeVar("T")
 
@@ -136,13 +137,19 @@ def _numbers(answer: BaseModel, *, by_call: bool) -> dict[str, int]:
     """What an answer says of its own usage. One of any endpoint may be a dict."""
     plain: Any = getattr(answer, "root", None)
     usage: Any = plain.get("usage") if is_object(plain) else getattr(answer, "usage", None)
-    items = len(answer.data) if isinstance(answer, ImagesResponse) else 1
+    items = _items_in(answer)
     prompt, completion = _first(usage, _PROMPT), _first(usage, _COMPLETION)
     if prompt is None and completion is None:
         return {"items": items, "untold": -1 if by_call else 0}
     tokens = {"prompt_tokens": prompt or 0, "completion_tokens": completion or 0}
     total = _first(usage, ("total_tokens",))
     return {"items": items, "untold": -1, **tokens, "total_tokens": sum(tokens.values()) if total is None else total}
+
+
+def _items_in(answer: BaseModel) -> int:
+    from ..models.images import ImagesResponse
+
+    return len(answer.data) if isinstance(answer, ImagesResponse) else 1
 
 
 def _first(usage: Any, names: tuple[str, ...]) -> int | None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .._config import Endpoint
 from .._hooks import LOG, is_logging_attempts
@@ -17,7 +17,9 @@ from .._sansio.retry import Decision
 from .._sansio.target import ApiTarget, shown
 from ..errors import RelayDanceError
 from ..models.meta import AttemptRecord, ResponseMeta
-from ..models.video import VideoTask
+
+if TYPE_CHECKING:
+    from ..models.video import VideoTask
 
 log = logging.getLogger("relaydance_async")
 

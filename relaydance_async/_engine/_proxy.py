@@ -10,10 +10,11 @@ the tunnel is made is in `_tunnel.py`.
 
 from __future__ import annotations
 
+import os
+import sys
 from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from .._sansio.addresses import is_loopback
 from ..errors import ConfigurationError
@@ -63,13 +64,20 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     Raises:
         ConfigurationError: a proxy that can't be used, and what to do about it.
     """
-    if is_loopback(host):
+    if is_loopback(host) or not _may_be_any():
         return None
+    from urllib.request import getproxies
+
     proxies = getproxies()
     url = proxies.get(scheme) or proxies.get("all")
     if not url or _is_exempt(host, port, proxies.get("no", "")):
         return None
     return parse_proxy(url)
+
+
+def _may_be_any() -> bool:
+    # The module that knows has a web client in it, which most programs never need.
+    return sys.platform in ("darwin", "win32") or any(name.lower().endswith("_proxy") for name in os.environ)
 
 
 def parse_proxy(url: str) -> Proxy:
@@ -100,6 +108,8 @@ def parse_proxy(url: str) -> Proxy:
 
 
 def _is_exempt(host: str, port: int, exempt: str) -> bool:
+    from urllib.request import proxy_bypass
+
     # The standard library knows "*" only when it stands alone; curl and httpx know it in a list too.
     if "*" in (name.strip() for name in exempt.split(",")):
         return True

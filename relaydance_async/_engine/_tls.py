@@ -17,8 +17,6 @@ import os
 import ssl
 import threading
 
-import certifi
-
 from .._threads import begin_in_thread
 from ..errors import ConfigurationError
 
@@ -80,6 +78,8 @@ def build_context() -> ssl.SSLContext:
         elif directory:
             context = ssl.create_default_context(capath=directory)
         else:
+            import certifi
+
             context = ssl.create_default_context(cafile=certifi.where())
     except OSError as error:  # SSLError is one
         check_certificates()

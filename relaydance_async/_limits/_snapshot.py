@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .._sansio.limiter import Limiter
-from .._sansio.sharing import Part
 from ._book import Book
 from ._gate import Gate
+
+if TYPE_CHECKING:  # most clients share nothing
+    from .._sansio.sharing import Part
 
 KEY = "the whole key"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, Never, TypedDict
 
 
@@ -54,6 +53,8 @@ NOT_OFFERED = {
 
 def unknown_keyword(name: str, known: Iterable[str]) -> str:
     """What is wrong, and what may have been meant."""
+    from difflib import get_close_matches
+
     near = get_close_matches(name, known, 1)
     return f"unexpected keyword argument {name!r}{f'; did you mean {near[0]}?' if near else ''}"
 

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..errors import RelayDanceError
 from ..models.meta import AttemptRecord, ResponseMeta
-from ..models.video import VideoTask
 from .retry import Decision
+
+if TYPE_CHECKING:
+    from ..models.video import VideoTask
 
 
 @dataclass(frozen=True, slots=True)

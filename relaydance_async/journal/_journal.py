@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..models.journal import EntryState, JournalEntry
+if TYPE_CHECKING:
+    from ..models.journal import EntryState, JournalEntry
 
 
 class Sending(NamedTuple):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._base import WireModel
 from ._shown import table
 from .hints import ModelKind, VideoHints, kind_of, video_hints_of
-from .pricing import Price
+
+if TYPE_CHECKING:
+    from .pricing import Price
 
 
 class Model(WireModel):

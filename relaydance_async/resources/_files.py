@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+import os
+from collections.abc import AsyncIterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeAlias
 
 from ..errors import InvalidInputError
-from ._upload import FileInput, UploadedPart
 
+FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable[bytes]
+"""A path, the bytes themselves, a binary file, or an asynchronous iterator of bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """A file that must have this content (SHA-256, in hexadecimal), or else is not sent whole."""
+
+    content: FileInput
+    digest: str
+
+
+UploadedPart: TypeAlias = tuple[str, FileInput | CheckedFile, str | None, str | None]
+"""Name of the field, content, file name and media type; the last two may be None."""
 FilePart: TypeAlias = FileInput | tuple[str | None, FileInput] | tuple[str | None, FileInput, str | None]
 """A file as `files.upload` takes it, or a tuple of its name, itself and its media type."""
 Files: TypeAlias = Mapping[str, FilePart | Sequence[FilePart]]

@@ -14,7 +14,8 @@ from .._sansio.request import BodyStream, closing_body
 from .._threads import in_thread
 from ..errors import InvalidInputError
 from ._aside import aside
-from ._upload import CheckedFile, name_of, open_content
+from ._files import CheckedFile
+from ._upload import name_of, open_content
 
 _HEAD_BYTES = 4096
 _ENDINGS = {"jpeg": "jpg", "mpeg": "mp3", "quicktime": "mov", "msvideo": "avi", "octet-stream": "bin"}

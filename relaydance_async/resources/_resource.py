@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 from .._call import Api, Receiver
 from .._config import checked_headers
@@ -19,7 +19,9 @@ from ..models._options import NOT_GIVEN, ReadOptions
 from ._progress import ProgressHook
 from ._route import Route
 from ._signature import show_keywords
-from ._upload import UploadedPart, open_upload
+
+if TYPE_CHECKING:
+    from ._files import UploadedPart
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,6 +87,8 @@ class Resource:
         target: ApiTarget | None = None,
     ) -> T:
         """The same for a form, whose files are opened now and closed at the end."""
+        from ._upload import open_upload
+
         form = {**fields, **(extras.body or {})}
         target = target or route.target(extras.query)
         async with open_upload(target, files, form, on_progress, method=route.method, safety=route.safety) as request:

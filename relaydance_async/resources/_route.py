@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
 from .._call import Receiver
@@ -107,6 +106,8 @@ def _known_templates() -> list[tuple[re.Pattern[str], str]]:
 
 def declared_routes() -> list[Route[Any]]:
     """All routes that the modules of this package declare, by their paths. Documents and tests are checked with it."""
+    from pkgutil import iter_modules
+
     found: dict[tuple[str, str], Route[Any]] = {}
     package = __name__.rpartition(".")[0]
     for room in iter_modules(sys.modules[package].__path__):

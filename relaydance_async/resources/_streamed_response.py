@@ -16,7 +16,6 @@ from .._sansio.event_stream import PieceDecoder
 from ..errors import InvalidInputError, RelayDanceError, ResponseTooLargeError
 from ..models.meta import ResponseMeta
 from ._stream import OpenedAnswer
-from .download import save_pieces
 
 T = TypeVar("T")
 
@@ -141,6 +140,8 @@ class StreamedResponse(Generic[T]):
 
         Cancelling it leaves no file.
         """
+        from .download import save_pieces
+
         return await save_pieces(self.iter_bytes(), path, overwrite=overwrite)
 
     async def aclose(self) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, cast
 
 from .._sansio.fingerprint import canonical_form
 from .._sansio.multipart import build_multipart
@@ -25,27 +25,13 @@ from .._sansio.target import ApiTarget
 from .._threads import in_thread
 from ..errors import InvalidInputError, RelayDanceError, mark_accepted
 from ._aside import aside
+from ._files import CheckedFile, FileInput, UploadedPart
 from ._progress import Progress, ProgressHook
 
 PIECE = 2 * 1024 * 1024
 """Bytes read at once: each read costs a thread, and each upload in flight holds one or two of them."""
 
 _OPEN_AS_TEXT = "the file is open as text; open it with mode 'rb'"
-
-FileInput: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable[bytes]
-"""A path, the bytes themselves, a binary file, or an asynchronous iterator of bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedFile:
-    """A file that must have this content (SHA-256, in hexadecimal), or else is not sent whole."""
-
-    content: FileInput
-    digest: str
-
-
-UploadedPart: TypeAlias = tuple[str, FileInput | CheckedFile, str | None, str | None]
-"""Name of the field, content, file name and media type; the last two may be None."""
 
 
 @asynccontextmanager

@@ -22,10 +22,11 @@ from ..models._options import ReadOptions, RequestOptions
 from ..models.assets import Asset, AssetStatus, UploadPlace
 from ..models.files import UploadedFile
 from ..models.references import kind_of_url
+from ._files import FileInput
 from ._local_file import LocalFile, look_at, md5_of
 from ._resource import READ_OPTIONS, Resource, apply, names_of
 from ._route import billed_post, get
-from ._upload import FileInput, open_content
+from ._upload import open_content
 from .download import HostPolicy, check_addresses
 
 T = TypeVar("T")

@@ -14,11 +14,10 @@ from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..errors import DownloadError, InvalidInputError
 from ..models.images import Image, ImageParams, ImagesResponse
-from ._files import FilePart, is_named, named_part
+from ._files import FilePart, UploadedPart, is_named, named_part
 from ._progress import ProgressHook
 from ._resource import Resource, made_at_once, names_of, require_text
 from ._route import billed_post
-from ._upload import UploadedPart
 from ._views import Raw, RawView, Streamed, StreamedView
 from .download import (
     DEFAULT_MEMORY_BYTES,
