@@ -104,7 +104,7 @@ class _Later(_Endpoint[R]):
         return kind
 
 
-class AsyncRelayDance(AnyEndpoint):
+class AsyncRelayDance(AnyEndpoint, is_client=True):
     """A client of the RelayDance API.
 
     Make one and share it: between tasks, between event loops one after another or in different threads, and across a

@@ -44,6 +44,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
+from ._keylike import without_keys
 from .models._failure_kinds import FailureKind, failure_kind
 from .models.meta import AttemptRecord, ErrorResponse, ResponseMeta
 
@@ -267,11 +268,18 @@ def _plain(error: RelayDanceError) -> dict[str, Any]:
     return {name: value for name, value in vars(error).items() if not name.startswith("__")}
 
 
-class ConfigurationError(RelayDanceError, ValueError):
+class _ArgumentError(RelayDanceError, ValueError):
+    """Its text quotes an argument. An API key may have been pasted there by mistake."""
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        super().__init__(without_keys(message), **details)
+
+
+class ConfigurationError(_ArgumentError):
     """The client was set up wrongly: no key, a bad URL, a limit out of range, a missing extra."""
 
 
-class InvalidInputError(RelayDanceError, ValueError):
+class InvalidInputError(_ArgumentError):
     """An argument that can't be sent. Nothing was sent."""
 
 

@@ -22,6 +22,7 @@ PACKAGE = "relaydance_async"
 
 LAYERS: dict[str, int] = {
     "_version": 0,
+    "_keylike": 0,
     "models": 0,
     "errors": 1,
     "_errand": 1,

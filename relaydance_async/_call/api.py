@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,7 @@ from .._limits import Book
 from .._memory import Memory
 from .._runtime import Runtime
 from .._sansio.request import PreparedRequest
-from .._sansio.target import Network
+from .._sansio.target import ApiTarget, Network
 from ..errors import ConfigurationError
 from ..journal import Journal
 from .call import Call, Shared
@@ -141,12 +141,13 @@ class Api:
 
         Raises:
             ConfigurationError: there is no key; at once.
+            InvalidInputError: its model or path is an API key; at once.
             RelayDanceError: of the last attempt, with `attempts` listing them all.
 
         Cancelling it closes the connection in use and gives its lease back; a billed request that was already on the
         wire may have been accepted.
         """
-        self._shared.endpoint.require_key()
+        self._check(request)
         options = self.options
         call = Call(self._shared, request, receive, options)
         if self._is_watched or is_logging_attempts():
@@ -154,6 +155,19 @@ class Api:
         else:
             running = call.run() if options.deadline is None else call.run_within(options.deadline)
         return self._counted(running, request, receive) if tracking() else running
+
+    def _check(self, request: PreparedRequest) -> None:
+        """What is shown of a call, in logs, events, spans and errors, must be no key."""
+        shared, model, target = self._shared, request.model, request.target
+        shared.endpoint.require_key()
+        if model is not None:
+            shared.redactor.check_name("model", model)
+        if isinstance(target, ApiTarget) and target.path is not target.route:
+            shared.redactor.check_name("path", target.path)
+
+    def are_keys(self, values: Iterable[object]) -> bool:
+        """Whether one of them is the API key itself."""
+        return self._shared.redactor.are_keys(values)
 
     def _counted(
         self, running: Coroutine[Any, Any, T], request: PreparedRequest, receive: Receiver[T]
@@ -170,14 +184,14 @@ class Api:
 
         Raises:
             ConfigurationError: there is no key of the API, or no journal; at once.
-            InvalidInputError: it can't be an idempotency key; at once.
+            InvalidInputError: it can't be an idempotency key, or the model or path is an API key; at once.
             IdempotencyError: the key stands in the way; nothing was sent.
             JournalError: the journal can't be read or written.
             RelayDanceError: of the last attempt.
 
         Cancelling it while the request is on the wire leaves it to finish in the background.
         """
-        self._shared.endpoint.require_key()
+        self._check(request)
         journal = self._shared.journal
         if journal is None:
             raise ConfigurationError(_NO_JOURNAL)

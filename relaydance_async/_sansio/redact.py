@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import Any
+
+from .._keylike import holds_key
+from ..errors import InvalidInputError
 
 HIDDEN = "***"
 
@@ -52,12 +56,35 @@ class Redactor:
         shown = self.text(text)
         return body if shown is text else shown.encode("latin-1")
 
+    def are_keys(self, values: Iterable[object]) -> bool:
+        """Whether one of them is the key itself. A shorter one could be an ordinary word."""
+        key = self._key
+        found = [value for value in values if type(value) is str and key in value and value.strip() == key]
+        return bool(found) and len(key) >= _SHORTEST
+
+    def check_name(self, what: str, name: str) -> None:
+        """Of what is shown by its name.
+
+        Raises:
+            InvalidInputError: it holds the key, or is what looks like another.
+        """
+        if holds_key(name) or (self._key in name and len(self._key) >= _SHORTEST):
+            raise pasted(what)
+
     def _may_hold(self, text: str) -> bool:
         # The pattern alone takes a second for 10 MB.
         if self._probes is None:
             self._probes = ["bearer", *(part.lower() for part in _parts(self._key))]
         text = text.lower()
         return any(probe in text for probe in self._probes)
+
+
+def pasted(what: str) -> InvalidInputError:
+    """The error of an argument that is a key."""
+    return InvalidInputError(
+        f"{what} holds an API key, which would be shown in logs, errors and traces: nothing was sent. Is it in the"
+        " place of something else?"
+    )
 
 
 def _parts(key: str) -> list[str]:

@@ -6,11 +6,13 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 from .._call import Api, Receiver
 from .._config import checked_headers
 from .._sansio.extras import NO_EXTRAS, CallExtras, given
+from .._sansio.redact import pasted
 from .._sansio.request import PreparedRequest, build_post, build_request
 from .._sansio.target import ApiTarget
 from .._sansio.timeout import as_timeout
@@ -22,6 +24,9 @@ from ._signature import show_keywords
 
 if TYPE_CHECKING:
     from ._files import UploadedPart
+
+_TAKES_IN = "_takes_in"
+"""The mark of a method that has been seen to."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,7 +41,9 @@ class Resource:
     _mode: Mode | None = None
     """What is made of each receiver."""
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, is_client: bool = False) -> None:
+        if not is_client:  # its own methods ask for nothing, or say themselves what they take in
+            _take_in_all(cls)
         show_keywords(cls)
 
     def __init__(self, api: Api) -> None:
@@ -131,10 +138,30 @@ def apply(extras: CallExtras, api: Api) -> Api:
     return api.changed(**changed) if changed else api
 
 
+def taken_in(method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What every public method does with its arguments first. One that is `NOT_GIVEN` has its default.
+
+    Args:
+        args: its resource, and what has no keyword.
+
+    Returns:
+        The keywords that are given.
+
+    Raises:
+        InvalidInputError: one is the client's key, pasted in the wrong place.
+    """
+    kept, api = given(kwargs), args[0]._api
+    if api.are_keys(kept.values()):
+        raise pasted(f"{next(name for name, value in kept.items() if api.are_keys((value,)))}=")
+    if len(args) > 1 and api.are_keys(args):
+        place = next(place for place, value in enumerate(args) if api.are_keys((value,)))
+        raise pasted(f"{inspect.unwrap(method).__code__.co_varnames[place]}=")
+    return kept
+
+
 def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """For a method that returns a coroutine of its own making: it takes in its arguments when it is called, so that the
-    caller may change them before the call begins. What is wrong with them is still raised where it is awaited.
-    One that is `NOT_GIVEN` has its default."""
+    caller may change them before the call begins. What is wrong with them is still raised where it is awaited."""
 
     make: Any = method
 
@@ -142,7 +169,7 @@ def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
     def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         coroutine: Coroutine[Any, Any, T]
         try:
-            coroutine = make(*args, **given(kwargs))
+            coroutine = make(*args, **taken_in(make, args, kwargs))
         except RelayDanceError as error:
             coroutine = _raise(error.with_traceback(None))
         # For the warning about one that is never awaited.
@@ -150,7 +177,28 @@ def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
         setattr(coroutine, "__qualname__", name)  # noqa: B010  (not every awaitable has one)
         return coroutine
 
+    setattr(call, _TAKES_IN, True)
     return marked(call)
+
+
+def _take_in_all(resource: type) -> None:
+    """The public methods of a resource, those beside that `made_at_once` has seen to."""
+    for name, method in list(vars(resource).items()):
+        if isinstance(method, FunctionType) and not name.startswith("_") and not hasattr(method, _TAKES_IN):
+            is_coroutine = inspect.iscoroutinefunction(method)
+            setattr(resource, name, made_at_once(method) if is_coroutine else _taking_in(method))
+
+
+def _taking_in(method: Callable[P, T]) -> Callable[P, T]:
+    """For one that returns something else, such as a generator."""
+    make: Any = method
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = make(*args, **taken_in(make, args, kwargs))
+        return result
+
+    return call
 
 
 def marked(function: Callable[P, T]) -> Callable[P, T]:
