@@ -152,9 +152,20 @@ def build_json_body(content: object) -> bytes | LargeJson:
 
 
 def _plain(content: object, encoded: bytes) -> Any:
-    """Copies of the lists and dicts in it, which share its texts, if that gives the same bytes once more."""
-    plain: Any = to_jsonable_python(content, exclude_none=True, by_alias=True)
+    plain = as_jsonable(content)
     return plain if to_json(plain) == encoded else from_json(encoded)  # a generator in it was read before
+
+
+def as_jsonable(content: object) -> Any:
+    """Plain data that can become JSON: copies of the lists and dicts, which share their texts.
+
+    Raises:
+        InvalidInputError: as `build_json`.
+    """
+    try:
+        return to_jsonable_python(content, exclude_none=True, by_alias=True)
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        raise _unsendable(error) from error
 
 
 def build_json(content: object) -> bytes:

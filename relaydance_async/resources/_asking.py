@@ -12,7 +12,7 @@ from ..models.parsed import ParsedChatCompletion
 from ..models.tools import ToolRun
 from ._chat_events import ChatEventStream
 from ._chat_parse import Ask, ask_until_valid, check_retries, key_of, parse_completion
-from ._messages import Message, as_messages, as_tool_params
+from ._messages import Message, as_history, as_messages, as_tool_params, as_tools
 from ._tool import Tool, as_tool
 from ._tool_run import ToolHook, ToolLoop, by_name, require_count, tell
 
@@ -70,7 +70,7 @@ def begin_run(
     if (params.get("n") or 1) != 1:
         raise InvalidInputError("run_tools follows one answer: leave n out")
     turns, parallel = require_count(max_turns, "max_turns"), require_count(max_parallel, "max_parallel")
-    found = by_name([as_tool(each) for each in tools])
+    found = by_name([as_tool(each) for each in as_tools(tools)])
     wanted, format = _format_of(response_format, strict=True)
     ask = _asking(create, model, [each.to_param() for each in found.values()], params, format, stream=stream)
 
@@ -82,8 +82,8 @@ def begin_run(
                 await tell(on_event, event)
             return await events.get_final_completion()
 
-    sent = as_messages(messages)
-    return ToolLoop(turn, sent, found, max_turns=turns, max_parallel=parallel, on_event=on_event).run()
+    history = as_history(messages)
+    return ToolLoop(turn, history, found, max_turns=turns, max_parallel=parallel, on_event=on_event).run()
 
 
 def _asking(

@@ -33,7 +33,7 @@ class ToolLoop(Generic[T]):
 
     Args:
         ask: asks the model.
-        messages: that it begins with.
+        history: the messages that it begins with.
         tools: by their names.
         max_turns: requests at most.
         max_parallel: tools that run at once.
@@ -43,7 +43,7 @@ class ToolLoop(Generic[T]):
     def __init__(
         self,
         ask: Ask[T],
-        messages: Sequence[Any],
+        history: Sequence[Mapping[str, Any]],
         tools: Mapping[str, Tool[..., Any]],
         *,
         max_turns: int,
@@ -51,7 +51,7 @@ class ToolLoop(Generic[T]):
         on_event: ToolHook | None,
     ) -> None:
         self._ask = ask
-        self._history: list[Mapping[str, Any]] = [as_plain(message) for message in messages]
+        self._history = list(history)
         self._tools = tools
         self._max_turns = max_turns
         self._parallel = anyio.CapacityLimiter(max_parallel)
