@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from importlib import import_module
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
 from pydantic import AnyUrl, SecretStr
 
@@ -23,11 +24,13 @@ from ._config import (
     check_max_concurrency,
     checked_headers,
     checked_query,
+    hide_key,
     with_max_retries,
 )
 from ._hooks import Backlog, Hook, RetryHook, as_observer, as_observers
 from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission, SharedLimits
 from ._runtime import Held, Runtime, Runtimes
+from ._sansio.extras import given, is_omitted
 from ._sansio.misnamed import NOT_OFFERED, FromOpenAI, refuse_unknown
 from ._sansio.observer import Observer
 from ._sansio.redact import Redactor
@@ -58,10 +61,24 @@ if TYPE_CHECKING:
     from .resources.video import Video
     from .resources.videos import Videos
 
+P = ParamSpec("P")
+T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
 
 _VIEWS = count(1)
 _NO_RETRIES = RetryPolicy(max_attempts=1)
+
+
+def _hiding_the_key(method: Callable[P, T]) -> Callable[P, T]:
+    """For a method that takes `api_key=`. One that is `NOT_GIVEN`, as any other keyword, has its default."""
+    call: Any = method
+
+    @wraps(method)
+    def masked(*args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = call(*args, **given(hide_key(kwargs)))
+        return result
+
+    return masked
 
 
 class _Endpoint(Generic[R]):
@@ -179,6 +196,9 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
         secret = None if api_key is None else Secret(api_key)
         del api_key
         refuse_unknown(unknown, AsyncRelayDance)
+        timeout = Timeout() if is_omitted(timeout) else timeout
+        deadline = None if is_omitted(deadline) else deadline
+        max_retries = None if is_omitted(max_retries) else max_retries
         permits = check_max_concurrency(max_concurrency)
         check_transport(transport, http_client)
         if journal is not None and not hasattr(journal, "begin"):
@@ -221,6 +241,7 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
         self._keys = Keys(shared)
         self._api = Api(shared, options)
 
+    @_hiding_the_key
     def with_options(
         self,
         *,

@@ -40,7 +40,9 @@ class Secret:
 
     __slots__ = ("_bearer", "_value")
 
-    def __init__(self, value: str | SecretStr) -> None:
+    def __init__(self, value: str | SecretStr | Secret) -> None:
+        if isinstance(value, Secret):
+            value = value.reveal()
         self._value: str = value.get_secret_value() if isinstance(value, SecretStr) else value
         self._bearer = f"Bearer {self._value}"
 
@@ -57,6 +59,13 @@ class Secret:
 
     def __reduce__(self) -> Any:
         raise TypeError("an API key is not pickled; make the client where it is used")
+
+
+def hide_key(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with the key among them masked, in place: a traceback that shows local variables finds it so."""
+    if isinstance(arguments.get("api_key"), str | SecretStr):
+        arguments["api_key"] = Secret(arguments["api_key"])
+    return arguments
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
     Images: {
         "generate": {"model": ..., "prompt": ..., **IMAGE},
         "edit": {"model": ..., "prompt": ..., "image": ..., "mask": None, "on_progress": None, **IMAGE},
-        "save": {"/image": ..., "/path": ..., "max_bytes": 256 * 1024**2, **SAVED},
+        "save": {"/image": ..., "/path": ..., "max_bytes": 256 * 1024**2, **SAVED, **PER_REQUEST},
     },
     Files: {
         "upload": {"/file": ..., "filename": None, "media_type": None, "on_progress": None, **BILLED},
@@ -243,8 +243,8 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
         },
         "wait_all": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, **PER_REQUEST},
         "as_completed": {"/tasks": ..., "deadline": None, "on_update": None, "receiver": None, **PER_REQUEST},
-        "watch": {"/task": ..., "deadline": None},
-        "cost": {"model": ..., "seconds": None},
+        "watch": {"/task": ..., "deadline": None, **PER_REQUEST},
+        "cost": {"model": ..., "seconds": None, **READ},
         "resume": {
             "/tasks": ...,
             "in_flight": 10_000,
@@ -266,8 +266,8 @@ METHODS: dict[type, dict[str, dict[str, Any]]] = {
             **CLIP,
         },
         "download": {"/task": ..., "/path": ..., "deadline": None, "max_bytes": 4 * 1024**3, **SAVED, **PER_REQUEST},
-        "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False},
-        "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False},
+        "content": {"/task": ..., "max_bytes": 256 * 1024**2, "allow_private_hosts": False, **PER_REQUEST},
+        "stream_content": {"/task": ..., "max_bytes": 4 * 1024**3, "allow_private_hosts": False, **PER_REQUEST},
     },
     Account: {"balance": READ, "log": READ, "prices": READ},
     AnyEndpoint: {

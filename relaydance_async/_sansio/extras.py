@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from ..errors import InvalidInputError
 from ..models._options import NOT_GIVEN, NotGiven
 from .misnamed import unknown_keyword
 from .timeout import TimeoutTypes
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(slots=True)  # a frozen one takes three times as long to make
@@ -85,6 +89,20 @@ class _IsOmitted(dict[type, bool]):
 
 
 _IS_OMITTED = _IsOmitted()
+
+
+def defaulting(function: Callable[P, T]) -> Callable[P, T]:
+    """For a function of whose keywords one that is `NOT_GIVEN` has its default."""
+    call: Any = function
+
+    @wraps(function)
+    def with_defaults(*args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = call(*args, **given(kwargs))
+        return result
+
+    return with_defaults
+
+
 _OMITTED = ("NotGiven", "Omit")
 _KNOWN_TYPES = 1000
 """That are remembered: a program may make types without end."""

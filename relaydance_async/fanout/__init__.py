@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from .._sansio.extras import defaulting
 from ..errors import (
     AuthenticationError,
     ConfigurationError,
@@ -29,6 +30,7 @@ STOP_ON: tuple[type[Exception], ...] = (
 """What stops a fan-out by default: the next item would fail of it too."""
 
 
+@defaulting
 def fan_out(
     function: Callable[[Item], Awaitable[Value]],
     items: Iterable[Item] | AsyncIterable[Item],

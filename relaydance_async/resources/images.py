@@ -13,10 +13,11 @@ from typing import Any, Final, Unpack, cast
 from .._call import as_model
 from .._sansio.extras import CallExtras
 from ..errors import DownloadError, InvalidInputError
+from ..models._options import RequestOptions
 from ..models.images import Image, ImageParams, ImagesResponse
 from ._files import FilePart, UploadedPart, is_named, named_part
 from ._progress import ProgressHook
-from ._resource import Resource, made_at_once, names_of, require_text
+from ._resource import Resource, apply, made_at_once, names_of, require_text
 from ._route import billed_post
 from ._views import Raw, RawView, Streamed, StreamedView
 from .download import (
@@ -33,6 +34,7 @@ from .download import (
 GENERATE = billed_post("images.generate", "/images/generations", as_model(ImagesResponse))
 EDIT = billed_post("images.edit", "/images/edits", as_model(ImagesResponse))
 _PARAMS = names_of(ImageParams)
+_SAVE_OPTIONS = names_of(RequestOptions) | names_of(SaveSettings)  # so that a typing error is told what was meant
 
 
 class Images(Resource):
@@ -118,6 +120,7 @@ class Images(Resource):
         max_bytes: int = DEFAULT_MEMORY_BYTES,
         allow_private_hosts: bool = False,
         on_progress: ProgressHook | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Path:
         """Save an image: its `b64_json`, or else what is at its `url`, which doesn't get the key.
 
@@ -131,17 +134,22 @@ class Images(Resource):
             max_bytes: stop above that size (default: 256 MiB).
             allow_private_hosts: also from addresses that aren't public.
             on_progress: as of `video.download`. Not called for `b64_json`: its bytes are here already.
+            options: `timeout` of each I/O phase. `extra_headers` and `extra_query` are for the API, which isn't asked:
+                the image's host never gets them.
 
         Returns:
             The path of the file.
 
         Raises:
-            InvalidInputError: the image has neither, or no file can have that name.
+            InvalidInputError: it is no image, it has neither, or no file can have that name.
             DownloadError: it could not be fetched or written whole, is too large or no base64, its URL is not to be
                 trusted, or nothing may be written to `path`; `kind` says which.
 
         Cancelling it leaves no file, or the whole one; of a URL's image also a part, from which a later call goes on.
         """
+        _, extras = CallExtras.take(options, _SAVE_OPTIONS)
+        if not isinstance(image, Image):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"image must be one of an ImagesResponse, not {type(image).__name__}")
         settings = SaveSettings(overwrite, max_bytes, allow_private_hosts, on_progress)
         limits = settings.limits()
         part = settings.part(path, _name_of(image), suffix=None)
@@ -152,7 +160,7 @@ class Images(Resource):
             raise InvalidInputError("the image has neither a url nor b64_json")
         base_url = self._api.base_url
         source = ResultSource.of_image(image.url, base_url, settings.policy(base_url))
-        return await download(self._api, Result(source), part, limits)
+        return await download(apply(CallExtras(timeout=extras.timeout), self._api), Result(source), part, limits)
 
 
 class ImagesRaw(RawView):

@@ -13,7 +13,7 @@ from ..models._options import ReadOptions
 from ..models.catalog import Model, ModelList
 from ._listing import Listing
 from ._prices import known_prices
-from ._resource import READ_OPTIONS, Resource, apply, marked
+from ._resource import READ_OPTIONS, Resource, marked
 from ._route import get
 from ._views import Raw, RawView, Streamed, StreamedView
 
@@ -58,7 +58,7 @@ class Models(Resource):
 
     async def _give_prices(self, models: ModelList, extras: CallExtras) -> None:
         try:
-            known = await known_prices(apply(CallExtras(timeout=extras.timeout, deadline=extras.deadline), self._api))
+            known = await known_prices(self._api, CallExtras(timeout=extras.timeout, deadline=extras.deadline))
         except RelayDanceError as error:
             log.warning("the prices of the models are not known: %s", one_line(error.message))
             return

@@ -100,8 +100,7 @@ class Saving(TaskResource):
 
     async def _download(self, task: TaskOrId, part: PartFile, settings: SaveSettings, extras: CallExtras) -> Path:
         limits, policy = settings.limits(), settings.policy(self._api.base_url)
-        # The headers of one call are for the API, and its transfer has a deadline of its own.
-        api = apply(CallExtras(timeout=extras.timeout), self._metadata).changed(deadline=None)
+        api = self._transfers(extras).changed(deadline=None)  # a transfer has one of its own
         if (done := await self._saved(part, id_of(task))) is not None:
             return done
         await check_place(part, id_of(task))
@@ -115,14 +114,19 @@ class Saving(TaskResource):
         return None if saved is None else await on_disk(part.find_saved, *saved)
 
     async def content(
-        self, task: TaskOrId, *, max_bytes: int = DEFAULT_MEMORY_BYTES, allow_private_hosts: bool = False
+        self,
+        task: TaskOrId,
+        *,
+        max_bytes: int = DEFAULT_MEMORY_BYTES,
+        allow_private_hosts: bool = False,
+        **options: Unpack[RequestOptions],
     ) -> bytes:
         """A finished clip's bytes, all in memory. Its URL is treated as `download` does it.
 
         Args:
             task: a finished task, or an id, which is retrieved first.
             max_bytes: stop above that size.
-            allow_private_hosts: as of `download`.
+            allow_private_hosts, options: as of `download`.
 
         Raises:
             InvalidInputError: the task has not succeeded.
@@ -130,12 +134,18 @@ class Saving(TaskResource):
 
         Cancelling it leaves nothing.
         """
+        _, extras = CallExtras.take(options, _OPTIONS)
         policy = SaveSettings(allow_private_hosts=allow_private_hosts).policy(self._api.base_url)
-        return await load(self._metadata, await self._find(task, policy, CallExtras()), max_bytes)
+        return await load(self._transfers(extras), await self._find(task, policy, extras), max_bytes)
 
     @asynccontextmanager
     async def stream_content(
-        self, task: TaskOrId, *, max_bytes: int = DEFAULT_MAX_BYTES, allow_private_hosts: bool = False
+        self,
+        task: TaskOrId,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        allow_private_hosts: bool = False,
+        **options: Unpack[RequestOptions],
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
         """A finished clip's bytes as they come. Its URL is treated as `download` does it.
 
@@ -150,7 +160,7 @@ class Saving(TaskResource):
         Args:
             task: a finished task, or an id, which is retrieved first.
             max_bytes: stop above that size.
-            allow_private_hosts: as of `download`.
+            allow_private_hosts, options: as of `download`.
 
         Raises:
             InvalidInputError: the task has not succeeded.
@@ -159,15 +169,20 @@ class Saving(TaskResource):
 
         Cancelling it closes the connection.
         """
+        _, extras = CallExtras.take(options, _OPTIONS)
         policy = SaveSettings(allow_private_hosts=allow_private_hosts).policy(self._api.base_url)
-        result = await self._find(task, policy, CallExtras())
-        async with stream(self._metadata, result, max_bytes) as pieces:
+        result = await self._find(task, policy, extras)
+        async with stream(self._transfers(extras), result, max_bytes) as pieces:
             yield pieces
 
     @property
     def _metadata(self) -> Api:
         """For what a download asks of the API, which goes after all else."""
         return self._api.changed(order=Order.METADATA)
+
+    def _transfers(self, extras: CallExtras) -> Api:
+        """For the clip itself: the headers of one call are for the API."""
+        return apply(CallExtras(timeout=extras.timeout), self._metadata)
 
     async def _find(self, task: TaskOrId, policy: HostPolicy, extras: CallExtras) -> Result:
         """The clip of a task; one that had not ended when it was last seen is asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncGenerator
 from contextvars import Context
-from typing import Any
+from typing import Any, Unpack
 
 import anyio
 
@@ -13,8 +13,10 @@ from ..._call import Api
 from ..._errand import start_errand
 from ..._sansio.extras import CallExtras
 from ...errors import RelayDanceError, TaskError, TaskFailedError, TaskTimeoutError
+from ...models._options import RequestOptions
 from ...models.video import VideoTask
 from .hooks import Hooks
+from .params import REQUEST_OPTIONS
 from .polls import Polls
 from .tasks import TaskOrId, TaskResource, check_deadline, id_of
 
@@ -34,7 +36,7 @@ class _Watched:
         until: when to forget it; it is over then.
     """
 
-    def __init__(self, api: Api, task_id: str) -> None:
+    def __init__(self, api: Api, task_id: str, extras: CallExtras) -> None:
         self.task_id = task_id
         self.task: VideoTask | None = None
         self.seen = 0
@@ -44,7 +46,7 @@ class _Watched:
         self.until = float("inf")
         self._changed = anyio.Event()
         self._api = api
-        polls = Polls(api, task_id, CallExtras(), hooks=Hooks(self._publish))
+        polls = Polls(api, task_id, extras, hooks=Hooks(self._publish))
         # In a context of its own: the polls are not those of the viewer who happened to come first.
         self._errand: Any = Context().run(start_errand, lambda: self._poll(polls))
 
@@ -90,12 +92,12 @@ class _Register:
     def __init__(self) -> None:
         self._watched: dict[tuple[str, str], _Watched] = {}
 
-    def join(self, api: Api, task_id: str) -> _Watched:
+    def join(self, api: Api, task_id: str, extras: CallExtras) -> _Watched:
         """Begin to look at it; `leave` at the end."""
         self._forget(api.clock.monotonic())
         key = (api.sender, task_id)
         if (watched := self._watched.get(key)) is None:
-            watched = self._watched[key] = _Watched(api, task_id)
+            watched = self._watched[key] = _Watched(api, task_id, extras)
         watched.viewers += 1
         return watched
 
@@ -115,7 +117,9 @@ class _Register:
 class Watching(TaskResource):
     """Shows tasks as they come on."""
 
-    async def watch(self, task: TaskOrId, *, deadline: float | None = None) -> AsyncGenerator[VideoTask, None]:
+    async def watch(
+        self, task: TaskOrId, *, deadline: float | None = None, **options: Unpack[RequestOptions]
+    ) -> AsyncGenerator[VideoTask, None]:
         """The task as it is now, and at each change up to its end.
 
             async for task in client.video.watch(task_id):
@@ -125,11 +129,12 @@ class Watching(TaskResource):
         The first to come begins them, and the last to leave ends them. Who is slow misses what lies between: it gets
         the task as it is. A task that failed is the last thing shown, and no error. Its end stays known for a minute.
 
-        The polls have the options of the view of the client that the first one watched with.
+        The polls have the options of the first one who watches, and those of its view of the client.
 
         Args:
             task: a task or its id.
             deadline: seconds to watch. None watches as long as it takes.
+            options: `extra_headers`, `extra_query` and `timeout` of each poll.
 
         Raises:
             InvalidInputError: at the first step: the deadline is not above 0, or the id can't be one.
@@ -139,10 +144,11 @@ class Watching(TaskResource):
         Leaving the loop leaves the task running. (If you leave it by `break`, close it with `contextlib.aclosing`.)
         """
         check_deadline(deadline)
+        _, extras = CallExtras.take(options, REQUEST_OPTIONS)
         task_id = id_of(task)
         until = None if deadline is None else anyio.current_time() + deadline
         register = (await self._api.loop_memory()).of(_Register)
-        watched = register.join(self._api, task_id)
+        watched = register.join(self._api, task_id, extras)
         try:
             seen = 0
             while True:
