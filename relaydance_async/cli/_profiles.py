@@ -92,9 +92,7 @@ def _tables(profiles: Any, path: Path) -> Mapping[str, Mapping[str, Any]]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o022:
-                # It says where the key goes.
-                raise CannotBeginError(f"others can write {path}: chmod go-w {path}")
+            _check_owner(os.fstat(file.fileno()), path)
             return tomllib.load(file)
     except FileNotFoundError:
         return {}
@@ -102,6 +100,16 @@ def _read(path: Path) -> dict[str, Any]:
         raise CannotBeginError(f"{path} can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CannotBeginError(f"{path} is no TOML: {error}") from None
+
+
+def _check_owner(found: os.stat_result, path: Path) -> None:
+    """As ssh does of its own: the file says where the key goes."""
+    if os.name != "posix":
+        return
+    if found.st_mode & 0o022:
+        raise CannotBeginError(f"others can write {path}: chmod go-w {path}")
+    if found.st_uid not in (os.getuid(), 0):
+        raise CannotBeginError(f"{path} belongs to another user, who could send your key elsewhere: make it yours")
 
 
 def _checked(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:

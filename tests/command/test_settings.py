@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from relaydance_async.cli._exits import CannotBeginError
+from relaydance_async.cli._profiles import read_profile
 from relaydance_async.sandbox import Account, Sandbox
 from tests.command.support import Desk, Sit, in_terminal
 
@@ -105,6 +108,17 @@ def test_a_file_that_is_wrong(desk: Desk, text: str, said: str) -> None:
 def test_a_file_that_others_can_write(desk: Desk) -> None:
     desk.config("").chmod(0o666)
     assert "chmod go-w" in refused(desk)
+
+
+def test_a_file_of_another_user(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = desk.config('output = "json"')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(path.parents[1]))
+    found, owner = path.stat(), path.stat().st_uid + 1
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result([*found[:4], owner, *found[5:10]]))
+    with pytest.raises(CannotBeginError, match="belongs to another user"):
+        read_profile(None)
+    owner = 0  # root may set it up for all
+    assert read_profile(None)[1].output == "json"
 
 
 def test_an_address_that_is_typed(desk: Desk) -> None:
