@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import relaydance_async
-from relaydance_async import hooks, sandbox, webhooks
+from relaydance_async import hooks, sandbox, types, webhooks
 from relaydance_async.resources._resource import Resource
 from tests.prose import complaints
 
@@ -24,6 +24,7 @@ def test_every_public_name_is_in_the_reference_once() -> None:
         *(f"hooks.{name}" for name in set(hooks.__all__) - {"RetryEvent"}),  # which the package has too
         *(f"sandbox.{name}" for name in sandbox.__all__),
         *(f"webhooks.{name}" for name in webhooks.__all__),
+        *(f"types.{name}" for name in set(types.__all__) - set(relaydance_async.__all__)),
     }
     assert public - {"__version__"} - set(DESCRIBED) == set()
     assert len(DESCRIBED) == len(set(DESCRIBED))
