@@ -71,8 +71,13 @@ def require_mapping(name: str, value: Any) -> Any:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
+def is_omitted(value: object) -> bool:
+    """Whether it is `NOT_GIVEN`, or openai's `omit`: an argument that isn't there."""
+    return _IS_OMITTED[type(value)]
+
+
 def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are there: `NOT_GIVEN`, or openai's `omit`, is an argument that isn't."""
+    """Those that are there."""
     if True not in map(_IS_OMITTED.__getitem__, map(type, arguments.values())):
         return {**arguments}
     return {name: value for name, value in arguments.items() if not _IS_OMITTED[type(value)]}
@@ -82,10 +87,10 @@ class _IsOmitted(dict[type, bool]):
     """By the type of the argument: this is asked for each one of each call."""
 
     def __missing__(self, kind: type) -> bool:
-        is_omitted = kind is NotGiven or (kind.__name__ in _OMITTED and kind.__module__.partition(".")[0] == "openai")
+        found = kind is NotGiven or (kind.__name__ in _OMITTED and kind.__module__.partition(".")[0] == "openai")
         if len(self) < _KNOWN_TYPES:
-            self[kind] = is_omitted
-        return is_omitted
+            self[kind] = found
+        return found
 
 
 _IS_OMITTED = _IsOmitted()
