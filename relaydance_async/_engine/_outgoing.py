@@ -164,7 +164,8 @@ def _ascii_host(host: str) -> str:
 
 def _join(fields: tuple[tuple[str, str], ...]) -> str:
     joined = "".join([f"{name.lower()}: {value}\r\n" for name, value in fields])
-    if _FIELDS.fullmatch(joined) is None:
+    # A value with a whole field in it looks like two.
+    if joined.count("\n") != len(fields) or _FIELDS.fullmatch(joined) is None:
         raise Unsendable("a header field has a line break or a control character")
     return joined
 

@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from relaydance_async import RequestTooLargeError
+from relaydance_async import RelayDanceError, RequestTooLargeError
 from relaydance_async._sansio.request import BodyStream
 from relaydance_async._transports import Transport
 from tests.kit.waiting import wait_until
@@ -79,6 +79,15 @@ async def test_the_headers_are_those_asked_for_and_no_others(transport: Transpor
     assert first.names <= {name.lower() for name in asked} | allowed
     assert second.get("accept") == "text/event-stream"
     assert second.names <= {"accept", *allowed} - {"content-length"}
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-b: 2", "a\r\nx-b: 2\r\n", "a\nx-b: 2", "a\r\n\r\nGET / HTTP/1.1"])
+async def test_a_value_that_holds_a_field_is_never_sent(transport: Transport, value: str) -> None:
+    """Of outside there are some: the media type that a store of assets asks for, say."""
+    async with serve() as server:
+        with pytest.raises(RelayDanceError):
+            await fetch(transport, f"{server.url}/v1", headers={"x-a": value})
+    assert server.heads == []
 
 
 async def test_the_clients_own_headers_are_all_that_a_call_sends(maker: Maker) -> None:
