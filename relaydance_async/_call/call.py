@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from .._config import Clock, Endpoint, Options
 from .._hooks import tell_end
 from .._limits import Admission, Book, Ended, How, Kind, Lease, Order, Ticket
 from .._memory import Memory
 from .._runtime import Runtime, Runtimes
-from .._sansio.envelope import decode_status_error
+from .._sansio.envelope import decode_foreign_error, decode_status_error
 from .._sansio.outage import Failure
-from .._sansio.redact import Redactor
+from .._sansio.redact import Redactor, without_values
 from .._sansio.request import LargeJson, PreparedRequest
 from .._sansio.retry import ALL_SENT, Decision, GiveUp, Retry, Unsent, decide
 from .._sansio.retry_after import parse_retry_after
-from .._sansio.target import ApiTarget, Network, network_of
+from .._sansio.target import ApiTarget, ForeignTarget, Network, network_of
 from .._transports import TransportResponse
 from ..errors import (
     APITimeoutError,
@@ -316,6 +317,9 @@ class Call(Generic[T]):
     async def _status_error(self, answer: Answer) -> RelayDanceError:
         body = await answer.read_start(min(answer.limit, _ERROR_BODY_LIMIT))
         retry_after = parse_retry_after(answer.meta.headers, self._shared.clock.now())
+        if isinstance(target := self._request.target, ForeignTarget):
+            body = without_values(body, urlsplit(target.url).query)
+            return decode_foreign_error(answer.meta, body, retry_after=retry_after)
         signs = self._shared.signing.signs
         return decode_status_error(answer.meta, body, retry_after=retry_after, origin_signs=signs)
 

@@ -169,5 +169,5 @@ def _allowed(host: str, addresses: Addresses, network: Network) -> Addresses:
         return addresses
     public = tuple(filter(is_public, addresses))
     if not public:
-        raise DialError("address", f"the result's host {host} has the private address {addresses[0]}", retryable=False)
+        raise DialError("address", f"the host {host} has the private address {addresses[0]}", retryable=False)
     return public

@@ -65,7 +65,7 @@ def check_public(host: str, address: str) -> None:
         DownloadError: it is not.
     """
     if not is_public(address):
-        raise DownloadError(f"the result's host {host} has the private address {address}", kind="refused host")
+        raise DownloadError(f"the host {host} has the private address {address}", kind="refused host")
 
 
 def _is_public_ipv4(address: ipaddress.IPv4Address) -> bool:

@@ -159,6 +159,25 @@ def decode_status_error(
     return build_status_error(meta, envelope, body=body, retry_after=retry_after, origin_signs=origin_signs)
 
 
+def decode_foreign_error(meta: ResponseMeta, body: bytes, *, retry_after: float | None = None) -> APIStatusError:
+    """The exception for an error of a host that isn't the API. It says nothing of the key, the balance or a model.
+
+    Args:
+        meta: of the answer.
+        body: of the answer.
+        retry_after: seconds that it asked for.
+    """
+    status = meta.status_code or 0
+    kind = RateLimitError if status == 429 else ServerError if status >= 500 else APIStatusError
+    return kind(
+        _excerpt(body) if body.strip() else "the answer has no message",
+        meta=meta,
+        retryable=_is_retryable(kind, status, None),
+        retry_after=retry_after,
+        raw_body=body[:BODY_KEPT],
+    )
+
+
 def build_status_error(
     meta: ResponseMeta,
     envelope: Envelope,

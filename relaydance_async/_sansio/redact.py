@@ -6,6 +6,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote
 
 from .._keylike import holds_key
 from ..errors import InvalidInputError
@@ -98,6 +99,15 @@ def _parts(key: str) -> list[str]:
 def without_queries(text: str) -> str:
     """The text with the queries of its URLs left out: that of a clip is a signature."""
     return _QUERY.sub(rf"\1?{HIDDEN}", text) if "?" in text else text
+
+
+def without_values(body: bytes, query: str) -> bytes:
+    """What a host answered, without the values of the query it was asked with: storages quote the signature."""
+    values = [pair.partition("=")[2] for pair in query.split("&")]
+    spelt = {form.encode() for value in values for form in (value, unquote(value)) if len(form) >= _SHORTEST}
+    for form in sorted(spelt, key=len, reverse=True):
+        body = body.replace(form, HIDDEN.encode())
+    return body
 
 
 def one_line(text: str) -> str:

@@ -57,7 +57,7 @@ class UploadPlace(_Late):
     """Where a file is to be put, and where it is then."""
 
     exists: bool = False
-    upload_url: str | None = None
+    upload_url: str | None = Field(None, repr=False)  # it is signed
     content_type: str | None = None
     source_url: str
 

@@ -5,6 +5,7 @@ What is here is what programs that use them do (read in August 2026). It may cha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine
 from itertools import chain, repeat
 from typing import Any, Self, TypeVar, Unpack
@@ -17,7 +18,15 @@ from .._config import origin_of
 from .._sansio.extras import CallExtras
 from .._sansio.request import PreparedRequest, RetrySafety, build_get, build_post
 from .._sansio.target import ApiTarget, BesideTarget
-from ..errors import APITimeoutError, ConfigurationError, InvalidInputError, RelayDanceError, ResponseDecodeError
+from ..errors import (
+    APIConnectionError,
+    APITimeoutError,
+    ConfigurationError,
+    DownloadError,
+    InvalidInputError,
+    RelayDanceError,
+    ResponseDecodeError,
+)
 from ..models._options import ReadOptions, RequestOptions
 from ..models.assets import Asset, AssetStatus, UploadPlace
 from ..models.files import UploadedFile
@@ -40,6 +49,7 @@ KNOWN_HOSTS = {"https://relaydance.com": "https://pay.relaydance.com"}
 _WAIT_OPTIONS = names_of(RequestOptions)
 _PAUSES = (1.0, 2.0, 3.0, 5.0)
 """Seconds between polls; the last one for ever."""
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}[ -~]{0,100}", re.ASCII)
 
 
 async def _done(answer: Answer) -> None:
@@ -93,6 +103,8 @@ class Assets(Resource):
             ConfigurationError: the host isn't known; see `at`.
             InvalidInputError: a file that can't be read, or is no image, video or sound.
             NotFoundError: the host has no assets.
+            APIStatusError: the store refused the file. What it says of keys is not about yours.
+            ResponseDecodeError: the host names a store that may not be asked, such as one with a private address.
             RelayDanceError: it was refused, or no answer came.
 
         Cancelling it may leave an asset.
@@ -175,7 +187,10 @@ class Assets(Resource):
         target = self._beside(UPLOAD_PLACE.target({**query, **(extras.query or {})}))
         place = await self._call(build_get(target), UPLOAD_PLACE.returns, extras)
         if not place.exists:
-            await self._store(file, place, extras)
+            try:
+                await self._store(file, place, extras)
+            except DownloadError as error:
+                raise _misplaced(error) from None
         return place.source_url
 
     async def _store(self, file: LocalFile, place: UploadPlace, extras: CallExtras) -> None:
@@ -185,7 +200,10 @@ class Assets(Resource):
         target = HostPolicy.beside(self._require_host(), allow_private=False).target(place.upload_url)
         await check_addresses(target)
         async with open_content(file.checked) as body:
-            headers = {"content-type": place.content_type or file.media_type, "content-length": str(body.length)}
+            kind = place.content_type or file.media_type
+            if _MEDIA_TYPE.fullmatch(kind) is None:
+                raise ResponseDecodeError("the host of assets asks for a media type that can't be one")
+            headers = {"content-type": kind, "content-length": str(body.length)}
             request = PreparedRequest("PUT", target, RetrySafety.SAFE, body, headers)
             await self._call(request, _STORED, CallExtras(timeout=extras.timeout, deadline=extras.deadline))
 
@@ -201,6 +219,13 @@ class Assets(Resource):
                 f"no host of assets is known beside {self._api.base_url}: client.assets.at('https://…') names it"
             )
         return self._origin
+
+
+def _misplaced(error: DownloadError) -> RelayDanceError:
+    """The same of an upload."""
+    kind = APIConnectionError if error.retryable else ResponseDecodeError
+    message = f"the file can't be put where the host of assets says: {error.message}"
+    return kind(message, meta=error.meta, retryable=error.retryable)
 
 
 def _kind_of_url(url: str) -> str:

@@ -181,7 +181,7 @@ async def test_one_for_public_addresses_connects_to_no_other(port: int, address:
         for host in ("gateway.test", f"[{address}]" if ":" in address else address):
             error = await failure(a_dialer(address, network=Network.PUBLIC), f"http://{host}:{port}")
             assert (error.kind, error.retryable) == ("address", False)
-            assert error.text == f"the result's host {host.strip('[]')} has the private address {address}"
+            assert error.text == f"the host {host.strip('[]')} has the private address {address}"
         await asyncio.sleep(0.01)
     assert connections == []
 

@@ -10,23 +10,29 @@ import pytest
 
 from relaydance_async import (
     APIConnectionError,
+    APIStatusError,
     APITimeoutError,
     Asset,
     AsyncRelayDance,
     AuthenticationError,
     ConfigurationError,
-    DownloadError,
     FirstFrame,
     InvalidInputError,
     NotFoundError,
+    RateLimitError,
     RelayDanceError,
+    ResponseDecodeError,
+    ServerError,
     UploadedFile,
     maybe_accepted,
 )
+from relaydance_async.hooks import HookEvent
+from relaydance_async.models.assets import UploadPlace
 from relaydance_async.resources.assets import KNOWN_HOSTS
 from relaydance_async.sandbox import Fault, Sandbox, TaskPlan, TaskScript
 from tests.kit.calls import assets_of
 from tests.kit.routes import ASSET, CREATE_ASSET, UPLOAD_PLACE
+from tests.kit.strangers import answer, gateway
 from tests.resources.support import CLIP, Bench
 
 pytestmark = pytest.mark.anyio
@@ -148,16 +154,81 @@ async def test_what_may_pass_is_repeated(bench: Bench) -> None:
     assert sandbox.ledger.cdn_authorizations == 0
 
 
-@pytest.mark.parametrize("url", ["http://example.com/x", "https://10.0.0.1/x", "https://u:p@example.com/x", "/x"])
+def place(**other: str) -> Fault:
+    """The host of assets names this place."""
+    there = {"exists": False, "upload_url": "", "content_type": "image/png", "source_url": "https://example.com/x"}
+    body = json.dumps(there | other).encode()
+    return Fault(UPLOAD_PLACE, status=200, body=body, content_type="application/json")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.com/x", "https://10.0.0.1/x", "https://u:p@example.com/x", "/x", "https://a.b/" + "x" * 20_000],
+)
 async def test_the_store_must_be_one_that_may_be_asked(bench: Bench, url: str) -> None:
-    body = {"exists": False, "upload_url": url, "content_type": "image/png", "source_url": "https://example.com/x"}
-    sandbox, client = bench.start(
-        faults=[Fault(UPLOAD_PLACE, status=200, body=json.dumps(body).encode(), content_type="application/json")]
-    )
-    with pytest.raises(RelayDanceError) as caught:
+    sandbox, client = bench.start(faults=[place(upload_url=url)])
+    with pytest.raises(ResponseDecodeError, match="can't be put where the host of assets says") as caught:
         await assets_of(client).create(PNG)
-    assert isinstance(caught.value, DownloadError | APIConnectionError)
+    assert "allow_private_hosts" not in str(caught.value)  # there is no such argument
+    assert len(str(caught.value)) < 500
     assert sandbox.ledger.count(CREATE_ASSET) == 0
+
+
+@pytest.mark.parametrize("kind", ["image/png\r\nx-b: 2", "image", "image/€", "a/" + "b" * 1000, "a/b" + " " * 1000])
+async def test_a_media_type_that_can_be_none_is_not_sent(bench: Bench, kind: str) -> None:
+    sandbox, client = bench.start()
+    url = f"{sandbox.base_url.removesuffix('/v1')}/x"
+    sandbox.faults.add(place(upload_url=url, content_type=kind))
+    with pytest.raises(ResponseDecodeError, match="media type"):
+        await assets_of(client).create(PNG)
+    assert sandbox.ledger.count() == 1
+
+
+SIGNED = f"https://cdn.example/{'x' * 9}?X-Amz-Signature=0123456789abcdef&X-Amz-Credential=AKIA%2F2026&n=1"
+QUOTED = b"<Code>SignatureDoesNotMatch</Code><SignatureProvided>0123456789abcdef AKIA/2026</SignatureProvided>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, QUOTED, APIStatusError),
+        (403, QUOTED, APIStatusError),
+        (403, b'{"error": {"code": "insufficient_user_quota", "message": "0123456789abcdef"}}', APIStatusError),
+        (404, b"", APIStatusError),
+        (307, b"", APIStatusError),
+        (429, QUOTED, RateLimitError),
+        (503, QUOTED, ServerError),
+    ],
+)
+async def test_a_refusal_of_the_store_says_nothing_of_the_key_and_shows_no_signature(
+    status: int, body: bytes, kind: type[APIStatusError]
+) -> None:
+    said: list[HookEvent] = []
+
+    def reply(path: str, number: int) -> bytes:
+        if number > 1:
+            return answer(status, {"location": "https://example.com/"}, body)
+        url = f"{server.base_url}/put?{SIGNED.partition('?')[2]}"
+        found = {"exists": False, "upload_url": url, "content_type": "image/png", "source_url": "https://a.b/x"}
+        return answer(200, {"content-type": "application/json"}, json.dumps(found).encode())
+
+    async with gateway(reply) as server:
+        client = AsyncRelayDance("sk-1", base_url=server.base_url, max_retries=0, hooks=[said.append])
+        async with client:
+            with pytest.raises(APIStatusError) as caught:
+                await assets_of(client).create(PNG)
+    error = caught.value
+    assert type(error) is kind
+    assert error.status_code == status
+    assert "key" not in error.hint
+    assert len(server.taken) == 2
+    assert b"authorization" not in server.heads[1].lower()
+    for secret in ("0123456789abcdef", "AKIA"):
+        assert secret not in f"{error} {error!r} {error.meta} {error.body} {said}"
+
+
+def test_a_place_shows_no_signature() -> None:
+    assert "X-Amz" not in repr(UploadPlace(upload_url=SIGNED, source_url="https://cdn.example/x"))
 
 
 def test_an_asset_is_a_reference() -> None:

@@ -53,12 +53,14 @@ class HostPolicy:
         Raises:
             DownloadError: it is not https (or http, of this machine), or names no host that may be asked.
         """
+        if len(url) > _LONGEST_URL:
+            raise _refused(f"the URL has {len(url)} characters")
         parts, host = _split(url)
         here = is_loopback(host) and (self.allow_loopback or self.allow_private)
         if parts.scheme != "https" and not (here and parts.scheme == "http"):
-            raise _refused(f"the result's URL is not https: {parts.scheme:.20}://{host}")
+            raise _refused(f"the URL is not https: {parts.scheme:.20}://{host}")
         if not host:
-            raise _refused("the result's URL has no host name")
+            raise _refused("the URL has no host name")
         network = Network.ANY if here or self.allow_private else Network.PUBLIC
         return ForeignTarget(parts._replace(fragment="").geturl(), network)
 
@@ -102,12 +104,10 @@ class ResultSource:
         Raises:
             DownloadError: nothing may come from there.
         """
-        if len(location) > _LONGEST_URL:
-            raise _refused(f"the result's URL has {len(location)} characters")
         try:
             target = self.policy.target(urljoin(self.url, location))
         except ValueError:  # its text may quote a password
-            raise _refused("the result's URL can't be read") from None
+            raise _refused("the URL can't be read") from None
         return ResultSource(target, target.url, self.policy)
 
 
@@ -124,11 +124,9 @@ async def check_addresses(target: ResultTarget) -> None:
     try:
         found = await anyio.getaddrinfo(host, parts.port or _HTTPS_PORT)
     except UnicodeError as error:  # no name of the DNS can be made of it (RFC 5891)
-        raise _refused(f"the result's URL has no host name: {error}") from None
+        raise _refused(f"the URL has no host name: {error}") from None
     except OSError as error:
-        raise DownloadError(
-            f"the result's host {host} can't be found: {error}", kind="broken", retryable=True
-        ) from None
+        raise DownloadError(f"the host {host} can't be found: {error}", kind="broken", retryable=True) from None
     for *_, address in found:
         check_public(host, str(address[0]))
 
@@ -138,13 +136,13 @@ def _split(url: str) -> tuple[SplitResult, str]:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:  # its text may quote a password
-        raise _refused("the result's URL can't be read: its host or its port is invalid") from None
+        raise _refused("the URL can't be read: its host or its port is invalid") from None
     if "@" in parts.netloc:
-        raise _refused(f"the result's URL holds a user name or password, for {host:.{_LONGEST_NAME}}")
+        raise _refused(f"the URL holds a user name or password, for {host:.{_LONGEST_NAME}}")
     if len(host) > _LONGEST_NAME or _NO_HOST.search(host):
-        raise _refused("the result's URL has no host name: what stands there is too long or has forbidden characters")
+        raise _refused("the URL has no host name: what stands there is too long or has forbidden characters")
     if port == 0:
-        raise _refused(f"the result's URL names port 0, of {host}")
+        raise _refused(f"the URL names port 0, of {host}")
     return parts, host
 
 
