@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from relaydance_async import AsyncRelayDance, NotFoundError, maybe_accepted, run
+from relaydance_async import AsyncRelayDance, NotFoundError, VideoTask, maybe_accepted, run
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.kit.probe import look_at
 from tests.kit.routes import SUBMIT
@@ -93,6 +94,94 @@ def test_ctrl_c_cancels_the_call_and_says_what_it_may_have_cost(sandbox: Sandbox
         signal.signal(signal.SIGINT, previous)
     assert maybe_accepted(caught.value) is True
     assert run(client.models.list())
+
+
+class TimeIsUp(Exception):
+    """As a worker's time limit raises it."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+@pytest.mark.parametrize("raised", [TimeIsUp, SystemExit, TimeoutError, asyncio.CancelledError])
+def test_whatever_a_handler_of_signals_raises_cancels_the_call(
+    sandbox: Sandbox, client: AsyncRelayDance, raised: type[BaseException]
+) -> None:
+    sandbox.faults.add(Fault(SUBMIT, delay=30.0))
+
+    def handle(*_: object) -> None:
+        if sandbox.ledger.entries:
+            raise raised
+
+    async def permits() -> int:
+        return look_at(client).permits
+
+    previous = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        with pytest.raises(raised) as caught:
+            run(client.video.submit(model="grok-imagine-video", prompt="A boat", seconds=5))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert maybe_accepted(caught.value) is True
+    assert run(permits()) == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="there are no signals for threads")
+def test_an_interrupt_at_the_very_end_tells_of_the_result(client: AsyncRelayDance) -> None:
+    main = threading.get_ident()
+    found: list[str] = []
+
+    async def submit() -> VideoTask:
+        task = await client.video.submit(model="grok-imagine-video", prompt="A boat", seconds=5)
+        found.append(task.task_id)
+        signal.pthread_kill(main, signal.SIGINT)
+        return task
+
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            run(submit())
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert maybe_accepted(caught.value) is True
+    assert caught.value.__notes__[-1].endswith(f"billed: task {found[0]}")
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+def test_what_one_call_raises_ends_no_other(client: AsyncRelayDance, raised: type[BaseException]) -> None:
+    async def fail() -> None:
+        raise raised
+
+    with pytest.raises(raised) as caught:
+        run(fail())
+    assert type(caught.value) is raised
+    assert run(client.models.list())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_loop_that_a_task_has_ended_is_begun_anew(client: AsyncRelayDance) -> None:
+    async def leave() -> None:
+        raise SystemExit
+
+    async def begin() -> None:
+        await asyncio.create_task(leave())
+
+    with pytest.raises(BaseException):  # noqa: B017, PT011  (SystemExit, or the end of the loop)
+        run(begin())
+    assert run(client.models.list())
+
+
+def test_an_error_leaves_nothing_for_the_garbage_collector(client: AsyncRelayDance) -> None:
+    run(client.models.list())
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            with contextlib.suppress(NotFoundError):
+                run(client.models.retrieve("nothing"))
+        assert not [None for kept in gc.get_objects() if isinstance(kept, NotFoundError)]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
