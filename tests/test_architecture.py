@@ -29,6 +29,7 @@ LAYERS: dict[str, int] = {
     "_threads": 1,
     "_timers": 1,
     "_memory": 1,
+    "_callbacks": 1,
     "_sansio": 2,
     "_config": 3,
     "_engine": 3,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from .._callbacks import ends_program, ends_task
 from .._config import Endpoint
 from .._hooks import LOG, is_logging_attempts
 from .._sansio.observer import CallInfo, CallObserver, NoObserver, Observer, WaitObserver, WaitsObserver
@@ -39,8 +40,8 @@ class _Told(Generic[O]):
         for observer in self._observers:
             try:
                 tell(observer)
-            except Exception:
-                _log()
+            except BaseException as error:
+                _log(error)
 
 
 class Watchers(_Told[CallObserver]):
@@ -97,8 +98,10 @@ class Watchers(_Told[CallObserver]):
         for observer in self._observers:
             try:
                 await observer.failed(record, error, decision, elapsed)
-            except Exception:
-                _log()
+            except BaseException as raised:
+                if ends_task(raised):
+                    raise
+                _log(raised)
 
     def keep_open(self) -> None:
         """The call goes on after it has returned: its answer is still being read, and will say when it ends."""
@@ -202,10 +205,12 @@ def _begun(begin: Iterable[Callable[[T], O | None]], what: T) -> list[O]:
         try:
             if (observer := of(what)) is not None:
                 found.append(observer)
-        except Exception:
-            _log()
+        except BaseException as error:
+            _log(error)
     return found
 
 
-def _log() -> None:
-    log.exception("a hook, on_retry, or another observer, raised; the call goes on")
+def _log(raised: BaseException) -> None:
+    if ends_program(raised):
+        raise raised
+    log.exception("a hook, or another observer, raised; the call goes on")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .._callbacks import ends_program
 from .._sansio.observer import CallInfo, CallObserver, NoObserver, WaitObserver
 from .._sansio.retry import Decision, Retry
 from ..errors import RelayDanceError
@@ -73,7 +73,9 @@ class _Teller:
     def _tell(self, event: HookEvent) -> None:
         try:
             answer = self._hooked.hook(event)
-        except (Exception, asyncio.CancelledError):  # of the hook's own making: no cancellation arrives here
+        except BaseException as error:  # of the hook's own making: no cancellation arrives here
+            if ends_program(error):
+                raise
             log_hook()
             return
         if answer is not None and inspect.isawaitable(answer):

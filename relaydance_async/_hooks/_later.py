@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 
+from .._callbacks import ends_task
 from .._errand import AsyncioErrand, TrioErrand, start_errand
 
 log = logging.getLogger("relaydance_async")
@@ -107,7 +108,9 @@ class Mailbox:
 async def _done(awaitable: Awaitable[Any]) -> None:
     try:
         await awaitable
-    except Exception:
+    except BaseException as error:
+        if ends_task(error):
+            raise
         log_hook()
 
 

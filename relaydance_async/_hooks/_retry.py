@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .._callbacks import call_back
 from .._sansio.observer import CallInfo, CallObserver, NoObserver, Observer
 from .._sansio.retry import Decision, Retry
 from ..errors import ConfigurationError, RelayDanceError
 from ..models.meta import AttemptRecord
+
+log = logging.getLogger("relaydance_async")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,9 @@ class _OfCall(NoObserver):
     async def failed(self, record: AttemptRecord, error: RelayDanceError, decision: Decision, elapsed: float) -> None:
         if isinstance(decision, Retry):
             path = self.call.path
-            answer = self.hook(RetryEvent(record.number, error, decision.after, elapsed, self.call.method, path))
-            if inspect.isawaitable(answer):
-                await answer
+            event = RetryEvent(record.number, error, decision.after, elapsed, self.call.method, path)
+            await call_back(self.hook, event, _log)
+
+
+def _log() -> None:
+    log.exception("on_retry raised; the call goes on")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
 
+from .._callbacks import call_back
 from ..errors import InvalidInputError, RelayDanceError, ToolRunError, maybe_accepted
 from ..models.chat import ChatCompletion
 from ..models.parsed import ParsedChatCompletion
@@ -134,14 +134,8 @@ class ToolLoop(Generic[T]):
 
 async def tell(hook: ToolHook | None, event: object) -> None:
     """Call the hook. What it raises is logged: the answers are paid for."""
-    if hook is None:
-        return
-    try:
-        answer = hook(event)
-        if inspect.isawaitable(answer):
-            await answer
-    except Exception:
-        log.exception("on_event raised; the run goes on")
+    if hook is not None:
+        await call_back(hook, event, lambda: log.exception("on_event raised; the run goes on"))
 
 
 def by_name(tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:

@@ -69,7 +69,7 @@ async def test_a_hook_that_raises_does_not_cost_the_call(
     with caplog.at_level(logging.ERROR, "relaydance_async"):
         async with start(sandbox, QuickClock(), on_retry=async_hook if is_async else hook) as client:
             assert (await client.models.list()).data
-    assert "on_retry, or another observer, raised; the call goes on" in caplog.text
+    assert "on_retry raised; the call goes on" in caplog.text
     assert "my bug" in caplog.text
 
 

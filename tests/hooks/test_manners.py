@@ -66,6 +66,82 @@ async def test_what_a_hook_raises_is_logged_and_costs_nothing(
     assert len(caplog.records) == len(other.events)
 
 
+class Odd(BaseException):
+    """As pytest's own, and those of other frameworks."""
+
+
+def raising(kind: type[BaseException], *, later: bool) -> Callable[[Any], Any]:
+    def at_once(event: object) -> None:
+        raise kind
+
+    async def after(event: object) -> None:
+        raise kind
+
+    return after if later else at_once
+
+
+ODD = [
+    (GeneratorExit, False),
+    (asyncio.CancelledError, False),
+    (Odd, False),
+    (asyncio.CancelledError, True),
+    (Odd, True),
+]
+
+
+@pytest.mark.parametrize(("kind", "later"), ODD)
+async def test_no_odd_exception_of_a_hook_costs_an_answer(
+    sandbox: Sandbox, kind: type[BaseException], later: bool
+) -> None:
+    wrong, other = raising(kind, later=later), Heard()
+    sandbox.faults.add(Fault(SUBMIT, status=503, times=1))
+    options: dict[str, Any] = {"hooks": [wrong, other], "on_retry": wrong}
+    async with client_of(sandbox, QuickClock(sandbox.clock.advance), **options) as client:
+        task = await submit_clip(client)
+        assert (await client.video.wait(task, on_update=wrong, on_progress=wrong)).status == "succeeded"
+        await open_stream(client)
+    assert other.names[0] == "CallBegan"
+    assert other.names[-1] == "CallEnded"
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_program_ends_it_in_a_hook_too(sandbox: Sandbox, kind: type[BaseException]) -> None:
+    client = client_of(sandbox, hooks=[raising(kind, later=False)])
+    with pytest.raises(kind):
+        asyncio.run(ask_chat(client))
+
+
+async def test_a_cancellation_amid_a_hook_that_is_awaited_is_the_calls(sandbox: Sandbox) -> None:
+    entered = anyio.Event()
+
+    async def hang(event: object) -> None:
+        entered.set()
+        await anyio.sleep_forever()
+
+    sandbox.faults.add(Fault(MODELS, status=503, times=1))
+    async with client_of(sandbox, QuickClock(), on_retry=hang) as client:
+        call = asyncio.ensure_future(list_models(client))
+        await entered.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        sandbox.faults.add(Fault(MODELS, status=503, times=1))
+        with anyio.move_on_after(0.05) as scope:
+            await list_models(client)
+        assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_an_odd_exception_of_a_hook_does_not_end_the_run_of_trio(sandbox: Sandbox) -> None:
+    import httpx
+
+    async with (
+        httpx.AsyncClient(trust_env=False) as http,
+        client_of(sandbox, http_client=http, hooks=[raising(Odd, later=True)]) as client,
+    ):
+        assert await ask_chat(client)
+
+
 async def test_a_slow_asynchronous_hook_delays_no_call_but_the_end_of_the_client(sandbox: Sandbox) -> None:
     done = list[HookEvent]()
 

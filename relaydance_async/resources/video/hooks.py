@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from ..._callbacks import call_back
 from ..._sansio.redact import one_line
 from ...models.video import VideoTask
 
@@ -39,9 +39,7 @@ class Hooks:
 
 
 async def _call(name: str, hook: Callable[..., Awaitable[None] | None], value: object, task_id: str) -> None:
-    try:
-        answer = hook(value)
-        if inspect.isawaitable(answer):
-            await answer
-    except Exception:
+    def note() -> None:
         log.exception("%s raised for task %s; the wait goes on", name, one_line(task_id))
+
+    await call_back(hook, value, note)
