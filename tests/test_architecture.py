@@ -81,6 +81,8 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "fastapi": frozenset({"webhooks"}),
     "uvicorn": frozenset(),
     "sqlite3": frozenset({"journal"}),
+    "psycopg": frozenset({"journal"}),
+    "psycopg_pool": frozenset({"journal"}),
 }
 
 # What `_sansio` may not import: there, the clock and the randomness are arguments, and nothing reads, writes or waits.

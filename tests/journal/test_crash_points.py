@@ -22,6 +22,8 @@ STATES = {"": "none", "sending": "in doubt", "refused": "refused", "accepted": "
 AGAIN = {"none": "sent", "refused": "sent", "accepted": "replayed", "in doubt": "SubmissionInDoubtError"}
 """How the same program then ends."""
 COMMITTED = "after COMMIT "
+AT_LEAST = {"SQLite": 30, "PostgreSQL": 15}
+"""Steps that are seen: a driver that sees fewer looks in the wrong place. SQLite has statements for its settings."""
 
 
 SCENARIOS = {
@@ -73,7 +75,7 @@ def check_scenario(name: str, transport: str, folder: Path, *dsn: str) -> None:
         assert done.returncode == 0, done.stderr
         runs = [json.loads(line) for line in done.stdout.splitlines()]
         *killed, last = runs
-        assert len(killed) > 15
+        assert len(killed) >= (AT_LEAST["PostgreSQL"] if dsn else AT_LEAST["SQLite"])
         assert {run["first"] for run in killed} == {"killed"}
         assert last["first"].endswith(" sent")
         if commits is not None:
