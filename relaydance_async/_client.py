@@ -28,7 +28,7 @@ from ._config import (
     with_max_retries,
 )
 from ._hooks import Backlog, Hook, RetryHook, as_observer, as_observers
-from ._limits import Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission, SharedLimits
+from ._limits import AllLimits, Book, ForeignAdmission, KeyOutage, KnownLimits, Limits, LocalAdmission, SharedLimits
 from ._runtime import Held, Runtime, Runtimes
 from ._sansio.extras import given, is_omitted
 from ._sansio.misnamed import NOT_OFFERED, FromOpenAI, refuse_unknown
@@ -225,7 +225,7 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
         redactor = Redactor(endpoint.api_key.reveal())
         self._owner = True
         self._backlog = Backlog()
-        self._attached = KnownLimits(book, _clock.monotonic, dict)
+        self._attached = AllLimits(book, _clock.monotonic)
         options = Options(
             timeout=as_timeout(timeout),
             deadline=deadline,

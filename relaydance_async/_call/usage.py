@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from .._sansio.request import PreparedRequest
 from .._sansio.target import ApiTarget
+from .._sansio.usage import items_of, tokens_of, total_tokens_of
 from ..errors import InvalidInputError, maybe_accepted
-from ..models._lenient import inner, is_object
 from ..models.usage import ModelUsage, UsageCost, UsageTotals
 from .receive import Receiver
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ..models.pricing import PriceList
 
 T = TypeVar("T")
-
-_PROMPT = ("prompt_tokens", "input_tokens")
-_COMPLETION = ("completion_tokens", "output_tokens")
 
 
 class UsageTracker(UsageTotals):
@@ -135,26 +132,9 @@ def _add(trackers: tuple[UsageTracker, ...], model: str, **numbers: int) -> None
 
 def _numbers(answer: BaseModel, *, by_call: bool) -> dict[str, int]:
     """What an answer says of its own usage. One of any endpoint may be a dict."""
-    plain: Any = getattr(answer, "root", None)
-    usage: Any = plain.get("usage") if is_object(plain) else getattr(answer, "usage", None)
-    items = _items_in(answer)
-    prompt, completion = _first(usage, _PROMPT), _first(usage, _COMPLETION)
+    items, (prompt, completion) = items_of(answer), tokens_of(answer)
     if prompt is None and completion is None:
         return {"items": items, "untold": -1 if by_call else 0}
     tokens = {"prompt_tokens": prompt or 0, "completion_tokens": completion or 0}
-    total = _first(usage, ("total_tokens",))
+    total = total_tokens_of(answer)
     return {"items": items, "untold": -1, **tokens, "total_tokens": sum(tokens.values()) if total is None else total}
-
-
-def _items_in(answer: BaseModel) -> int:
-    from ..models.images import ImagesResponse
-
-    return len(answer.data) if isinstance(answer, ImagesResponse) else 1
-
-
-def _first(usage: Any, names: tuple[str, ...]) -> int | None:
-    for name in names:
-        value: Any = inner(usage, name) if is_object(usage) else getattr(usage, name, None)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-    return None

@@ -16,7 +16,7 @@ class WatchesLimits(Protocol):
     """An observer that looks at what is known of the limits."""
 
     def attach(self, limits: Any) -> None:
-        """The client's `KnownLimits`. It is kept alive by the client alone."""
+        """The client's `AllLimits`. They are kept alive by the client alone."""
         ...
 
 

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from ..models.chat import ChatCompletion, ChatCompletionChunk
-from ..models.video import VideoTask
-
-
-def tokens_of(result: object) -> tuple[int | None, int | None]:
-    """The tokens of the request and of the answer, as the gateway counted them."""
-    usage = getattr(result, "usage", None)
-    if isinstance(result, ChatCompletion):
-        return (None, None) if usage is None else (usage.prompt_tokens, usage.completion_tokens)
-    if isinstance(result, VideoTask):
-        return None, None if usage is None else usage.completion_tokens
-    return None, None
+from ..models.chat import ChatCompletionChunk
 
 
 def says_something(chunk: object) -> bool:

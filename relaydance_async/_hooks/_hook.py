@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .._callbacks import ends_program
 from .._sansio.observer import CallInfo, CallObserver, NoObserver, WaitObserver
 from .._sansio.retry import Decision, Retry
+from .._sansio.usage import tokens_of
 from ..errors import RelayDanceError
 from ..models.meta import AttemptRecord, ResponseMeta
 from ..models.video import VideoTask
@@ -26,7 +27,7 @@ from ._events import (
     Sending,
     StreamEnded,
 )
-from ._facts import is_cancellation, says_something, tokens_of
+from ._facts import is_cancellation, says_something
 from ._later import Backlog, Mailbox, log_hook
 from ._protocol import Hook
 

@@ -7,10 +7,11 @@ from ._key_outage import KeyOutage
 from ._local import LocalAdmission
 from ._settings import Limit, Limits
 from ._shared import SharedLimits
-from ._snapshot import KnownLimits, LimiterSnapshot, LimitsSnapshot
+from ._snapshot import AllLimits, KnownLimits, LimiterSnapshot, LimitsSnapshot
 
 __all__ = [
     "Admission",
+    "AllLimits",
     "Book",
     "Ended",
     "ForeignAdmission",

@@ -106,9 +106,19 @@ class Book:
             gate.limiter.forget()
             gate.refusals, gate.refused_at = 0, None
 
+    @property
+    def owner(self) -> str:
+        """Whose it is, without the key."""
+        return self._owner
+
+    @property
+    def siblings(self) -> list[Book]:
+        """Those of all keys that are in use, this one among them."""
+        return list(self._siblings)
+
     def restart(self, now: float) -> None:
         """The gateway was down: not all calls, of whatever key, should reach it at once. What is known stays."""
-        for book in list(self._siblings):
+        for book in self.siblings:
             for gate in book.gates:
                 gate.limiter.restart(now)
 
@@ -116,7 +126,7 @@ class Book:
         """An event loop begins to use it. After a fork, what was under way is the parent's."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            for book in list(self._siblings):
+            for book in self.siblings:
                 for gate in book.gates:
                     gate.forget_in_flight()
 

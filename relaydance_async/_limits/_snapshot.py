@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -103,13 +103,36 @@ class KnownLimits:
     def snapshot(self) -> LimitsSnapshot:
         """As it is now. It can be printed and pickled."""
         now, book = self._monotonic(), self._book
-        seen = [] if book.wide.limiter is None else [_of(KEY, book.wide.limiter, book.wide.limiter.delay(now), now)]
-        seen += [_of_gate(gate, now) for gate in book.gates]
-        return LimitsSnapshot(tuple(seen), dict(self._queued()), book.overload.limit(now))
+        return LimitsSnapshot(tuple(_all_of(book, now)), dict(self._queued()), book.overload.limit(now))
 
     def forget(self) -> None:
         """Start anew, as a new client would; what was set stays."""
         self._book.forget()
+
+
+class AllLimits:
+    """What a client knows of the limits of all its keys.
+
+    Args:
+        book: of one of them.
+        monotonic: the clock, in seconds.
+    """
+
+    def __init__(self, book: Book, monotonic: Callable[[], float]) -> None:
+        self._book = book
+        self._monotonic = monotonic
+
+    def limiters(self) -> Iterator[tuple[str, LimiterSnapshot]]:
+        """All, each with whose it is: a name that opens nothing."""
+        now = self._monotonic()
+        for book in self._book.siblings:
+            for limiter in _all_of(book, now):
+                yield book.owner, limiter
+
+
+def _all_of(book: Book, now: float) -> list[LimiterSnapshot]:
+    seen = [] if book.wide.limiter is None else [_of(KEY, book.wide.limiter, book.wide.limiter.delay(now), now)]
+    return seen + [_of_gate(gate, now) for gate in book.gates]
 
 
 def _of_gate(gate: Gate, now: float) -> LimiterSnapshot:

@@ -23,7 +23,8 @@ from relaydance_async import (
     fan_out_list,
 )
 from relaydance_async.hooks import CallInfo
-from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox, TaskPlan, TaskScript
+from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox, TaskPlan, TaskScript
+from relaydance_async.types import PriceList
 from tests.call.support import cancel_when, failure_of
 from tests.hooks.telemetry import Telemetry, events, is_below, of
 from tests.kit.calls import HELLO, ask_chat, client_of, list_models, open_stream, submit_clip
@@ -303,6 +304,25 @@ async def test_what_is_learned_of_limits_is_a_metric(sandbox: Sandbox, telemetry
     assert points
 
 
+async def test_what_is_learned_of_other_keys_is_told_apart(telemetry: Telemetry) -> None:
+    keys = ("sk-mine-0001", "sk-theirs-0002")
+    known: list[float] = []
+    with Sandbox(accounts={key: Account(name=key) for key in keys}) as sandbox:
+        async with client_of(sandbox, QuickClock(), hooks=[telemetry.hook()]) as client:
+            other = client.with_options(api_key=keys[1])
+            for view in (client, other):
+                sandbox.faults.add(Fault(CHAT, status=429, times=3))
+                for _ in range(3):
+                    await ask_chat(view)
+            points = telemetry.points()["relaydance.client.limit.rate"]
+            for view in (client, other):
+                known += [limiter.rate for limiter in view.limits.snapshot().limiters if limiter.rate is not None]
+    assert sorted(point.value for point in points) == sorted(known)
+    owners = {point.attributes["relaydance.key"] for point in points}
+    assert len(owners) == 2
+    assert not any(key in owner for owner in owners for key in keys)
+
+
 def quarter(call: CallInfo, result: object) -> float:
     return 0.25
 
@@ -341,6 +361,130 @@ async def test_the_cost_that_an_answer_tells(telemetry: Telemetry) -> None:
     ):
         await ask_chat(client)
     assert of(telemetry.one(CALL))["relaydance.cost"] == 0.5
+
+
+async def test_the_cost_by_the_price_list(sandbox: Sandbox, telemetry: Telemetry) -> None:
+    hook = telemetry.hook()
+    async with client_of(sandbox, hooks=[hook]) as client:
+        await ask_chat(client)
+        assert "relaydance.client.cost" not in telemetry.points()
+        hook.prices = prices = await client.account.prices()
+        telemetry.clear()
+        with client.track_usage() as usage:
+            await ask_chat(client)
+            await open_stream(client)
+            await client.images.generate(model="gpt-image-2", prompt="a cat", n=2)
+            await submit_clip(client)
+            sandbox.faults.add(Fault(CHAT, status=400, body=b'{"error": {"message": "no"}}', times=1))
+            await failure_of(ask_chat(client))
+        hook.prices = PriceList(data=[])
+        await ask_chat(client)
+    expected = usage.priced(prices)
+    assert set(expected.by_model) == {"grok-4.3", "gpt-image-2", CLIP}
+    found = {point.attributes["gen_ai.request.model"]: 0.0 for point in telemetry.points()["relaydance.client.cost"]}
+    for point in telemetry.points()["relaydance.client.cost"]:
+        found[point.attributes["gen_ai.request.model"]] += point.value
+    assert found == pytest.approx(expected.by_model)
+    first, stream, failed, unpriced = telemetry.named(CALL)
+    assert of(first)["relaydance.cost"] > 0
+    assert of(stream)["relaydance.cost"] > 0
+    assert "relaydance.cost" not in {**of(failed), **of(unpriced)}
+
+
+async def test_what_an_answer_tells_goes_before_the_list_and_a_function_before_both(telemetry: Telemetry) -> None:
+    prices = PriceList.model_validate({"data": [{"model_name": "grok-4.3", "model_price": 9}]})
+    body = json.dumps({"id": "a", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "cost": 0.5}})
+    for options, cost in (({}, 0.5), ({"cost": quarter}, 0.25)):
+        telemetry.clear()
+        async with (
+            serve(as_json(body.encode())) as server,
+            AsyncRelayDance("sk-a", base_url=f"{server.url}/v1", hooks=[telemetry.hook(prices=prices, **options)]) as c,
+        ):
+            await ask_chat(c)
+        assert of(telemetry.one(CALL))["relaydance.cost"] == cost
+
+
+# Other endpoints, and details.
+
+
+async def test_a_response_and_embeddings(sandbox: Sandbox, telemetry: Telemetry) -> None:
+    async with client_of(sandbox, hooks=[telemetry.hook(content=True)]) as client:
+        answer = await client.responses.create(
+            model="m", input="Hi", instructions="be short", max_output_tokens=9, reasoning={"effort": "low"}
+        )
+        await client.embeddings.create(model="m", input=["one"], dimensions=8, encoding_format="float")
+        await client.rerank.create(model="m", query="cat", documents=["a dog"])
+    response, embeddings = of(telemetry.one("chat m")), of(telemetry.one("embeddings m"))
+    assert answer.usage is not None
+    assert response["gen_ai.response.id"] == answer.id
+    assert response["gen_ai.usage.input_tokens"] == answer.usage.input_tokens
+    assert response["gen_ai.request.max_tokens"] == 9
+    assert response["gen_ai.request.reasoning.level"] == "low"
+    assert json.loads(response["gen_ai.system_instructions"]) == [{"type": "text", "content": "be short"}]
+    assert json.loads(response["gen_ai.input.messages"])[0]["parts"] == [{"type": "text", "content": "Hi"}]
+    assert embeddings["gen_ai.embeddings.dimension.count"] == 8
+    assert embeddings["gen_ai.request.encoding_formats"] == ("float",)
+    assert embeddings["gen_ai.usage.input_tokens"] > 0
+    assert telemetry.named("rerank m")
+
+
+async def test_tokens_by_their_kind_and_a_reason_that_did_not_come(telemetry: Telemetry) -> None:
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 3, "text_tokens": 0, "image_tokens": "many"},
+        "completion_tokens_details": {"reasoning_tokens": 2, "audio_tokens": 1},
+    }
+    body = json.dumps({"id": "a", "choices": [{"message": {"content": "x"}}], "usage": usage})
+    async with (
+        serve(as_json(body.encode())) as server,
+        AsyncRelayDance("sk-a", base_url=f"{server.url}/v1", hooks=[telemetry.hook()]) as client,
+    ):
+        await client.chat.completions.create(model="grok-4.3", messages=HELLO, reasoning_effort="high")
+    known = of(telemetry.one(CALL))
+    assert known["gen_ai.response.finish_reasons"] == ("error",)
+    assert known["gen_ai.request.reasoning.level"] == "high"
+    assert {name: value for name, value in known.items() if name.startswith("gen_ai.usage.")} == {
+        "gen_ai.usage.input_tokens": 9,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read.input_tokens": 4,
+        "gen_ai.usage.reasoning.output_tokens": 2,
+        "gen_ai.usage.audio.input_tokens": 3,
+        "gen_ai.usage.audio.output_tokens": 1,
+    }
+
+
+async def test_the_newest_names_of_metrics_are_chosen_in_the_environment(
+    sandbox: Sandbox, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http, gen_ai_latest_experimental")
+    async with client_of(sandbox, hooks=[telemetry.hook()]) as client:
+        answer = await ask_chat(client)
+        await open_stream(client)
+        await client.embeddings.create(model="m", input=["one"])
+        await client.rerank.create(model="m", query="cat", documents=["a dog"])
+    points = telemetry.points()
+    assert sorted(name for name in points if name.startswith("gen_ai.")) == [
+        "gen_ai.client.embeddings.duration",
+        "gen_ai.client.embeddings.operation.input_tokens",
+        "gen_ai.client.inference.duration",
+        "gen_ai.client.inference.operation.input_tokens",
+        "gen_ai.client.inference.operation.output_tokens",
+        "gen_ai.client.inference.time_per_output_chunk",
+        "gen_ai.client.inference.time_to_first_chunk",
+        "gen_ai.client.inference.usage.cache_read.input_tokens",
+        "gen_ai.client.inference.usage.input_tokens",
+        "gen_ai.client.inference.usage.output_tokens",
+        "gen_ai.client.inference.usage.reasoning.output_tokens",
+        "gen_ai.client.operation.duration",
+    ]
+    (used,) = points["gen_ai.client.inference.usage.input_tokens"]
+    assert used.attributes["gen_ai.token.modality"] == "unknown"
+    assert used.value >= answer.usage.prompt_tokens
+    (each,) = points["gen_ai.client.inference.operation.input_tokens"]
+    assert (each.count, each.sum) == (2, used.value)
+    (other,) = points["gen_ai.client.operation.duration"]
+    assert other.attributes["gen_ai.operation.name"] == "rerank"
 
 
 # Propagation.

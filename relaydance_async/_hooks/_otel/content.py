@@ -21,6 +21,12 @@ def asked(body: Mapping[str, Any]) -> dict[str, str]:
         found[names.INPUT_MESSAGES] = _text([_message(one) for one in chat])
     elif isinstance(prompt := body.get("prompt"), str):
         found[names.INPUT_MESSAGES] = _text([{"role": "user", "parts": [_said(prompt)]}])
+    elif isinstance(text := body.get("input"), str):
+        found[names.INPUT_MESSAGES] = _text([{"role": "user", "parts": [_said(text)]}])
+    elif given := _objects(body.get("input")):
+        found[names.INPUT_MESSAGES] = _text([_message(one) for one in given])
+    if isinstance(instructions := body.get("instructions"), str):
+        found[names.SYSTEM_INSTRUCTIONS] = _text([_said(instructions)])
     if tools := _objects(body.get("tools")):
         found[names.TOOL_DEFINITIONS] = _text(tools)
     return found
@@ -31,7 +37,8 @@ def answered(result: object) -> dict[str, str]:
     if not isinstance(result, ChatCompletion):
         return {}
     messages = [
-        {**_message(_plain(choice.message)), "finish_reason": choice.finish_reason or ""} for choice in result.choices
+        {**_message(_plain(choice.message)), "finish_reason": choice.finish_reason or "error"}
+        for choice in result.choices
     ]
     return {names.OUTPUT_MESSAGES: _text(messages)}
 
@@ -65,7 +72,7 @@ def _parts(content: object) -> list[Json]:
 def _part(part: Json) -> Json:
     if isinstance(text := part.get("text"), str):
         return _said(text)
-    kind = str(part.get("type"))
+    kind = str(part.get("type")).removeprefix("input_")
     modality = kind.partition("_")[0]
     source = part.get(kind)
     url = source.get("url") if isinstance(source, dict) else source  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

@@ -11,12 +11,14 @@ from ..._sansio.observer import CallInfo, CallObserver, WaitObserver
 from ..._version import __version__
 from ...errors import ConfigurationError
 from . import names
-from .attributes import cost_of
+from .attributes import cost_by_list, told_cost
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
 
+    from ...models.pricing import PriceList
+    from .genai import GenAi
     from .metrics import Limiter, Metrics
 
 _CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -36,7 +38,9 @@ class OpenTelemetry:
             OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says ("true", "span_only" or "span_and_event"), else not.
         propagate: send the `traceparent` and `tracestate` headers to the API; never to another host.
         polls: whether the polls of a wait have spans too. Without them they are events of its span, and no metrics.
-        cost: what a call has cost, in US dollars, from the call and its result; None: what the answer says of it.
+        prices: what `await client.account.prices()` gives: of a call whose answer doesn't tell, the cost is told by it.
+            It can be set and renewed at any time: `hook.prices = …`. It is an estimate; see `PriceList.price_of`.
+        cost: what a call has cost, in US dollars, from the call and its result, instead of all that.
 
     Raises:
         ConfigurationError: the extra is not installed.
@@ -50,6 +54,7 @@ class OpenTelemetry:
         content: bool | None = None,
         propagate: bool = False,
         polls: bool = True,
+        prices: PriceList | None = None,
         cost: Callable[[CallInfo, Any], float | None] | None = None,
     ) -> None:
         try:
@@ -58,19 +63,36 @@ class OpenTelemetry:
             raise ConfigurationError(
                 "OpenTelemetry() needs the extra otel: pip install 'relaydance-async[otel]'"
             ) from None
+        from .genai import instruments
         from .metrics import Metrics as Instruments
         from .spans import IN_WAIT, CallSpans, WaitSpan
 
         self.content: bool = _asks_for_content() if content is None else content
         self.propagate: bool = propagate
-        self.cost: Callable[[CallInfo, Any], float | None] = cost or (lambda _, result: cost_of(result))
+        self.cost: Callable[[CallInfo, Any], float | None] = cost or self._known_cost
+        self.prices = prices
         self.waiting: set[int] = set()
         self.tracer: Tracer = trace.get_tracer("relaydance_async", __version__, tracer_provider, _SCHEMA)
         meter = metrics.get_meter("relaydance_async", __version__, meter_provider, _SCHEMA)
         self.metrics: Metrics = Instruments(meter, lambda: len(self.waiting), self._limiters)
+        self.genai: GenAi = instruments(meter)
         self._limits: WeakSet[Any] = WeakSet()
         self._call, self._wait = CallSpans, WaitSpan
         self._is_silent: Callable[[], object] = (lambda: None) if polls else (lambda: context.get_value(IN_WAIT))
+
+    @property
+    def prices(self) -> PriceList | None:
+        """What models cost; None: not known."""
+        return self._prices
+
+    @prices.setter
+    def prices(self, prices: PriceList | None) -> None:
+        self._prices = prices
+        self._by_model = {} if prices is None else prices.by_model()
+
+    def _known_cost(self, call: CallInfo, result: object) -> float | None:
+        told = told_cost(result)
+        return cost_by_list(result, self._by_model.get(call.model or "")) if told is None else told
 
     def attach(self, limits: Any) -> None:
         """A client has this hook: what it knows of its limits."""
@@ -86,8 +108,8 @@ class OpenTelemetry:
 
     def _limiters(self) -> Iterator[tuple[dict[str, str], Limiter]]:
         for limits in list(self._limits):
-            for limiter in limits.snapshot().limiters:
-                yield {names.LIMITER: limiter.name}, limiter
+            for owner, limiter in limits.limiters():
+                yield {names.LIMITER: limiter.name, names.KEY: owner.rpartition(" ")[2]}, limiter
 
 
 def _asks_for_content() -> bool:

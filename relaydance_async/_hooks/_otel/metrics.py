@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
 
 SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
-TOKENS = [4**power for power in range(14)]
 HTTP_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
 
@@ -27,7 +26,7 @@ class Limiter(Protocol):
 
 
 class Metrics:
-    """All instruments of one hook.
+    """The instruments of HTTP, and our own.
 
     Args:
         meter: makes them.
@@ -41,19 +40,6 @@ class Metrics:
         def seconds(name: str, what: str, buckets: list[float] = SECONDS) -> Histogram:
             return meter.create_histogram(name, "s", what, explicit_bucket_boundaries_advisory=buckets)
 
-        self.duration: Histogram = seconds("gen_ai.client.operation.duration", "GenAI operation duration.")
-        self.tokens: Histogram = meter.create_histogram(
-            "gen_ai.client.token.usage",
-            "{token}",
-            "Number of input and output tokens used.",
-            explicit_bucket_boundaries_advisory=TOKENS,
-        )
-        self.first_chunk: Histogram = seconds(
-            "gen_ai.client.operation.time_to_first_chunk", "Time from the call to the first chunk of its stream."
-        )
-        self.per_chunk: Histogram = seconds(
-            "gen_ai.client.operation.time_per_output_chunk", "Time from one chunk to the next."
-        )
         self.http: Histogram = seconds(
             "http.client.request.duration", "Duration of HTTP client requests.", HTTP_SECONDS
         )

@@ -1,4 +1,7 @@
-"""Names of the conventions (semantic-conventions-genai 0.1, semantic-conventions 1.44), and our own for the rest."""
+"""Names of the conventions (semantic-conventions-genai 0.1, semantic-conventions 1.44), and our own for the rest.
+
+Left out of what they recommend: `network.*`, which not every way to send can tell.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,10 @@ RESPONSE_ID: Final = "gen_ai.response.id"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
 RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 RESPONSE_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+PREVIOUS_RESPONSE: Final = "gen_ai.request.previous_response.id"
+REASONING_LEVEL: Final = "gen_ai.request.reasoning.level"
+DIMENSIONS: Final = "gen_ai.embeddings.dimension.count"
+ENCODINGS: Final = "gen_ai.request.encoding_formats"
 INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
@@ -26,7 +33,9 @@ REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 TOKEN_TYPE: Final = "gen_ai.token.type"
+TOKEN_MODALITY: Final = "gen_ai.token.modality"
 
 # HTTP (status: stable)
 ERROR_TYPE: Final = "error.type"
@@ -45,6 +54,7 @@ CANCELLED: Final = "relaydance.cancelled"
 COST: Final = "relaydance.cost"
 ERROR_CODE: Final = "relaydance.error.code"
 LEFT: Final = "relaydance.stream.left"
+KEY: Final = "relaydance.key"
 LIMITER: Final = "relaydance.limiter"
 MAYBE_ACCEPTED: Final = "relaydance.maybe_accepted"
 REPLAYED: Final = "relaydance.replayed"

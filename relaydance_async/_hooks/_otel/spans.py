@@ -19,8 +19,9 @@ from ..._sansio.retry import Decision, Retry
 from ...errors import APIConnectionError, RelayDanceError
 from ...models.meta import AttemptRecord, ResponseMeta
 from ...models.video import VideoTask
-from .._facts import is_cancellation, tokens_of
+from .._facts import is_cancellation
 from . import attributes, content, names
+from .genai import GenAi
 from .metrics import Metrics
 
 _MOST_READ = 256 * 1024
@@ -40,6 +41,9 @@ class Settings(Protocol):
 
     @property
     def metrics(self) -> Metrics: ...
+
+    @property
+    def genai(self) -> GenAi: ...
 
     @property
     def content(self) -> bool: ...
@@ -124,9 +128,9 @@ class CallSpans(NoObserver):
         known = self._common()
         if self._last_chunk is None:
             self._span.set_attribute(names.RESPONSE_FIRST_CHUNK, now - self._began)
-            self._of.metrics.first_chunk.record(now - self._began, known)
+            self._of.genai.first_chunk.record(now - self._began, known)
         else:
-            self._of.metrics.per_chunk.record(now - self._last_chunk, known)
+            self._of.genai.per_chunk.record(now - self._last_chunk, known)
         self._last_chunk = now
 
     def completed(self, result: object) -> None:
@@ -185,20 +189,17 @@ class CallSpans(NoObserver):
     def _record(self, result: object, error: BaseException | None) -> None:
         if self._operation is None:
             return
-        metrics, known = self._of.metrics, self._common()
-        model = getattr(result, "model", None)
-        if isinstance(model, str):
+        genai, known = self._of.genai, self._common()
+        if (model := attributes.model_of(result)) is not None:
             known[names.RESPONSE_MODEL] = model
         if self._attempts:  # what was replayed used nothing
-            for kind, count in zip(("input", "output"), tokens_of(result), strict=True):
-                if count is not None:
-                    metrics.tokens.record(count, known | {names.TOKEN_TYPE: kind})
+            genai.used(attributes.tokens_used(result), known)
             if (cost := self._of.cost(self._call, result)) is not None:
-                metrics.cost.add(cost, known)
+                self._of.metrics.cost.add(cost, known)
                 self._span.set_attribute(names.COST, cost)
         if error is not None:
             known[names.ERROR_TYPE] = type(error).__name__
-        metrics.duration.record(perf_counter() - self._began, known)
+        genai.ended(perf_counter() - self._began, known)
 
 
 class _AttemptSpan:
