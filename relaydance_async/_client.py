@@ -201,11 +201,7 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
         max_retries = None if is_omitted(max_retries) else max_retries
         permits = check_max_concurrency(max_concurrency)
         check_transport(transport, http_client)
-        if journal is not None and not hasattr(journal, "begin"):
-            raise ConfigurationError(f"journal must be a journal, such as SqliteJournal, not {type(journal).__name__}")
-        if shared_limits is not None and not hasattr(shared_limits, "allowance"):
-            kind = type(shared_limits).__name__
-            raise ConfigurationError(f"shared_limits must be shared limits, such as RedisLimits, not {kind}")
+        _check_kinds(journal, shared_limits, limits, {"allow_http": allow_http, "signed_answers": signed_answers})
         endpoint = build_endpoint(secret, base_url, allow_http=allow_http)
 
         book = Book(limits, permits, shared_limits, endpoint.owner)
@@ -442,6 +438,20 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
 def _import_endpoints() -> None:
     for name in "files", "images", "models", "video":
         import_module(f".resources.{name}", __package__)
+
+
+def _check_kinds(journal: object, shared_limits: object, limits: object, flags: Mapping[str, object]) -> None:
+    if journal is not None and not hasattr(journal, "begin"):
+        raise ConfigurationError(f"journal must be a journal, such as SqliteJournal, not {type(journal).__name__}")
+    if shared_limits is not None and not hasattr(shared_limits, "allowance"):
+        kind = type(shared_limits).__name__
+        raise ConfigurationError(f"shared_limits must be shared limits, such as RedisLimits, not {kind}")
+    if not isinstance(limits, Limits | None):
+        kind = type(limits).__name__
+        raise ConfigurationError(f"limits must be Limits, such as Limits(requests_per_minute=60), not {kind}")
+    for name, flag in flags.items():
+        if not isinstance(flag, bool | None):  # the text "false" would count as True
+            raise ConfigurationError(f"{name} must be True or False, not {type(flag).__name__}")
 
 
 def _build_headers(extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -242,8 +242,10 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """A caller's headers, their names in lower case.
 
     Raises:
-        ConfigurationError: naming the one that can't be sent.
+        ConfigurationError: it is no mapping; or naming the one that can't be sent.
     """
+    if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"default_headers must be a mapping of texts to texts, not {type(headers).__name__}")
     for name, value in headers.items():
         _check_header(name, value)
     return {name.lower(): value for name, value in headers.items()}

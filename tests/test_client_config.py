@@ -243,6 +243,10 @@ WRONG: dict[str, dict[str, Any]] = {
     "a header name with a colon": {"default_headers": {"x-a:": "1"}},
     "a header without a name": {"default_headers": {"": "1"}},
     "a header whose name is a number": {"default_headers": {1: "1"}},
+    "headers that are no mapping": {"default_headers": 3},
+    "limits that are a mapping": {"limits": {"requests_per_minute": 60}},
+    "plain http by a text": {"allow_http": "false"},
+    "a mark by a number": {"signed_answers": 1},
     "an unknown transport": {"transport": "carrier pigeon"},
 }
 

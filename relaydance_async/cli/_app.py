@@ -60,6 +60,8 @@ def start(tokens: Sequence[str]) -> Any:
                 "the key is never typed: other users see it in the list of processes. Set RELAYDANCE_API_KEY, or keep "
                 "it with `relaydance login`"
             )
+    if tokens and tokens[0] == "sandbox":  # its options are its own, `--help` too
+        return app(tokens, exit_on_error=False, print_error=False)
     return app.meta(tokens, exit_on_error=False, print_error=False)
 
 

@@ -37,7 +37,7 @@ def chat(
 
     Args:
         words: the question. Without one it is what comes on stdin.
-        model: its id (default: that of the profile).
+        model: the id of the model (default: that of the profile).
         system: what the model is told first.
         image: a picture to look at: a file or a URL. May be repeated.
         stdin: add what comes on stdin to the question.

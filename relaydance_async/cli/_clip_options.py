@@ -26,12 +26,12 @@ class Clip:
     """What a clip is to be.
 
     Attributes:
-        model: its id (default: that of the profile).
-        seconds: that it is long, by model up to 15.
+        model: the id of the model (default: that of the profile).
+        seconds: the length of the clip; some models make up to 15 seconds.
         ratio: such as 16:9.
         resolution: such as 1080p.
-        audio: with sound, or without.
-        reference: a picture, a video or a sound to go by: a file or a URL. May be repeated.
+        audio: make it with sound, or without.
+        reference: a picture, a video or a sound to refer to: a file or a URL. May be repeated.
         first_frame: a picture that it begins with: a file or a URL.
         last_frame: a picture that it ends with: a file or a URL.
         metadata: more of the API's fields, as a JSON object.

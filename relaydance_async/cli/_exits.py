@@ -145,6 +145,8 @@ def _advice(error: RelayDanceError) -> str | None:
         return f"relaydance video download {error.task_id} goes on from what has come"
     if error.maybe_accepted:
         return "It may have been accepted and billed: look at the console, or `relaydance logs`, before you repeat it"
+    if isinstance(error, NotFoundError) and error.task_id is not None:
+        return error.hint
     if isinstance(error, JournalError):
         return f"{error.hint or 'It is not noted'}; --journal puts it elsewhere, --no-journal does without"
     return next((advice for kind, advice in _ADVICE if isinstance(error, kind)), None)

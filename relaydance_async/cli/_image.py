@@ -40,7 +40,7 @@ def image(
 
     Args:
         prompt: what to show, or to change.
-        model: its id (default: that of the profile).
+        model: the id of the model (default: that of the profile).
         n: how many.
         size: such as 1024x1024.
         aspect_ratio: such as 16:9.

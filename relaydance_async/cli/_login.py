@@ -26,6 +26,8 @@ def login(*, forget: bool = False, session: Here) -> int:
         _forget(session)
         return DONE
     secret = Secret(_ask().strip())
+    if not secret.reveal():
+        raise CannotBeginError("no key was given: type it, or send it to stdin")
     try:
         AsyncRelayDance(secret.reveal() or "", base_url=session.base_url)
     except ValueError as error:

@@ -205,7 +205,7 @@ def cost(*, model: ModelId = None, seconds: Positive | None = None, clips: Count
     """Show what clips cost, by the gateway's price list. Nothing is made.
 
     Args:
-        model: its id (default: that of the profile).
+        model: the id of the model (default: that of the profile).
         seconds: that a clip is long. The list doesn't tell whether the gateway bills clips or seconds.
         clips: how many.
     """

@@ -146,10 +146,10 @@ MOST_SECONDS = 1e9
 def _as_seconds(value: object) -> object:
     """The API takes a string only; a number is a 400."""
     if isinstance(value, bool):
-        raise ValueError("seconds is a number of seconds")
+        raise ValueError("must be a number of seconds")
     if isinstance(value, int | float):
         if not 0 < value < MOST_SECONDS:
-            raise ValueError("seconds must be more than 0, and finite")
+            raise ValueError("must be more than 0, and finite")
         return str(int(value)) if value == int(value) else str(value)
     return value
 

@@ -17,10 +17,15 @@ PROGRAM = "python -m relaydance_async.sandbox"
 
 def build_parser(prog: str = PROGRAM) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Run a local RelayDance.")
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", default="127.0.0.1", help="where it listens (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="the API's port; 0 for any (default: 8080)")
     parser.add_argument("--cdn-port", type=int, default=0, help="the result host's port (default: any)")
-    parser.add_argument("--dialect", choices=("gateway", "documented"), default="gateway")
+    parser.add_argument(
+        "--dialect",
+        choices=("gateway", "documented"),
+        default="gateway",
+        help="answer as the gateway does, or as RelayDance documents it (default: gateway)",
+    )
     parser.add_argument("--rate", type=float, help="calls per second and key; no limit without it")
     parser.add_argument("--burst", type=int, default=20, help="calls that may come at once (default: 20)")
     parser.add_argument(
@@ -35,7 +40,7 @@ def build_parser(prog: str = PROGRAM) -> argparse.ArgumentParser:
         help="""such as '{"policy": "fixed_window", "limit": 60, "per": "model"}'; may be repeated""",
     )
     parser.add_argument("--time-scale", type=float, default=1.0, help="how much faster tasks move (default: 1)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of ids, and of all that is random (default: 0)")
     parser.add_argument(
         "--fault",
         type=_parse_fault,

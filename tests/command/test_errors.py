@@ -39,6 +39,27 @@ def test_what_the_gateway_refuses(desk: Desk, fault: dict[str, object], code: in
     assert desk.sandbox.api_key not in done.err
 
 
+@pytest.mark.parametrize("command", [("wait", "task_nobody"), ("download", "task_nobody", "--out", "x.mp4")])
+def test_a_task_that_nobody_knows_is_not_looked_for_among_the_models(desk: Desk, command: tuple[str, ...]) -> None:
+    done = desk("video", *command)
+    assert done.code == 1
+    assert "relaydance models" not in done.err
+    assert done.err.endswith("Check the task's id, and that the key is of the account that submitted it.\n")
+
+
+def test_the_sandbox_has_options_of_its_own(desk: Desk) -> None:
+    shown = desk("sandbox", "--help")
+    assert shown.code == 0
+    assert set(re.findall(r"^  (--[a-z-]+)", shown.out, re.MULTILINE)) >= {
+        "--port",
+        "--time-scale",
+        "--fault",
+        "--seed",
+    }
+    wrong = desk("sandbox", "--rate", "many")
+    assert (wrong.code, "invalid float value: 'many'" in wrong.err) == (2, True)
+
+
 def test_nobody_answers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relaydance_async.cli._account.PATIENCE", 0.5)
     with socket.socket() as silent:

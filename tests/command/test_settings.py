@@ -180,8 +180,12 @@ def test_login_on_a_terminal_shows_nothing_of_the_key(desk: Desk) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("typed", ["", "\n", "two words\n"])
-def test_login_with_what_is_no_key(desk: Desk, typed: str) -> None:
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [("", "no key was given"), ("\n", "no key was given"), ("two words\n", "characters that no key has")],
+)
+def test_login_with_what_is_no_key(desk: Desk, typed: str, why: str) -> None:
     done = desk("login", typed=typed)
     assert (done.code, done.err.count("\n")) == (2, 1)
+    assert why in done.err
     assert not (desk.home / "config/relaydance/key").exists()
