@@ -49,6 +49,20 @@ def test_the_index_for_language_models_names_each_page() -> None:
     assert named == {page.relative_to(DOCS).with_suffix(".html").as_posix() for page in DOCS.rglob("*.md")}
 
 
+def test_a_how_to_is_short() -> None:
+    lengths = {page.name: len(page.read_text(encoding="utf-8").splitlines()) for page in DOCS.glob("how-to/*.md")}
+    assert {name: lines for name, lines in lengths.items() if lines > 60} == {}
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_site_shows_each_page_and_how_tos_are_apart() -> None:
+    text = (ROOT / ".mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    shown = re.findall(r": (\S+\.md)$", text, re.MULTILINE)
+    assert sorted(shown) == sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+    how_to = re.findall(r": (\S+\.md)$", text.partition("  - How to:\n")[2].partition("\n  - ")[0], re.MULTILINE)
+    assert sorted(how_to) == sorted(page.relative_to(DOCS).as_posix() for page in DOCS.glob("how-to/*.md"))
+
+
 def test_no_page_takes_anything_from_elsewhere() -> None:
     """Pictures and scripts are the site's own: it reads without a network."""
     for page in DOCS.rglob("*.md"):

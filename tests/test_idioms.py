@@ -39,7 +39,7 @@ from tests.kit.routes import CHAT, MODELS
 
 pytestmark = pytest.mark.anyio
 
-PAGE = Path(__file__).parents[1] / "docs/how-to/from-openai.md"
+PAGE = Path(__file__).parents[1] / "docs/idioms.md"
 MODEL = "grok-4.3"
 HELLO = [{"role": "user", "content": "Hi"}]
 
@@ -163,9 +163,7 @@ async def no_timeout(client: AsyncRelayDance, sandbox: Sandbox) -> None:
     await hasty.chat.completions.create(model=MODEL, messages=HELLO, timeout=None, deadline=None)
 
 
-@idiom(
-    "`http_client=httpx.AsyncClient(…)`", "the same; [without one it is faster](../retries.md#with-a-client-of-yours)"
-)
+@idiom("`http_client=httpx.AsyncClient(…)`", "the same; [without one it is faster](retries.md#with-a-client-of-yours)")
 async def own_http(client: AsyncRelayDance, sandbox: Sandbox) -> None:
     async with httpx.AsyncClient() as http:
         assert len(await made(sandbox, http_client=http).models.list()) > 1

@@ -1,4 +1,4 @@
-"""The program of docs/how-to/port.md: before and after print the same."""
+"""The program of docs/port.md: before and after print the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from relaydance_async.sandbox import Sandbox
 from tests.test_docs_code import chapters_of
 
-PAGE = Path(__file__).parents[1] / "docs/how-to/port.md"
+PAGE = Path(__file__).parents[1] / "docs/port.md"
 
 
 def output_of(program: str, folder: Path) -> list[str]:

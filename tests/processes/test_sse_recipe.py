@@ -1,4 +1,4 @@
-"""The recipe of docs/video.md for server-sent events, as it stands there, under a real uvicorn."""
+"""The recipe of docs/how-to/progress.md for server-sent events, as it stands there, under a real uvicorn."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ import pytest
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._polling import ACTIVE_WAITS
-from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
+from relaydance_async.sandbox import Fault, Sandbox, TaskPlan, TaskScript
 from tests.kit.routes import FETCH
 from tests.kit.waiting import wait_until
 from tests.kit.web import serving
 from tests.test_docs_code import chapters_of
 
-PAGE = Path(__file__).parents[2] / "docs/video.md"
+PAGE = Path(__file__).parents[2] / "docs/how-to/progress.md"
 VIEWERS = 50
 
 
 def recipe(client: AsyncRelayDance) -> Any:
     """The app of the page."""
     (code,) = {block.code for chapter in chapters_of(PAGE) for block in chapter if "text/event-stream" in block.code}
-    names: dict[str, Any] = {"client": client}
+    names: dict[str, Any] = {}
     exec(compile(code, str(PAGE), "exec"), names)
+    names["client"] = client
     return names["app"]
 
 
@@ -64,6 +65,24 @@ async def test_fifty_browsers_see_a_clip_at_the_price_of_one() -> None:
             # A browser comes back to a stream that has ended.
             assert [shown["status"] for shown in await view(port, task.task_id)] == ["succeeded"]
             assert sandbox.ledger.count(FETCH) == polls
+
+
+@pytest.mark.anyio
+async def test_an_error_is_an_answer_before_the_stream_and_an_event_within() -> None:
+    with Sandbox(tasks=TaskPlan(TaskScript(outcome="hang"))) as sandbox:
+        async with (
+            AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url) as client,
+            serving(recipe(client)) as port,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as browser,
+        ):
+            answer = await browser.get("/clips/task_nobody/events")
+            assert (answer.status_code, answer.json()) == (404, {"detail": "There is no such clip."})
+            task = await client.video.submit(model="grok-imagine-video", prompt="a cat")
+            async with browser.stream("GET", f"/clips/{task.task_id}/events") as stream:
+                lines = stream.aiter_lines()
+                assert await anext(lines) == "event: submitted"
+                sandbox.faults.add(Fault(FETCH, status=401))
+                assert "event: lost" in [line async for line in lines]
 
 
 @pytest.mark.anyio

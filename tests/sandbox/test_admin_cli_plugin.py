@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Generator
@@ -251,3 +252,10 @@ def test_a_sandbox_for_the_whole_run(apart: pytest.Pytester, at_import: bool) ->
     )
     result = apart.runpytest_subprocess(*PLUGIN, "-W", "error")
     result.assert_outcomes(passed=2 if at_import else 1, failed=0 if at_import else 1)
+
+
+def test_the_tests_that_the_documents_show_pass(apart: pytest.Pytester) -> None:
+    page = (ROOT / "docs/how-to/tests.md").read_text(encoding="utf-8")
+    apart.makepyfile("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)))
+    result = apart.runpytest_subprocess("-p", "anyio", *PLUGIN, "-W", "error")
+    result.assert_outcomes(passed=3)
