@@ -49,6 +49,23 @@ def test_the_index_for_language_models_names_each_page() -> None:
     assert named == {page.relative_to(DOCS).with_suffix(".html").as_posix() for page in DOCS.rglob("*.md")}
 
 
+def test_the_page_of_errors_has_each_in_its_tree_and_says_what_to_do() -> None:
+    page = (DOCS / "errors.md").read_text(encoding="utf-8")
+    public = {name: getattr(relaydance_async, name) for name in relaydance_async.__all__}
+    errors = {name for name, kind in public.items() if isinstance(kind, type) and issubclass(kind, BaseException)}
+    tree = page.partition("```text\n")[2].partition("```")[0]
+    parents: list[str] = []
+    for line in tree.splitlines():
+        found = re.match(r"([│├└─ ]*)(\w+)", line)
+        assert found is not None
+        depth = len(found[1]) // 4
+        parents[depth:] = [found[2]]
+        assert [kind.__name__ for kind in public[found[2]].__mro__ if kind.__name__ in parents] == parents[::-1]
+    assert set(re.findall(r"^[│├└─ ]*(\w+)", tree, re.MULTILINE)) == errors
+    table = page.partition("## When, and what to do")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(errors)
+
+
 def test_a_how_to_is_short() -> None:
     lengths = {page.name: len(page.read_text(encoding="utf-8").splitlines()) for page in DOCS.glob("how-to/*.md")}
     assert {name: lines for name, lines in lengths.items() if lines > 60} == {}
