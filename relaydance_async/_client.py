@@ -257,18 +257,28 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
         """A view of this client with other options. What isn't given stays, and None turns a thing off: no timeout, no
         deadline, no retries, no headers of yours, no hook, no limit.
 
-        `priority` is "interactive", "batch" or a small whole number (0 without it): waiting calls of a higher one go
-        first. Equal ones share fairly between views, so that a view of a thousand calls doesn't hold up another's one.
+        It shares connections, permits and what is known of the limits. Closing a view closes nothing. A view is cheap:
+        make one for each request of a web app.
 
-        It shares connections, permits and what is known of the limits. `default_headers` and `default_query` are added
-        to those there are. Closing a view closes nothing.
-
-        `api_key` is that of another user. Its calls share connections, name look-ups, TLS and permits with all others.
-        What is learned of its limits, and what is remembered of its account, is its own: it is found again by the same
-        key while a view of it lives, and for the 1,000 keys that were used last. A view is cheap: make one for each
-        request of a web app.
+        Args:
+            api_key: that of another user. Its calls share connections, name look-ups, TLS and permits with all others.
+                What is learned of its limits, and what is remembered of its account, is its own: it is found again by
+                the same key while a view of it lives, and for the 1,000 keys that were used last.
+            timeout: seconds, or a `Timeout`, for one I/O phase of one attempt.
+            deadline: seconds for each call that is one request.
+            retry: when and how often a call is repeated.
+            max_retries: how often, counted as openai does: one less than `retry.max_attempts`.
+            default_headers: added to those there are.
+            default_query: added to that there is.
+            on_retry: called before each wait for a retry, instead of the one there is.
+            hooks: instead of those there are.
+            max_response_bytes: the largest answer that is read into memory.
+            priority: "interactive", "batch" or a whole number from -100 to 100 (0 without it): waiting calls of a
+                higher one go first. Equal ones share fairly between views, so that a view of a thousand calls doesn't
+                hold up another's one.
 
         Raises:
+            TypeError: a keyword that it doesn't take.
             ConfigurationError: a number out of range, an unknown priority, or what can't be a key.
         """
         secret = NOT_GIVEN if api_key is NOT_GIVEN else Secret(api_key)
@@ -350,7 +360,8 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
         """Count the tokens, calls and costs of what is done within: `with client.track_usage() as usage: …`.
 
         It counts the calls of this client and its views that begin in the `with`, also in tasks and fan-outs that are
-        started there. `usage.total_tokens`, `usage.by_model`, and `await usage.cost()` tell, at any time.
+        started there. `usage.total_tokens`, `usage.by_model`, and `await usage.cost()` (US dollars) tell, at any time.
+        Calls that fail count with the tokens that were told; `usage.untold` is the number of those without any.
         """
         return self._api.track_usage(self.account.prices)
 

@@ -135,6 +135,22 @@ async def test_what_is_shown_is_taken_and_nothing_else(method: Callable[..., Any
     assert "unexpected keyword" in await refusal_of(method, **shown, nonsense=1)
 
 
+OWN = {
+    path: method
+    for path, method in METHODS.items()
+    if inspect.signature(method).parameters and not re.search(r"\.with_(raw|streaming)_response\.", path)
+}
+
+
+@pytest.mark.parametrize("path", OWN)
+def test_help_tells_what_is_taken_and_what_is_raised(path: str) -> None:
+    """A method that is short for another one says so in its first line."""
+    text = inspect.getdoc(OWN[path]) or ""
+    if not re.search(r"see `request`|under openai's name", text.partition("\n")[0], re.IGNORECASE):
+        assert re.search(r"^Args:\n", text, re.MULTILINE)
+        assert re.search(r"^Raises:?( |\n)", text, re.MULTILINE)
+
+
 def test_help_shows_names_types_and_defaults() -> None:
     text = pydoc.render_doc(CLIENT.chat.completions.create, renderer=pydoc.TextDoc())
     assert "temperature: 'float | None' = None" in text

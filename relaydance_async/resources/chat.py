@@ -168,7 +168,10 @@ class Completions(Resource):
         A type that is no object is sent in one. If the model refuses, `parsed` is None and `refusal` says why.
 
         Args:
-            model, messages, tools, params: as of `create`.
+            model: as of `create`.
+            messages: as of `create`.
+            tools: as of `create`.
+            params: as of `create`.
             response_format: a pydantic model, a TypedDict, a dataclass, an `Annotated`, `list[...]`, a `TypeAdapter`.
             validate_retries: how often to ask again when the answer doesn't fit, telling the model what is wrong. Each
                 time is a request of its own, and is paid for. With an idempotency key, theirs end in `/1`, `/2`, …
@@ -181,7 +184,8 @@ class Completions(Resource):
             LengthFinishReasonError, ContentFilterFinishReasonError: it was cut off. It is never asked for again.
             TypeError, APIStatusError, APIConnectionError, StreamError: as of `create`.
 
-        All three keep what was paid for: `text`, `completion`, and `completions` of all times.
+        All three keep what was paid for: `text`, `completion`, and `completions` of all times. Cancelling it after a
+        request was sent may leave an answer that is paid for.
         """
         from ._asking import begin_parse
 
@@ -224,12 +228,18 @@ class Completions(Resource):
         """Get an answer as events, in openai's style: see `ChatEventStream`. Not to be awaited.
 
         Args:
-            model, messages, tools, params: as of `create`.
+            model: as of `create`.
+            messages: as of `create`.
+            tools: as of `create`.
+            params: as of `create`.
             response_format: as of `parse`, or a dict as of `create`.
             strict: as of `parse`.
 
         Raises:
             TypeError, InvalidInputError: at once, or where it is entered.
+
+        The request is sent where the `async with` begins. Leaving that early, or a cancellation, closes the connection;
+        what came until then is paid for.
         """
         from ._asking import begin_stream
 
@@ -312,8 +322,10 @@ class Chat(Resource):
         something that is paid for (`maybe_accepted`), for the model could order it again.
 
         Args:
-            model, messages, params: as of `completions.create`. Each turn is a request of its own, and paid for; with
-                an idempotency key, theirs end in `/1`, `/2`, … `timeout` and `deadline` are those of one request.
+            model: as of `completions.create`.
+            messages: as of `completions.create`.
+            params: as of `completions.create`. Each turn is a request of its own, and paid for; with an idempotency
+                key, theirs end in `/1`, `/2`, … `timeout` and `deadline` are those of one request.
             tools: functions, or what `tool` made of them. Plain ones are called in threads.
             response_format: as of `completions.parse`: `run.parsed` is the value of the last answer.
             max_turns: requests at most.

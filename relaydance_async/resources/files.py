@@ -73,8 +73,12 @@ class Files(Resource):
         """The same as `upload`, under OpenAI's name.
 
         Args:
-            file, params: as for `upload`.
+            file: as for `upload`.
             purpose: a field of the form, as OpenAI has it. RelayDance doesn't ask for it.
+            params: as for `upload`.
+
+        Raises:
+            TypeError, InvalidInputError, RequestTooLargeError, APIConnectionError: as `upload`.
         """
         if purpose is not None:
             params["extra_body"] = {"purpose": purpose, **(params.get("extra_body") or {})}

@@ -45,7 +45,13 @@ class Models(Resource):
 
         Args:
             prices: ask for the price list as well, every ten minutes at most. Where that fails, the prices are None.
-            options: `extra_headers`, `extra_query`, `timeout`, `deadline`.
+            options: `extra_headers`, `extra_query`, `timeout`, `deadline` (seconds).
+
+        Raises:
+            AuthenticationError: the gateway refuses the key.
+            APIStatusError, APIConnectionError, ResponseDecodeError: it failed in each attempt.
+
+        Cancelling it leaves nothing behind.
         """
         _, extras = CallExtras.take(options, READ_OPTIONS)
         return Listing(self._list(prices, extras))

@@ -60,6 +60,25 @@ class Generating(Submitting, Saving):
 
         `extra_headers`, `extra_query` and `timeout` hold for the polls as well.
 
+        Args:
+            model: as of `submit`.
+            prompt: as of `submit`.
+            path: where the clip is saved; None saves nothing.
+            overwrite: replace a file that is there.
+            deadline: seconds to wait for the task, from the submit on. None waits as long as it takes.
+            on_submit: gets the task's id.
+            on_update: gets the task, at first and at each change.
+            on_progress: gets a number from 0 to 100, at first and when it has grown.
+            receiver: a `WebhookReceiver` that may end the wait before a poll does.
+            params: as of `submit`.
+
+        Raises:
+            TypeError, InvalidInputError, DownloadError: before anything is sent.
+            APIStatusError, APIConnectionError: as `submit`; `maybe_accepted` says whether a clip may be in the making.
+            TaskFailedError: the task failed. It is not billed.
+            TaskTimeoutError: the deadline passed. The task goes on.
+            DownloadError: the clip could not be saved. It is made, and `video.download` gets it by its id.
+
         Cancelling it after the submit leaves the task running. A note on the cancellation has its id (`__notes__`), as
         has a note on every other error but `TaskFailedError`; `maybe_accepted(exception)` is True of all these.
         """

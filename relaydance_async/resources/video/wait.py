@@ -113,7 +113,10 @@ class Waiting(TaskResource):
         Args:
             tasks: tasks or their ids.
             in_flight: waits at once. Between two polls each holds no more than its place.
-            deadline, on_update, receiver, options: of each `wait`.
+            deadline: of each `wait`, in seconds.
+            on_update: of each `wait`.
+            receiver: of each `wait`.
+            options: of each `wait`.
 
         Raises:
             InvalidInputError: before anything is sent: the deadline is not above 0, or no iterable.
@@ -137,7 +140,10 @@ class Waiting(TaskResource):
 
         Args:
             tasks: tasks or their ids.
-            deadline, on_update, receiver, options: of each `wait`.
+            deadline: of each `wait`, in seconds.
+            on_update: of each `wait`.
+            receiver: of each `wait`.
+            options: of each `wait`.
 
         Returns:
             The ended tasks in the order given. One that failed is among them, with its `error`.
@@ -172,7 +178,10 @@ class Waiting(TaskResource):
 
         Args:
             tasks: tasks or their ids.
-            deadline, on_update, receiver, options: of each `wait`.
+            deadline: of each `wait`, in seconds.
+            on_update: of each `wait`.
+            receiver: of each `wait`.
+            options: of each `wait`.
 
         Raises like `wait_all`, at the first task whose wait can't succeed.
 
