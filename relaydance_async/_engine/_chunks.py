@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
-from ._rules import FRAMING_BYTES, HEADERS, Malformed, bounded_excess
+from ._rules import FRAMED_TWICE, FRAMING_BYTES, HEADERS, Malformed, bounded_excess
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
@@ -19,8 +19,8 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:%b)*" % _EXTENSION)
 are not taken."""
 
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
-_LENGTH = re.compile(rb"content-length:", re.IGNORECASE)
-"""It mustn't be in a trailer (RFC 9110 section 6.5.1), and llhttp doesn't take it there."""
+_FRAMING = re.compile(rb"(?:content-length|transfer-encoding):", re.IGNORECASE)
+"""No trailer may have them (RFC 9110 section 6.5.1). llhttp takes no length there, and no empty coding."""
 
 _LARGEST = 1 << 64
 """As llhttp counts."""
@@ -99,8 +99,10 @@ class Chunks:
             self._state = _END
         else:
             self._trailers += 1
-            if self._trailers > HEADERS or _TRAILER.fullmatch(line) is None or _LENGTH.match(line) is not None:
+            if self._trailers > HEADERS or _TRAILER.fullmatch(line) is None:
                 raise Malformed("its trailer can't be read")
+            if _FRAMING.match(line) is not None:
+                raise Malformed(FRAMED_TWICE)
 
     def _begin_chunk(self, line: bytes) -> None:
         found = _SIZE.fullmatch(line)

@@ -6,7 +6,7 @@ import re
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from ._rules import HEADERS, Head, Malformed, bounded_excess
+from ._rules import FRAMED_TWICE, HEADERS, Head, Malformed, bounded_excess
 
 _END_OF_CHUNKS = re.compile(rb"[^\n]\r\n\r\n\Z")
 """llhttp passes over line breaks after a message; they are surplus all the same."""
@@ -23,7 +23,17 @@ _LENGTHS = re.compile(rb"(?<=\r\n)content-length:[ \t]*([^\r\n]*?)[ \t]*\r\n", r
 class _Message:
     """What llhttp calls. It doesn't know the parser, which knows it: a cycle would be left to the garbage collector."""
 
-    __slots__ = ("_count", "content", "fields", "has_ended", "on_body", "pieces", "repeated", "surplus")
+    __slots__ = (
+        "_count",
+        "content",
+        "fields",
+        "has_ended",
+        "is_framed_twice",
+        "on_body",
+        "pieces",
+        "repeated",
+        "surplus",
+    )
 
     def __init__(self) -> None:
         self.fields: dict[bytes, bytes] = {}
@@ -31,6 +41,7 @@ class _Message:
         self.content: list[bytes] = []
         self.on_body = self.content.append  # called for each piece of a chunk: so without any code of Python's
         self.has_ended = False
+        self.is_framed_twice = False  # by a trailer; what it has of a head is taken out when that is whole
         self.surplus = False
         self.pieces = 0  # of the content, when it ended
         self._count = 0
@@ -57,6 +68,7 @@ class _Message:
         if not self.has_ended:
             self.has_ended = True
             self.pieces = len(self.content)
+            self.is_framed_twice = b"transfer-encoding" in self.fields
 
 
 class LlhttpParser:
@@ -108,6 +120,8 @@ class LlhttpParser:
                 raise _malformed(error) from None
             self.surplus = True
         if message.has_ended:
+            if message.is_framed_twice:
+                raise Malformed(FRAMED_TWICE)
             del content[message.pieces :]  # of an answer that follows
         piece = content[0] if len(content) == 1 else b"".join(content)
         self._excess = bounded_excess(self._excess, len(data), len(piece), len(content))

@@ -27,6 +27,8 @@ _LENGTH_DIGITS = 18
 _CHUNK_ALLOWANCE = 16
 """Bytes that an honest chunk takes besides its content, twice the size of which is allowed too, as Go has it."""
 
+FRAMED_TWICE = "its trailer says how it is framed"
+
 END_OF_HEAD = b"\r\n\r\n"
 
 

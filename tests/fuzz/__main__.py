@@ -113,11 +113,20 @@ class _Watched:
         used = resource.getrusage(resource.RUSAGE_SELF)
         print(
             f"{self._name:12} {self._count:,} inputs, {took:.0f} s ({used.ru_utime:.0f} s CPU), "
-            f"slowest {self._slowest * 1000:.0f} ms CPU, memory {self._before:.0f} MiB, then {growth:+.1f} MiB",
+            f"slowest {self._slowest * 1000:.0f} ms CPU, memory {self._before:.0f} MiB, then {growth:+.1f} MiB, "
+            f"at most {used.ru_maxrss / 1024:.0f} MiB",
             flush=True,
         )
+        _print_differences()
         if growth > _MOST_GROWTH_MIB:
             raise MemoryError(f"the memory grew by {growth:.0f} MiB")
+
+
+def _print_differences() -> None:
+    from tests.fuzz.answers import SEEN
+
+    for what, count in SEEN.most_common():
+        print(f"  {count:9,} {what}", flush=True)
 
 
 def _memory() -> float:
@@ -137,7 +146,7 @@ def _write_seeds(directory: Path) -> None:
         (directory / f"{number}-shape").write_bytes(bytes(16 * [number]))
         (directory / f"{number}-bare").write_bytes(text)
     for number, seed in enumerate(SEEDS):
-        (directory / f"{number}-answer").write_bytes(b"\x00\x00\x01\xff" + seed)
+        (directory / f"{number}-answer").write_bytes(b"\x00\x00\xff" + seed)
 
 
 def _words() -> list[str]:

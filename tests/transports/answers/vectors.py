@@ -278,11 +278,21 @@ CHUNKS = [
         _chunk(b"2\r\nok\r\n", b"0\r\nContent-Length: 9\r\n\r\n"),
         "6.5.1 of RFC 9110: it mustn't be there, and llhttp doesn't read it",
     ),
-    taken(
+    refused(
         "a trailer with a coding",
-        _chunk(b"2\r\nok\r\n", b"0\r\nTransfer-Encoding: gzip\r\n\r\n"),
-        "6.5 of RFC 9110: no framing",
-        kept=None,
+        _chunk(b"2\r\nok\r\n", b"0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        "6.5.1 of RFC 9110: it mustn't be there",
+    ),
+    refused(
+        "a trailer with an empty coding",
+        _chunk(b"2\r\nok\r\n", b"0\r\ntransfer-encoding:\r\nX: a\r\n\r\n"),
+        "6.5.1 of RFC 9110: it mustn't be there, and llhttp doesn't read it",
+    ),
+    taken(
+        "a coding in a second answer, which is no trailer",
+        _chunk(b"2\r\nok\r\n", LAST + chunked(LAST)),
+        "9.3: what follows is no answer of ours",
+        kept=False,
     ),
     refused("no size", _chunk(b"\r\nok\r\n"), "7.1"),
     refused("no hexadecimal", _chunk(b"g\r\nok\r\n"), "7.1"),
