@@ -8,7 +8,5 @@ Where the time goes that is above a goal, on a machine with other work (2 CPUs, 
   pyreqwest for 80 to 125 ms.
 - 100,000 created at once, goal 2 s: 1.3 s of CPU without the collector (13.4 µs each), 3.0 s with it: it visits what
   all of them hold again whenever that has grown by a quarter.
-- Downloads of 1 GB, goal 1.0 times aiohttp's CPU: 1.0 to 1.7. A write is a thread of its own, so that a disk that hangs
-  keeps nobody; pieces of 4 MiB instead of 1 took 20 % off.
 - TLS at 100 in flight, goal 0.80: 0.81 (0.62 at 1,000). A third of a call is then asyncio's TLS, under both clients.
 """
