@@ -64,6 +64,7 @@ def http_faults() -> list[Fault]:
     return [
         Fault(SUBMIT, status=503, code="system_cpu_overloaded", probability=0.02),
         Fault(SUBMIT, status=502, body="html", probability=0.02),
+        Fault(SUBMIT, status=400, code="model_price_error", every=30),
         Fault(SUBMIT, after_accept=True, probability=0.02),
         Fault(SUBMIT, after_accept=True, body="truncated", probability=0.02),
     ]
@@ -140,6 +141,7 @@ class Storm:
         assert sum(self.outcomes.values()) == calls
         assert self.outcomes["ok"] > calls * 0.5, self.outcomes
         assert self.outcomes["cancelled"] > calls * 0.02, self.outcomes
+        assert self.not_accepted, self.outcomes
 
 
 async def submit(client: AsyncRelayDance, text: str) -> None:
