@@ -134,12 +134,15 @@ class LlhttpParser:
 
 
 def _with_one_length(head: bytes) -> bytes | None:
-    """The head with one Content-Length instead of several that are equal, which llhttp doesn't take; else None."""
-    told = _LENGTHS.findall(head)
-    values = [value.strip(b" \t") for field in told for value in field.split(b",")]
-    if len(values) < 2 or len(set(values)) > 1:
+    """The head with its length told once and without blanks after it, or None.
+
+    llhttp takes no equal ones, and releases before httptools 0.8 no blanks.
+    """
+    values = {value.strip(b" \t") for told in _LENGTHS.findall(head) for value in told.split(b",")}
+    if len(values) != 1:
         return None
-    return b"%bcontent-length: %b\r\n\r\n" % (_LENGTHS.sub(b"", head)[:-2], values[0])
+    plain = b"%bcontent-length: %b\r\n\r\n" % (_LENGTHS.sub(b"", head)[:-2], values.pop())
+    return plain if plain != head else None
 
 
 def _malformed(error: Exception) -> Malformed:

@@ -44,7 +44,7 @@ def test_the_same_command_again_asks_for_nothing(shell: Shell) -> None:
     again = shell.run(rows)
     assert (again.code, shell.sandbox.ledger.count()) == (0, asked)
     assert "5/5 done" in again.out
-    assert time.monotonic() - began < 5  # under a second where nothing else runs
+    assert time.monotonic() - began < 15  # under a second where nothing else runs
     assert shell("run", "--out", str(shell.out), "--resume").code == 0
     assert shell("run", "--out", str(shell.out)).code == 0
     assert shell.sandbox.ledger.count() == asked

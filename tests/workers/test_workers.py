@@ -69,6 +69,7 @@ async def test_dbos_with_postgresql_and_two_workers(tmp_path: Path, load: Load) 
 
 @every_load
 async def test_taskiq(tmp_path: Path, load: Load) -> None:
+    pytest.importorskip("taskiq_redis", reason="not installed with the lowest versions")
     program = write_program(tmp_path, "taskiq_worker.py", IDLE=2)
     with redis_server() as redis, staged(tmp_path) as stage:
         options = ("--workers", "1", "--shutdown-timeout", "1")
