@@ -54,6 +54,9 @@ class Row:
     fair: float = float("inf")
 
 
+NEAR = (0.0003, 0.0015)
+"""Seconds each way on one machine."""
+
 Build = Callable[[random.Random], Meter]
 """A limit, of the chance."""
 
@@ -95,13 +98,17 @@ def around(seconds: float) -> Callable[[random.Random], float]:
     return lambda chance: chance.uniform(0.9 * seconds, 1.1 * seconds)
 
 
+def exactly(seconds: float) -> Callable[[random.Random], float]:
+    return lambda chance: seconds
+
+
 def always(share: float) -> Callable[[float], float]:
     return lambda now: share
 
 
 def rows() -> list[Row]:
     """All of them."""
-    return [*_buckets(), *_windows(), *_under_way(), *_noise(), *_changes(), *_processes(), *_rest()]
+    return [*_buckets(), *_windows(), *_under_way(), *_near(), *_noise(), *_changes(), *_processes(), *_rest()]
 
 
 def _buckets() -> Iterator[Row]:
@@ -146,6 +153,23 @@ def _under_way() -> Iterator[Row]:
         server = serving(at_once(calls, seconds), latency=around(seconds))
         share, length = 0.85 if seconds < 0.15 else 0.90, min(600.0, max(60.0, 20 * seconds))
         yield Row("under way", f"{calls} of {seconds:g} s", server, length, share, 0.12)
+
+
+def _near() -> Iterator[Row]:
+    """As on real sockets of one machine: a short way, few callers of whom each waits for its answer, and a busy CPU."""
+    limits: list[tuple[str, Build, float, float, int, float]] = [
+        ("bucket 20/s", bucket(20, 20), 0.05, 0.05, 25, 0.0),
+        ("fixed 100 per 5 s", fixed(100, 5), 0.05, 0.0, 58, 18.0),
+        ("sliding 100 per 5 s", log(100, 5), 0.05, 0.0, 58, 18.0),
+        ("10 of 0.5 s", lambda chance: UnderWay(10, 0.5, apart=0.002), 0.5, 0.12, 0, 0.0),
+    ]
+    for group, stalls in (("near", 0.0), ("near and busy", 0.2)):
+        for name, build, latency, refused, learning, window in limits:
+            server = serving(build, latency=exactly(latency), network=NEAR, refusal=0.001, permits=100, stalls=stalls)
+            share = 0.95 if name.startswith("bucket") else 0.90 if name.startswith("10") and not stalls else 0.88
+            yield Row(
+                group, name, server, 60, share, refused, learning, window, load=lambda: Backlog(40)
+            )  # fmt: skip
 
 
 def _noise() -> Iterator[Row]:

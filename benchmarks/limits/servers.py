@@ -240,6 +240,8 @@ class Server:
         overload: from and to when it answers `system_cpu_overloaded`.
         permits: attempts that a client has under way at most.
         others: calls a second that somebody else makes with this key.
+        network: seconds that a message takes each way, from and to.
+        stalls: share of the time that a client's machine is busy with other things.
     """
 
     meter: Meter
@@ -251,3 +253,5 @@ class Server:
     overload: tuple[float, float] = (FOREVER, FOREVER)
     others: float = 0.0
     permits: int = 1_000_000
+    network: tuple[float, float] = (0.01, 0.02)
+    stalls: float = 0.0

@@ -14,8 +14,8 @@ from relaydance_async._sansio.limiter import Verdict
 
 from .servers import RETRY_AFTER, Meter, Server
 
-NETWORK = (0.01, 0.02)
-"""Seconds that a message takes each way."""
+STALL = 0.1
+"""Seconds that a process stands still for, on average, when its machine is busy."""
 
 
 class Client(Protocol):
@@ -84,6 +84,7 @@ class Process:
         self.queue: deque[Call] = deque()
         self.count = Count()
         self.flying = 0
+        self.stalled_until = 0.0
         self._wakes_at = float("inf")
 
     def offer(self, call: Call) -> None:
@@ -94,6 +95,8 @@ class Process:
     def pump(self) -> None:
         """Send all that may be sent now."""
         now, client = self.world.now, self.client
+        if now < self.stalled_until:
+            return
         while self.queue and self.flying < self.world.server.permits:
             wait = client.delay(now)
             if wait > 0:
@@ -115,6 +118,9 @@ class Process:
 
     def answered(self, call: Call, sent: Any, verdict: Verdict, retry_after: float | None) -> None:
         now = self.world.now
+        if now < self.stalled_until:
+            self.world.after(self.stalled_until - now, lambda: self.answered(call, sent, verdict, retry_after))
+            return
         self.flying -= 1
         self.client.ended(sent, now, verdict, retry_after)
         if verdict is Verdict.ACCEPTED:
@@ -162,6 +168,9 @@ class World:
         if self.server.others:
             self.after(0.0, self._other)
         self.after(0.0, lambda: self._watch(until / 400))
+        if self.server.stalls:
+            for process in self.processes:
+                self._stall(process)
         self.load.begin(self)
         events = self._events
         while events and events[0][0] <= until:
@@ -175,12 +184,18 @@ class World:
             process.count.rates.append((self.now, process.client.rate))
         self.after(every, lambda: self._watch(every))
 
+    def _stall(self, process: Process) -> None:
+        seconds = self.chance.expovariate(1 / STALL)
+        process.stalled_until = self.now + seconds
+        self.after(seconds, process.pump)
+        self.after(seconds + self.chance.expovariate(self.server.stalls / STALL), lambda: self._stall(process))
+
     def _other(self) -> None:
         self.server.meter.take(self.now)
         self.after(self.chance.expovariate(self.server.others), self._other)
 
     def send(self, process: Process, call: Call, sent: Any) -> None:
-        self.after(self.chance.uniform(*NETWORK), lambda: self._arrive(process, call, sent))
+        self.after(self.chance.uniform(*self.server.network), lambda: self._arrive(process, call, sent))
 
     def _arrive(self, process: Process, call: Call, sent: Any) -> None:
         server, now, chance = self.server, self.now, self.chance
@@ -209,13 +224,13 @@ class World:
         def leave() -> None:
             for meter in meters:
                 meter.give(self.now)
-            self.after(chance.uniform(*NETWORK), lambda: process.answered(call, sent, verdict, asked))
+            self.after(chance.uniform(*server.network), lambda: process.answered(call, sent, verdict, asked))
 
         self.after(takes, leave)
 
 
 class Backlog:
-    """So many calls wait at any time, from the begin."""
+    """So many calls are to be made at any time, from the begin."""
 
     def __init__(self, calls: int = 2000, model: str = "") -> None:
         self._calls, self._model = calls, model

@@ -54,6 +54,8 @@ class Facts:
         noise: share of refusals by chance.
         queue: attempts that are not yet judged, in the order of admission.
         peak: most attempts under way when one was accepted, since `opened`.
+        let_in: attempts under way that were surely accepted. A set, as `flying`.
+        most_let_in: of them at once, halved with each opening: so many under way surely are no limit.
         expected: calls that passed before the limit was reached the first time.
         is_shared: whether windows were found to be used by others, too: then a pace does better.
         retry_after: of the last refusal, and when that came.
@@ -67,6 +69,8 @@ class Facts:
         "is_shared",
         "judged",
         "latency",
+        "let_in",
+        "most_let_in",
         "moves",
         "noise",
         "numbers",
@@ -82,6 +86,8 @@ class Facts:
         self.moves: Moves = moves
         self.numbers: Numbers = numbers
         self.flying: set[Sent] = set()
+        self.let_in: set[Sent] = set()
+        self.most_let_in: float = 0.0
         self.completed: int = 0
         self.trip: float | None = None
         self.latency: float = 0.0
@@ -132,6 +138,15 @@ class Facts:
         else:  # rather its upper end: what is judged too early is judged wrong
             self.trip += (took - self.trip) * (0.5 if took > self.trip else 0.05)
         self.retry_after, self.refused_at = retry_after, now
+
+    def accepted(self, sent: Sent) -> None:
+        """An attempt surely was, whether it has its answer yet or not."""
+        self.peak = max(self.peak, sent.level)
+        if sent.verdict is None:
+            self.let_in.add(sent)
+            self.most_let_in = max(self.most_let_in, len(self.let_in))
+            if sent not in self.flying:  # another thread has just brought its answer
+                self.let_in.discard(sent)
 
     def learn_noise(self, refused: int, total: int) -> None:
         """So many were refused by chance, of so many."""

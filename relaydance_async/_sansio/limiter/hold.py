@@ -41,6 +41,8 @@ class Hold(State):
         self._began = began_at
         self._cycle = cycle
         self._back = back
+        if back is not None:
+            back.opened = None
         self._probe: Sent | None = None
         self._refused: Sent | None = None
         self._early = 0
@@ -91,20 +93,25 @@ class Hold(State):
             if is_refused and self._asked() and self._probe is None and not self._is_early:
                 self._next_at = max(self._next_at, now + self._wait(now, 0.0))
             return self
-        return self._shut(sent, now) if is_refused else self._open(sent, now)
+        return self._shut(sent, now) if is_refused else self._opens(sent, now)
 
     def judged(self, sent: Sent, now: float, is_refused: bool) -> State:
         if sent is self._probe and not is_refused:
-            return self._open(sent, now)
+            return self._opens(sent, now)
         if self._cycle is not None and not is_refused and sent.at >= self._cycle.opened_at:
             self._cycle.accepted += 1
         return self
+
+    def mistaken(self, sent: Sent, now: float) -> State:
+        if self._is_early:
+            self.facts.trusts = None
+        return self._shut(sent, now)
 
     def _shut(self, probe: Sent, now: float) -> State:
         self._probe = None
         numbers, facts = self.facts.numbers, self.facts
         before, self._refused = self._refused, probe
-        if probe.level - 1 < 0.5 * facts.peak:
+        if probe.level - 1 < 0.5 * max(facts.peak, facts.most_let_in):
             self._tells = False  # so little is under way that this can't be what is limited
         elif self._tells is None and (before is None or probe.completed == before.completed):
             self._tells = True  # refused while nothing had ended
@@ -118,8 +125,14 @@ class Hold(State):
         self._next_at = now + (self._wait(now, 2 * facts.rtt) if self._asked() else wait)
         return self
 
+    def _opens(self, probe: Sent, now: float) -> State:
+        following = self._open(probe, now)
+        following.opened = (probe, self)
+        return following
+
     def _open(self, probe: Sent, now: float) -> State:
         facts, numbers, cycle = self.facts, self.facts.numbers, self._cycle
+        facts.most_let_in /= 2
         if self._is_early:
             # It was too long, so this pause says nothing of the limit.
             facts.trusts = False

@@ -65,6 +65,10 @@ class Limiter:
                 return
             self.is_free = False
         facts.ended(sent, now, verdict, retry_after)
+        if sent in facts.let_in:
+            facts.let_in.discard(sent)
+            if verdict is _REFUSED:
+                self.state = self.state.mistaken(sent, now)
         if verdict is not Verdict.NOTHING:
             self.state = self.state.ended(sent, now, verdict is _REFUSED)
             if not sent.is_ordered:  # it left while there was nothing to be learned
@@ -72,6 +76,7 @@ class Limiter:
         self._judge(now)
         if facts.trip is None and self.state.is_open:
             self.is_free = True
+            facts.let_in.clear()
 
     def learned(self, now: float) -> Learned:
         """What it knows, for other processes."""
@@ -117,14 +122,15 @@ class Limiter:
     def forget_in_flight(self) -> None:
         """Nothing is under way: after a fork, or when a loop was broken off."""
         self.facts.flying.clear()
+        self.facts.let_in.clear()
 
     def _judge(self, now: float) -> None:
         facts = self.facts
         while facts.queue and (sent := facts.next_judged(now)) is not None:
             if sent.verdict is not Verdict.NOTHING:
                 is_refused = sent.verdict is _REFUSED
-                if not is_refused and sent.level > facts.peak:
-                    facts.peak = sent.level
+                if not is_refused:
+                    facts.accepted(sent)
                 self.state = self.state.judged(sent, now, is_refused)
 
 

@@ -178,7 +178,8 @@ class Pace(State):
         if self.noise > 0 and self._limit:
             # So that the noise is measured again below the limit, and forgotten if it was none.
             self._max = min(self._max, 1.05 * self._limit)
-        self._good = self._max
+        if self._accepted:  # else it is a further refusal of the same pause: the pace before it was good
+            self._good = self._max
         self._accepted, self._since = 0, sent.at
         self._last = self._at
         self._cut_at, self._idle = now, 0.0

@@ -86,12 +86,18 @@ class Rounds(State):
             self._empty += 1
         self._before = (self._before[0] + self._refused, self._before[1] + self._judged)
         self._judged = 0
-        if self._size > numbers.largest_round or self._empty >= numbers.empty_rounds:
+        if self._size > numbers.largest_round or self._is_met(now):
             return self.moves.begin(facts, now, 2 * self._size / (numbers.round_trips * facts.rtt))
         self._left, self._refused = self._size, 0
         self._number += 1
         self._ends_at = now + numbers.round_trips * facts.rtt
         return self
+
+    def _is_met(self, now: float) -> bool:
+        """Whether all who want to call may. Calls that wait for answers may leave rounds empty that are short; so it
+        must last longer than the limit was closed, or the limit was only not reached again yet."""
+        lasts = self._opened_at is None or now - self._opened_at >= 2 * self._closed[1]
+        return self._empty >= self.facts.numbers.empty_rounds and lasts
 
     def _is_much(self, factor: float) -> bool:
         """Whether this round was refused far more than those before it: a burst comes to the server in any order."""
@@ -137,6 +143,11 @@ class Rounds(State):
         if chance.height >= chance.bound(believed):
             return self._shut(chance.began_at, now)
         return self
+
+    def mistaken(self, sent: Sent, now: float) -> State:
+        if sent.state is self:
+            self._accepted -= 1
+        return super().mistaken(sent, now)
 
     def _shut(self, began_at: float, now: float) -> State:
         cycle = None

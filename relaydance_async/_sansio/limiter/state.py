@@ -34,9 +34,10 @@ class State:
     Attributes:
         since: when it began.
         why: in a few words, for people.
+        opened: the probe that ended a pause, and the state of that pause, if one did.
     """
 
-    __slots__ = ("facts", "moves", "since", "why")
+    __slots__ = ("facts", "moves", "opened", "since", "why")
     name = ""
 
     def __init__(self, facts: Facts, now: float, why: str) -> None:
@@ -44,6 +45,7 @@ class State:
         self.moves: Moves = facts.moves
         self.since: float = now
         self.why: str = why
+        self.opened: tuple[Sent, State] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -86,6 +88,12 @@ class State:
     def judged(self, sent: Sent, now: float, is_refused: bool) -> State:
         """It is known whether the attempt was refused. These come in the order of admission."""
         return self
+
+    def mistaken(self, sent: Sent, now: float) -> State:
+        """An attempt that was taken for accepted was refused after all: its answer took longer than others."""
+        if self.opened is None or sent is not self.opened[0]:
+            return self
+        return self.opened[1].mistaken(sent, now)
 
 
 class Moves(Protocol):

@@ -10,14 +10,14 @@ from .state import FOREVER, State
 class UnderWay(State):
     """So many calls under way."""
 
-    __slots__ = ("_cut_at", "_excess", "_limit", "_quiet", "_retry_at", "_row", "noise")
+    __slots__ = ("_cut_at", "_cut_until", "_excess", "_limit", "_quiet", "_retry_at", "_row", "noise")
     name = "under way"
 
     def __init__(self, facts: Facts, now: float, calls: float) -> None:
         super().__init__(facts, now, "calls were refused until others had ended")
         self._limit = float(max(1, calls))
         self._cut_at = now
-        self._retry_at = now
+        self._retry_at = self._cut_until = now
         self._quiet = 0.0
         self._row = 0
         self._excess = 0.0
@@ -37,6 +37,15 @@ class UnderWay(State):
         if self.facts.in_flight >= int(self._limit):
             return FOREVER
         return max(0.0, self._retry_at - now)
+
+    def ended(self, sent: Sent, now: float, is_refused: bool) -> State:
+        facts = self.facts
+        if not is_refused:
+            self._retry_at = min(self._retry_at, max(now, self._cut_until))
+        elif facts.in_flight:
+            # One place is free when a call has ended; without that the next one is refused as well.
+            self._retry_at = max(self._retry_at, now + max(facts.latency / facts.in_flight, facts.rtt))
+        return self
 
     def judged(self, sent: Sent, now: float, is_refused: bool) -> State:
         if sent.state is not self:
@@ -72,4 +81,4 @@ class UnderWay(State):
         self._excess = 0.0
         self._limit = max(1.0, self.facts.numbers.under_way_cut * min(limit, max(sent.level - 1, 0.7 * limit)))
         self._cut_at = now
-        self._retry_at = now + max(self.facts.latency, self.facts.rtt) / 3
+        self._retry_at = self._cut_until = now + max(self.facts.latency, self.facts.rtt) / 3

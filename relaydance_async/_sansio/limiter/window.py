@@ -21,7 +21,7 @@ class Window(State):
     """
 
     __slots__ = (
-        "_before", "_calls", "_got", "_high", "_is_shut", "_last", "_lost", "_low", "_not_before", "_number",
+        "_before", "_calls", "_closed", "_got", "_high", "_is_shut", "_last", "_lost", "_low", "_not_before", "_number",
         "_opened_at", "_opens_at", "_probe", "_refused", "_rough", "_row_at", "_sent", "_short", "_slides", "_tail",
         "_tail_at", "_tails", "_times", "_tries", "_waits_for",
     )  # fmt: skip
@@ -39,6 +39,7 @@ class Window(State):
         self._rough = 0
         self._times: list[float] = []
         self._opened_at = probe.at
+        self._closed: tuple[Sent, float, int, float, float] | None = None
         self._open(probe)
 
     @property
@@ -150,6 +151,16 @@ class Window(State):
             self._not_before = now + self._high / self._calls * 1.7**self._refused
         return self
 
+    def mistaken(self, sent: Sent, now: float) -> State:
+        if self._closed is not None and sent is self._closed[0]:
+            _, self._opened_at, self._calls, self._low, self._high = self._closed
+            self._closed = None
+            self._is_shut, self._number = True, self._number + 1
+            return self._stays_shut(sent, now)
+        if sent.state is self and sent.mark == self._number:
+            self._got -= 1
+        return super().mistaken(sent, now)
+
     def _is_more(self, sent: Sent, now: float) -> State:
         """A call beyond those known was accepted: the next window has begun, or there are more."""
         if not self._is_sure:
@@ -221,6 +232,7 @@ class Window(State):
 
     def _opens(self, probe: Sent, now: float) -> State:
         took = probe.at - self._opened_at
+        self._closed = (probe, self._opened_at, self._calls, self._low, self._high)
         is_late = probe.at - self._opens_at > 0.05 * self._high + self.facts.rtt  # nobody wanted it before
         if (self._is_shut or probe is not self._probe) and not is_late:
             self._high = took
