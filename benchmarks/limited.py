@@ -21,13 +21,18 @@ CHAT = "POST /v1/chat/completions"
 CROWD = 40
 LATENCY = 0.05
 
-LIMITS: dict[str, tuple[RateLimit, float]] = {
-    "bucket, 20 a second": (RateLimit(20.0, 20, retry_after=None), 20.0),
-    "fixed window, 100 per 5 s": (RateLimit(policy="fixed_window", limit=100, window=5, retry_after=None), 20.0),
-    "sliding window, 100 per 5 s": (RateLimit(policy="sliding_log", limit=100, window=5, retry_after=None), 20.0),
-    "10 under way, 0.5 s each": (RateLimit(policy="under_way", limit=10, retry_after=None), 20.0),
+BUCKET = RateLimit(20.0, 20, retry_after=None)
+FIXED = RateLimit(policy="fixed_window", limit=100, window=5, retry_after=None)
+SLIDING = RateLimit(policy="sliding_log", limit=100, window=5, retry_after=None)
+AT_ONCE = RateLimit(policy="under_way", limit=10, retry_after=None)
+
+LIMITS: dict[str, tuple[RateLimit, float, float]] = {
+    "bucket, 20 a second": (BUCKET, 20.0, LATENCY),
+    "fixed window, 100 per 5 s": (FIXED, 20.0, LATENCY),
+    "sliding window, 100 per 5 s": (SLIDING, 20.0, LATENCY),
+    "10 under way, 0.5 s each": (AT_ONCE, 20.0, 0.5),
 }
-"""By name: the limit, and the calls a second that it lets pass."""
+"""By name: the limit, the calls a second that it lets pass, and the seconds that an answer takes."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Way:
     shares: bool = False
 
 
-_OURS = """
+OURS = """
 import asyncio, logging, sys
 from relaydance_async import AsyncRelayDance, RedisLimits, RelayDanceError, RetryPolicy
 logging.disable(logging.CRITICAL)
@@ -72,9 +77,9 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 WAYS = (
-    Way("ours, 1 process", 1, _OURS),
-    Way("ours, 4 processes", 4, _OURS),
-    Way("ours, 4 processes with Redis", 4, _OURS, shares=True),
+    Way("ours, 1 process", 1, OURS),
+    Way("ours, 4 processes", 4, OURS),
+    Way("ours, 4 processes with Redis", 4, OURS, shares=True),
     Way("openai, 2 retries, 1 process", 1, _OPENAI.replace("RETRIES", "2")),
     Way("openai, 10 retries, 1 process", 1, _OPENAI.replace("RETRIES", "10")),
     Way("openai, 10 retries, 4 processes", 4, _OPENAI.replace("RETRIES", "10")),
@@ -91,10 +96,20 @@ def start(command: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
-async def measure(way: Way, name: str, learn: float, seconds: float) -> str:
-    """What it gets of the limit (what is refused, calls lost in a minute)."""
-    limit, ideal = LIMITS[name]
-    latency = 0.5 if limit.policy == "under_way" else LATENCY
+@dataclass(frozen=True)
+class Measured:
+    """What a way gets of a limit, after learning: shares, and calls lost in a minute."""
+
+    share: float
+    refused: float
+    lost: float
+
+    def __str__(self) -> str:
+        return f"{self.share:.0%} ({self.refused:.0%}, {self.lost:.0f})"
+
+
+async def measure(way: Way, limit: RateLimit, ideal: float, latency: float, learn: float, seconds: float) -> Measured:
+    """One way at one limit, of so many calls a second, whose answers take so long."""
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(rate_limit=limit, faults=[Fault(CHAT, delay=latency)]))
         redis = stack.enter_context(redis_server()).url if way.shares else ""
@@ -114,7 +129,7 @@ async def measure(way: Way, name: str, learn: float, seconds: float) -> str:
             lost = sum(caller.communicate()[0].count(b"lost") for caller in callers)
     accepted, refused = after[0] - before[0], after[1] - before[1]
     share = accepted / (seconds * ideal)
-    return f"{share:.0%} ({refused / max(1, accepted + refused):.0%}, {lost * 60 / (learn + seconds):.0f})"
+    return Measured(share, refused / max(1, accepted + refused), lost * 60 / (learn + seconds))
 
 
 async def main(ways: list[Way], learn: float, seconds: float) -> None:
@@ -122,8 +137,8 @@ async def main(ways: list[Way], learn: float, seconds: float) -> None:
     print("| 40 calls at once: share of the limit (refused, calls lost a minute) |", " | ".join(LIMITS), "|")
     print("|---" * (1 + len(LIMITS)) + "|")
     for way in ways:
-        cells = await asyncio.gather(*(measure(way, name, learn, seconds) for name in LIMITS))
-        print(f"| {way.name} | {' | '.join(cells)} |", flush=True)
+        cells = await asyncio.gather(*(measure(way, *LIMITS[name], learn, seconds) for name in LIMITS))
+        print(f"| {way.name} | {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":

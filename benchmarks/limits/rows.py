@@ -153,6 +153,9 @@ def _under_way() -> Iterator[Row]:
         server = serving(at_once(calls, seconds), latency=around(seconds))
         share, length = 0.85 if seconds < 0.15 else 0.90, min(600.0, max(60.0, 20 * seconds))
         yield Row("under way", f"{calls} of {seconds:g} s", server, length, share, 0.12)
+    for calls in (2, 4):  # to find so few takes as many refusals as to find a hundred
+        few = serving(at_once(calls, 1.0), latency=around(1.0))
+        yield Row("under way", f"{calls} of 1 s", few, 120, 0.90, 0.12, 25)
 
 
 def _near() -> Iterator[Row]:

@@ -168,3 +168,44 @@ def test_a_refusal_with_nothing_under_way_is_not_waited_for_without_end() -> Non
     limiter.ended(only, now + TRIP, REFUSED)
 
     assert limiter.delay(now + TRIP) == 0
+
+
+@pytest.mark.parametrize(("calls", "allowed"), [(2, 2), (4, 4), (10, 10), (100, 95)])
+def test_few_calls_under_way_are_not_made_fewer_by_a_search_for_more(calls: int, allowed: int) -> None:
+    limiter = known_trip()
+    limiter.state = MOVES.under_way(limiter.facts, 0.0, calls + 1)
+    limiter.facts.latency = 1.0
+    under_way = [limiter.passed(0.0) for _ in range(calls)]
+    now = 0.1
+    for _ in range(2):
+        one_more, now = passes(limiter, now)
+        limiter.ended(one_more, now + TRIP, REFUSED)
+        limiter.delay(now + 3 * TRIP)
+    for sent in under_way:
+        limiter.ended(sent, now + 1, ACCEPTED)
+
+    now += 2
+    passed = 0
+    while limiter.delay(now) == 0:
+        limiter.passed(now)
+        passed += 1
+    assert passed == allowed
+
+
+def test_refusals_with_fewer_under_way_than_were_let_in_are_of_another_limit() -> None:
+    limiter = known_trip()
+    limiter.facts.latency, limiter.facts.peak = 1.0, 20
+    crowd: list[Sent] = []
+    now = 0.0
+    while len(crowd) < 20:
+        sent, now = passes(limiter, now)
+        crowd.append(sent)
+    limiter.delay(now + 1)
+    assert limiter.facts.counts_under_way
+    for sent in crowd:
+        limiter.ended(sent, now + 1, ACCEPTED)
+    for _ in range(8):
+        sent, now = passes(limiter, now + 1)
+        limiter.ended(sent, now + TRIP, REFUSED)
+
+    assert not limiter.facts.counts_under_way

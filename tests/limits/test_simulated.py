@@ -30,6 +30,7 @@ REACHED: dict[str, tuple[float, float]] = {
     "window, no Retry-After: sliding 60 per 30 s, refused count": (0.68, 0.14),
     "window, no Retry-After: counter 100 per 10 s": (0.81, 0.20),
     "window, right Retry-After: fixed 50 per 1 s": (0.81, 0.08),
+    "under way: 2 of 1 s": (0.80, 0.21),
     "near: fixed 100 per 5 s": (0.88, 0.08),
     "near and busy: fixed 100 per 5 s": (0.72, 0.08),
     "near and busy: sliding 100 per 5 s": (0.84, 0.03),

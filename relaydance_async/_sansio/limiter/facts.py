@@ -49,6 +49,7 @@ class Facts:
     Attributes:
         flying: the attempts under way. A set, for its steps are whole whatever threads do.
         completed: calls that were accepted and have their answers.
+        fits: share of the last refusals that came with more under way than were ever let in: few, and it isn't that.
         trip: round trip of a refusal, rather its upper end; None before the first.
         latency: of an accepted call, about.
         noise: share of refusals by chance.
@@ -65,6 +66,7 @@ class Facts:
     __slots__ = (
         "completed",
         "expected",
+        "fits",
         "flying",
         "is_shared",
         "judged",
@@ -88,6 +90,7 @@ class Facts:
         self.flying: set[Sent] = set()
         self.let_in: set[Sent] = set()
         self.most_let_in: float = 0.0
+        self.fits: float = 1.0
         self.completed: int = 0
         self.trip: float | None = None
         self.latency: float = 0.0
@@ -109,7 +112,7 @@ class Facts:
     @property
     def counts_under_way(self) -> bool:
         """Whether it makes a difference if calls under way are limited: a pace does as well for short ones."""
-        return self.peak > 1 and self.latency > 5 * self.rtt
+        return self.peak > 1 and self.latency > 5 * self.rtt and self.fits > 0.5
 
     @property
     def in_flight(self) -> int:
@@ -128,6 +131,7 @@ class Facts:
         took = now - sent.at
         if verdict is Verdict.REFUSED:
             self._refused(now, took, retry_after)
+            self.fits += ((sent.level > self.most_let_in) - self.fits) / 8
         elif verdict is Verdict.ACCEPTED:
             self.completed += 1
             self.latency += (took - self.latency) * (0.1 if self.latency else 1.0)

@@ -128,6 +128,8 @@ class Numbers:
     # --- under way: so many at once (AIMD) ---
     under_way_cut: float = 0.95
     """Simulated: 0.93 leaves 1 to 2 % of places empty for the same refusals, 0.97 finds a doubled limit later."""
+    quiet_calls: float = 30.0
+    """After a cut, until there may be one more: that search costs two or three refusals, so a tenth of the calls."""
     quiet_latencies: float = 20.0
     quiet_growth: float = 1.25
 

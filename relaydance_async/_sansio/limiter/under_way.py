@@ -27,6 +27,16 @@ class UnderWay(State):
     def concurrency(self) -> float | None:
         return self._limit
 
+    @property
+    def _gives_way(self) -> bool:
+        """To known other processes, so that all come to equal parts."""
+        return self.facts.numbers.processes > 1
+
+    @property
+    def _allowed(self) -> int:
+        # To the nearest, for a bit less than 4 is not 3.
+        return int(self._limit + (0.0 if self._gives_way else 0.5))
+
     def learned(self, now: float) -> Learned:
         return Learned("under way", calls=self._limit)
 
@@ -34,7 +44,7 @@ class UnderWay(State):
         return UnderWay(self.facts, now, max(1.0, 0.8 * self._limit))
 
     def delay(self, now: float) -> float:
-        if self.facts.in_flight >= int(self._limit):
+        if self.facts.in_flight >= self._allowed:
             return FOREVER
         return max(0.0, self._retry_at - now)
 
@@ -53,7 +63,7 @@ class UnderWay(State):
         if not is_refused:
             self._row = 0
             self._excess = max(0.0, self._excess - 1.0 / self._limit)
-            if sent.level >= int(self._limit):
+            if sent.level >= self._allowed:
                 self._grow(now)
             return self
         self._row += 1
@@ -69,7 +79,7 @@ class UnderWay(State):
     def _grow(self, now: float) -> None:
         quiet = now - self._cut_at
         latency = max(self.facts.latency, self.facts.rtt)
-        if quiet < 2 * latency:
+        if quiet < max(2.0, 0.0 if self._gives_way else self.facts.numbers.quiet_calls / self._limit) * latency:
             return
         # One more in a round of them all; a quarter more once nothing was refused for long.
         self._limit += 1.0 / self._limit
