@@ -1,6 +1,6 @@
 """Limits on real sockets: `python -m benchmarks.limited`.
 
-What one process, or four, get of a limit of the sandbox's, beside openai's client. Each way makes 40 calls at once,
+What one process, or several, get of a limit of the sandbox's, beside openai's client. Each way makes 40 calls at once,
 all in all, without a pause; what it gets is counted after some seconds of learning. All limits run side by side, each
 with a sandbox and processes of its own: they wait most of the time.
 """
@@ -80,6 +80,7 @@ WAYS = (
     Way("ours, 1 process", 1, OURS),
     Way("ours, 4 processes", 4, OURS),
     Way("ours, 4 processes with Redis", 4, OURS, shares=True),
+    Way("ours, 8 processes with Redis", 8, OURS, shares=True),
     Way("openai, 2 retries, 1 process", 1, _OPENAI.replace("RETRIES", "2")),
     Way("openai, 10 retries, 1 process", 1, _OPENAI.replace("RETRIES", "10")),
     Way("openai, 10 retries, 4 processes", 4, _OPENAI.replace("RETRIES", "10")),

@@ -15,13 +15,15 @@ from relaydance_async._sansio.limiter import NUMBERS, Limiter
 from relaydance_async._sansio.sharing import EVERY, Grant, Kept, Part, Report, exchange
 
 from .clients import Gated
-from .rows import Build, always, around, at_once, bucket, changing, fixed, log, refusing, serving
-from .servers import Server
+from .rows import NEAR, Build, always, around, at_once, bucket, changing, fixed, log, refusing, serving
+from .servers import Server, UnderWay
 from .world import Backlog, Process, World
 
 _ROUND_TRIP = (0.0005, 0.003)
 """Seconds that the store takes each way."""
 _NEVER = (1e9, 1e9)
+_APART = sum(NEAR)
+"""Seconds from the end of a call to the next one there."""
 
 Exchange = Callable[[Report, float], Grant]
 """What the store does with a report, at a time."""
@@ -146,20 +148,22 @@ def rows() -> list[SharedRow]:
 
 
 def _steady() -> Iterator[SharedRow]:
-    limits: list[tuple[str, Build, float, float]] = [
-        ("bucket 100/s", bucket(100, 20), 0.05, 120),
-        ("bucket 2/s", bucket(2, 2), 0.05, 200),
-        ("fixed 100 per 5 s", fixed(100, 5), 0.05, 120),
-        ("sliding 100 per 5 s", log(100, 5), 0.05, 120),
-        ("20 of 0.5 s", at_once(20, 0.5), 0.5, 120),
-        ("10 of 5 s", at_once(10, 5), 5.0, 200),
+    limits: list[tuple[str, Build, Build, float, float]] = [
+        ("bucket 100/s", bucket(100, 20), bucket(100, 20), 0.05, 120),
+        ("bucket 2/s", bucket(2, 2), bucket(2, 2), 0.05, 200),
+        ("fixed 100 per 5 s", fixed(100, 5), fixed(100, 5), 0.05, 120),
+        ("sliding 100 per 5 s", log(100, 5), log(100, 5), 0.05, 120),
+        ("20 of 0.5 s", at_once(20, 0.5), lambda chance: UnderWay(20, 0.5, apart=_APART), 0.5, 120),
+        ("10 of 5 s", at_once(10, 5), lambda chance: UnderWay(10, 5, apart=_APART), 5.0, 200),
     ]
-    for name, build, latency, seconds in limits:
+    for name, build, build_near, latency, seconds in limits:
         for count in (4, 8):
             server = serving(build, latency=around(latency))
             yield SharedRow(f"{count} on {name}", server, count, 200, seconds, seconds / 4)
             few = f"{count} on {name}, {40 // count} calls at once each"
             yield SharedRow(few, server, count, 40 // count, seconds, seconds / 4)
+            near = serving(build_near, latency=around(latency), network=NEAR, refusal=0.001)
+            yield SharedRow(f"{few}, near", near, count, 40 // count, seconds, seconds / 4)
 
 
 def _troubled() -> Iterator[SharedRow]:

@@ -12,7 +12,7 @@ local WORDS = {'kind', 'scout'}
 local NUMBERS = {
     'limit', 'period', 'changed', 'seen', 'phase', 'passed', 'average', 'now_refused', 'now_accepted', 'long_refused',
     'long_accepted', 'got', 'row', 'peak', 'noise', 'tested', 'excess', 'cuts', 'lost', 'scouts', 'is_exact', 'is_clear',
-    'gathers', 'busy', 'apart',
+    'gathers', 'busy', 'apart', 'beside',
 }
 local kept = {}
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(WORDS))) do kept[WORDS[i]] = value or '' end
@@ -46,10 +46,14 @@ local function read_members()
     table.sort(names)
 end
 
-local function held_by_others()
+local function held_beside(whom)
     local sum = 0
-    for name, member in pairs(members) do if name ~= who then sum = sum + member.held end end
+    for name, member in pairs(members) do if name ~= whom then sum = sum + member.held end end
     return sum
+end
+
+local function held_by_others()
+    return held_beside(who)
 end
 
 local function begin(found, what, seconds)
@@ -59,11 +63,11 @@ local function begin(found, what, seconds)
     kept.got, kept.peak = 0, 0
     kept.now_refused, kept.now_accepted, kept.long_refused, kept.long_accepted = 0, 0, 0, 0
     kept.noise, kept.excess, kept.row, kept.cuts = 0, 0, 0, 0
-    kept.is_exact = (seconds > 0 or (what == 'under way' and kept.is_clear == 1)) and 1 or 0
+    kept.is_exact = (seconds > 0 or (what == 'under way' and kept.is_clear == 1 and kept.beside == 0)) and 1 or 0
 end
 
 local function scout()
-    kept.kind, kept.scout, kept.scouts, kept.is_clear, kept.busy = '', who, now, 0, now
+    kept.kind, kept.scout, kept.scouts, kept.is_clear, kept.busy, kept.beside = '', who, now, 0, now, held_by_others()
     return 'scout', 0
 end
 
@@ -71,10 +75,13 @@ local function scouted()
     local took, others = now - kept.scouts, held_by_others()
     if kept.is_clear == 0 and others == 0 then
         kept.is_clear = 1
-        if took > SOON then return 'anew', 0 end
+        if took > SOON then
+            kept.beside = 0
+            return 'anew', 0
+        end
     end
     if kind == 'under way' or (kind == 'rate' and (kept.is_clear == 1 or took > LONG)) then
-        begin(amount + (kind == 'under way' and others or 0), kind, period)
+        begin(amount + (kind == 'under way' and kept.beside or 0), kind, period)
         return nil
     end
     if want > 0 or held > 0 then kept.busy = now end
@@ -112,7 +119,10 @@ local function find()
     if kept.scout ~= '' and not members[kept.scout] then kept.scout = '' end
     if now - kept.gathers > 2 * PATIENCE then kept.gathers = 0 end
     if kept.scout == who then return scouted() end
-    if kept.scout ~= '' then return 'wait', 0 end
+    if kept.scout ~= '' then
+        kept.beside = math.max(kept.beside, held_beside(kept.scout))
+        return 'wait', 0
+    end
     if kind == 'rate' or kind == 'under way' then return gather() end
     if kind == 'searching' and kept.gathers == 0 then
         if now - kept.apart > LONG then return scout() end
@@ -182,12 +192,17 @@ local function cut_rate()
     kept.limit = math.max(lower, 0.02)
 end
 
+local function lower_places(level)
+    local less = math.floor(kept.limit) - 1
+    local again = now - kept.changed < 2 * SLOWEST
+    return again and math.min(less, math.max(level, math.floor(0.7 * kept.limit))) or less
+end
+
 local function cut(level)
     if kept.kind == 'under way' then
         if level + 1 < 0.8 * kept.limit and kept.row < 3 then return end
         kept.peak = math.max(level, FADES * kept.peak)
-        local least = math.max(level, math.floor(0.7 * kept.limit))
-        kept.limit = math.max(1, math.min(math.floor(kept.limit) - 1, least))
+        kept.limit = math.max(1, lower_places(level))
     else
         cut_rate()
     end

@@ -114,7 +114,11 @@ def test_a_file_of_another_user(desk: Desk, tmp_path: Path, monkeypatch: pytest.
     path = desk.config('output = "json"')
     monkeypatch.setenv("XDG_CONFIG_HOME", str(path.parents[1]))
     found, owner = path.stat(), path.stat().st_uid + 1
-    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result([*found[:4], owner, *found[5:10]]))
+
+    def fstat(_: int) -> os.stat_result:
+        return os.stat_result([*found[:4], owner, *found[5:10]])
+
+    monkeypatch.setattr(os, "fstat", fstat)
     with pytest.raises(CannotBeginError, match="belongs to another user"):
         read_profile(None)
     owner = 0  # root may set it up for all

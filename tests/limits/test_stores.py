@@ -112,6 +112,14 @@ async def test_a_scout_looks_anew_when_the_calls_of_others_have_ended_late(store
     assert await grants(store, report("a", "rate", 5)) == ["rate"]
 
 
+async def test_what_others_held_beside_the_scout_is_part_of_the_limit(store: Store) -> None:
+    assert await grants(store, report("a", "searching", held=2)) == ["scout"]
+    assert await grants(store, report("b", held=3)) == ["wait"]  # it says so after the scout has begun
+    assert await grants(store, report("c", held=5)) == ["wait"]
+    assert await grants(store, report("b", want=0.0), report("c", want=0.0)) == ["wait", "wait"]  # they ended soon
+    assert await amounts(store, report("a", "under way", 2)) == [10]
+
+
 async def test_an_emptied_store_adds_up_what_each_knows(store: Store) -> None:
     everybody = [report(who, "rate", 10) for who in "abc"]
     assert await grants(store, *everybody) == ["open"] * 3

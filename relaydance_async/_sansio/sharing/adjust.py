@@ -123,11 +123,18 @@ def _cut(kept: Kept, level: int, now: float) -> None:
         if level + 1 < 0.8 * kept.limit and kept.row < 3:
             return  # so few were under way: this is something else
         kept.peak = max(level, FADES * kept.peak)
-        kept.limit = max(1, min(math.floor(kept.limit) - 1, max(level, math.floor(0.7 * kept.limit))))
+        kept.limit = max(1, _lower_places(kept, level, now))
     else:
         _cut_rate(kept, now)
     kept.changed, kept.excess, kept.got = now, 0.0, 0
     kept.cuts += 1
+
+
+def _lower_places(kept: Kept, level: int, now: float) -> int:
+    """One less, for it had grown by one; when that was not enough, what is under way."""
+    less = math.floor(kept.limit) - 1
+    is_again = now - kept.changed < 2 * SLOWEST
+    return min(less, max(level, math.floor(0.7 * kept.limit))) if is_again else less
 
 
 def _cut_rate(kept: Kept, now: float) -> None:

@@ -23,6 +23,7 @@ def find(kept: Kept, report: Report, now: float) -> Grant | None:
     if kept.scout == report.who:
         return _scouted(kept, report, now)
     if kept.scout:
+        kept.beside = max(kept.beside, kept.held_by_others(kept.scout))
         return Grant("wait")
     if report.kind in _KNOWN:
         return _gather(kept, report, now)
@@ -38,7 +39,7 @@ def find(kept: Kept, report: Report, now: float) -> Grant | None:
 def scout(kept: Kept, report: Report, now: float) -> Grant:
     """It finds the limit."""
     kept.kind, kept.scout, kept.scouts, kept.is_clear = "", report.who, now, False
-    kept.busy = now
+    kept.busy, kept.beside = now, kept.held_by_others(report.who)
     return Grant("scout")
 
 
@@ -48,8 +49,9 @@ def _scouted(kept: Kept, report: Report, now: float) -> Grant | None:
     if not kept.is_clear and others == 0:
         kept.is_clear = True
         if took > SOON:
+            kept.beside = 0
             return Grant("anew")  # what it saw may have come of the ends of others' calls
-    amount = report.amount + (others if report.kind == "under way" else 0)
+    amount = report.amount + (kept.beside if report.kind == "under way" else 0)
     if report.kind == "under way" or (report.kind == "rate" and (kept.is_clear or took > LONG)):
         _begin(kept, report.kind, report.period, amount, now)
         return None
@@ -91,4 +93,4 @@ def _begin(kept: Kept, kind: str, period: float, amount: float, now: float) -> N
     kept.now_refused = kept.now_accepted = kept.long_refused = kept.long_accepted = 0.0
     kept.noise = kept.excess = 0.0
     kept.row = kept.cuts = 0
-    kept.is_exact = kept.period > 0 or (kind == "under way" and kept.is_clear)
+    kept.is_exact = kept.period > 0 or (kind == "under way" and kept.is_clear and kept.beside == 0)

@@ -47,6 +47,7 @@ class Kept:
         busy: when it had calls last.
         apart: when a scout was of no use.
         is_clear: whether no calls of others have been under way since then.
+        beside: the most calls of others that were under way beside its own.
         gathers: since when there is no scout, but some know a limit.
     """
 
@@ -76,6 +77,7 @@ class Kept:
     apart: float = LONG_AGO
     is_exact: bool = False
     is_clear: bool = False
+    beside: int = 0
     gathers: float = 0.0
     members: dict[str, Member] = field(default_factory=dict[str, Member])
 

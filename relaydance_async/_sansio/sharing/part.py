@@ -188,6 +188,8 @@ class Part:
             if grant.kind == "again":
                 self._tell(Grant(before.kind, grant.amount), asked_at)
             self._limiter.hold(asked_at)
+            # So many pass at once: else what a probe finds under way as they end would seem the most.
+            self._limiter.facts.peak = len(self._flying) - len(self._young)
 
     def _take_turn(self, grant: Grant, before: Grant, asked_at: float) -> None:
         if before.kind != "rate":
