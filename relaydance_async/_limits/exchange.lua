@@ -14,31 +14,70 @@ local NUMBERS = {
     'long_accepted', 'got', 'row', 'peak', 'noise', 'tested', 'excess', 'cuts', 'lost', 'scouts', 'is_exact', 'is_clear',
     'gathers', 'busy', 'apart', 'beside',
 }
+local LEAST_OF = {tested = LONG_AGO, lost = LONG_AGO, apart = LONG_AGO}
+local TIMES = {'changed', 'seen', 'passed', 'tested', 'lost', 'scouts', 'gathers', 'busy', 'apart'}
 local kept = {}
-for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(WORDS))) do kept[WORDS[i]] = value or '' end
-for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(NUMBERS))) do
-    local name = NUMBERS[i]
-    kept[name] = tonumber(value or '') or ((name == 'tested' or name == 'lost' or name == 'apart') and LONG_AGO or 0)
+
+-- Whoever can write here can write anything: what can be none is as if it were not there.
+local function drop_others(key)
+    local type = redis.call('TYPE', key).ok
+    if type ~= 'hash' and type ~= 'none' then redis.call('DEL', key) end
+end
+
+local function can_be(number, least) return number ~= nil and number >= least and number <= 1e12 end  -- not NaN
+
+local function is_limit(what, limit)
+    return what == '' or ((what == 'rate' or what == 'under way') and can_be(limit, LEAST) and limit <= MOST)
+end
+
+local function read_limit()
+    drop_others(KEYS[1])
+    local words = redis.call('HMGET', KEYS[1], unpack(WORDS))
+    local known = true
+    for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(NUMBERS))) do
+        local name = NUMBERS[i]
+        kept[name] = tonumber(value or '')
+        known = known and can_be(kept[name], LEAST_OF[name] or 0)
+    end
+    kept.kind, kept.scout = words[1] or '', words[2] or ''
+    if known and is_limit(kept.kind, kept.limit) then return end
+    kept.kind, kept.scout = '', ''
+    for _, name in ipairs(NUMBERS) do kept[name] = LEAST_OF[name] or 0 end
 end
 
 -- The members: "want got held until amount kind" each.
 local members, names = {}, {}
 
+local function is_ahead()
+    for _, name in ipairs(TIMES) do
+        if kept[name] > now + LEASE then return true end
+    end
+    return false
+end
+
 local function set_clock()
-    kept.changed, kept.seen, kept.passed, kept.scouts = now, now, now, now
+    kept.changed, kept.seen, kept.passed, kept.scouts, kept.busy = now, now, now, now, now
     kept.lost, kept.tested, kept.apart, kept.gathers = LONG_AGO, LONG_AGO, LONG_AGO, 0
     redis.call('DEL', KEYS[2])
 end
 
+local function read_member(text)
+    local w, g, h, u, a, k = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+    local member = {want = tonumber(w), got = tonumber(g), held = tonumber(h), amount = tonumber(a), kind = k}
+    for _, name in ipairs({'want', 'got', 'held', 'amount'}) do
+        if not can_be(member[name], 0) then return nil end
+    end
+    local ends = tonumber(u)
+    if not can_be(ends, now) or ends > now + LEASE then return nil end
+    return member
+end
+
 local function read_members()
+    drop_others(KEYS[2])
     local all = redis.call('HGETALL', KEYS[2])
     for i = 1, #all, 2 do
-        local w, g, h, u, a, k = string.match(all[i + 1], '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
-        if tonumber(u) < now then
-            redis.call('HDEL', KEYS[2], all[i])
-        else
-            members[all[i]] = {want = tonumber(w), got = tonumber(g), held = tonumber(h), amount = tonumber(a), kind = k}
-        end
+        members[all[i]] = read_member(all[i + 1])
+        if not members[all[i]] then redis.call('HDEL', KEYS[2], all[i]) end
     end
     local mine = members[who]
     members[who] = {want = want, got = mine and mine.got or 0, held = held, amount = amount, kind = kind}
@@ -57,7 +96,8 @@ local function held_by_others()
 end
 
 local function begin(found, what, seconds)
-    kept.kind, kept.limit, kept.period, kept.scout, kept.gathers = what, found, seconds, '', 0
+    kept.kind, kept.limit, kept.period = what, math.min(math.max(found, LEAST), MOST), seconds
+    kept.scout, kept.gathers = '', 0
     kept.changed, kept.seen, kept.passed = now, now, now
     kept.average = what == 'rate' and found or 0
     kept.got, kept.peak = 0, 0
@@ -227,7 +267,7 @@ local function adjust()
     elseif kept.excess < 1 then
         local wanted = 0
         for _, member in pairs(members) do wanted = wanted + member.want end
-        if wanted > kept.limit then kept.limit = math.min(kept.limit * (1 + growth() * passed), 1e6) end
+        if wanted > kept.limit then kept.limit = math.min(kept.limit * (1 + growth() * passed), MOST) end
     end
     return nil
 end
@@ -262,7 +302,8 @@ local function divide()
 end
 
 local function exchange()
-    if now < kept.seen - LEASE then set_clock() end
+    read_limit()
+    if is_ahead() then set_clock() end
     read_members()
     if kept.kind == '' then
         local how, much = find()

@@ -39,9 +39,9 @@ def server() -> Iterator[RedisServer]:
 class Process:
     """What a process has of it: an admission whose limits are shared."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, owner: str = "owner") -> None:
         self.shared = RedisLimits(url)
-        self.book = Book(None, 100, self.shared, "owner")
+        self.book = Book(None, 100, self.shared, owner)
         self.admission = LocalAdmission(100, self.book, time.monotonic, anyio.sleep)
         self.gate = self.book.gate(ticket(model="A"))
 
@@ -64,8 +64,8 @@ async def until(what: Callable[[], bool], seconds: float = 5.0) -> None:
             await anyio.sleep(0.02)
 
 
-async def sharing(url: str, learned: Learned | None = None) -> Process:
-    process = Process(url)
+async def sharing(url: str, learned: Learned | None = None, owner: str = "owner") -> Process:
+    process = Process(url, owner)
     process.learns(learned or Learned("rate", rate=500.0))
     await until(lambda: process.is_sharing)
     return process
@@ -109,17 +109,45 @@ async def _fails_and_comes_back(begin: Callable[[RedisServer], object], end: Cal
         await process.shared.aclose()
 
 
+IMPOSSIBLE: dict[str, list[tuple[str, ...]]] = {
+    **{f"{name} is {value}": [("HSET", "LIMIT", name, value)] for name, value in (
+        ("limit", "0"), ("limit", "-5"), ("limit", "nan"), ("limit", "inf"), ("limit", "1e300"), ("limit", "many"),
+        ("limit", ""), ("kind", "window"), ("peak", "-inf"), ("noise", "nan"), ("row", "-1e9"), ("changed", "9e11"),
+        ("seen", "9e11"), ("average", "nan"), ("now_refused", "1e308"), ("scout", "nobody"),
+    )},
+    "a field is missing": [("HDEL", "LIMIT", "limit")],
+    "the limit is text": [("SET", "LIMIT", "x")],
+    "the limit is a list": [("DEL", "LIMIT"), ("RPUSH", "LIMIT", "x")],
+    "the members are a set": [("DEL", "LIMIT:members"), ("SADD", "LIMIT:members", "x")],
+    "a member is text": [("HSET", "LIMIT:members", "x", "y")],
+    "a member takes all, for ever": [("HSET", "LIMIT:members", "x", "inf 1e9 1e9 9e11 0 rate")],
+    "a member holds less than nothing": [("HSET", "LIMIT:members", "x", "-1 -1e9 -1e9 9e11 nan rate")],
+}  # fmt: skip
+"""Commands that write what can be none."""
+
+
 @pytest.mark.parametrize("learned", [Learned("rate", rate=500.0), Learned("under way", calls=10.0)])
-async def test_numbers_that_can_be_none_keep_no_call(server: RedisServer, learned: Learned) -> None:
-    process = await sharing(server.url, learned)
+async def test_what_can_be_none_is_as_if_it_were_not_there(
+    server: RedisServer, learned: Learned, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with anyio.create_task_group() as group:
+        for name, commands in IMPOSSIBLE.items():
+            group.start_soon(_goes_on, server, learned, name, commands)
+    assert "can't be shared" not in caplog.text
+
+
+async def _goes_on(server: RedisServer, learned: Learned, name: str, commands: list[tuple[str, ...]]) -> None:
+    process = await sharing(server.url, learned, owner=name)
     assert process.gate.shared is not None
     (limit, _) = _redis._keys(process.gate.shared.name)
-    for number in "inf", "nan", "-inf", "-5":
-        server.ask("HSET", limit, "limit", number, "peak", number)
-        await anyio.sleep(2 * EVERY)
-        with anyio.fail_after(5):
-            for _ in range(5):
-                await process.call()
+    for command in commands:
+        server.ask(*(word.replace("LIMIT", limit) for word in command))
+    ends = time.monotonic() + 3 * EVERY
+    while (began := time.monotonic()) < ends:
+        await process.call()
+        assert time.monotonic() - began < 1.0, name
+        await anyio.sleep(0.02)
+    await until(lambda: process.is_sharing)
     await process.shared.aclose()
 
 

@@ -21,6 +21,7 @@ from .numbers import (
     LOW,
     MEASURED,
     MEMORY,
+    MOST,
     NOISE_MOST,
     NOISY,
     QUIET,
@@ -57,7 +58,7 @@ def adjust(kept: Kept, report: Report, now: float) -> Grant | None:
         if now - kept.changed > max(1.0, 0.5 * kept.period):
             _cut(kept, level, now)
     elif kept.excess < 1 and sum(member.want for member in kept.members.values()) > kept.limit:
-        kept.limit = min(kept.limit * (1 + _growth(kept, now) * passed), 1e6)
+        kept.limit = min(kept.limit * (1 + _growth(kept, now) * passed), MOST)
     return None
 
 

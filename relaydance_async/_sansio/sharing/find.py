@@ -6,7 +6,7 @@ import math
 
 from .kept import Kept
 from .messages import Grant, Report
-from .numbers import GATHER, LONG, MEMORY, PATIENCE, SOON
+from .numbers import GATHER, LEAST, LONG, MEMORY, MOST, PATIENCE, SOON
 
 _KNOWN = ("rate", "under way")
 
@@ -86,7 +86,8 @@ def _guess(kept: Kept, now: float) -> None:
 
 def _begin(kept: Kept, kind: str, period: float, amount: float, now: float) -> None:
     """A limit was found."""
-    kept.kind, kept.limit, kept.period, kept.scout, kept.gathers = kind, amount, period, "", 0.0
+    kept.kind, kept.limit, kept.period = kind, min(max(amount, LEAST), MOST), period
+    kept.scout, kept.gathers = "", 0.0
     kept.changed = kept.seen = kept.passed = now
     kept.average = amount if kind == "rate" else 0.0
     kept.got, kept.peak = 0, 0.0

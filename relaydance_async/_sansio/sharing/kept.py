@@ -81,6 +81,12 @@ class Kept:
     gathers: float = 0.0
     members: dict[str, Member] = field(default_factory=dict[str, Member])
 
+    @property
+    def latest(self) -> float:
+        """The latest of its times."""
+        past = max(self.tested, self.lost, self.apart)
+        return max(past, self.changed, self.seen, self.passed, self.scouts, self.gathers, self.busy)
+
     def held_by_others(self, who: str) -> int:
         """Calls of the others under way."""
         return sum(member.held for name, member in self.members.items() if name != who)

@@ -10,6 +10,10 @@ LEASE = 2.0
 EVERY = 0.25
 """Seconds between two renewals: a stall of several is no reason to let go."""
 
+LEAST = 1e-6
+MOST = 1e6
+"""Of a limit, in calls or calls a second: what lies beyond was written by somebody else."""
+
 # --- finding the limit ---
 GATHER = 0.6
 """Seconds in which all processes have reported."""

@@ -21,7 +21,7 @@ from .numbers import LEASE
 
 def exchange(kept: Kept, report: Report, now: float) -> Grant:
     """A grant for a report."""
-    if now < kept.seen - LEASE:
+    if kept.latest > now + LEASE:
         _set_clock(kept, now)
     kept.members = {who: member for who, member in kept.members.items() if member.until >= now}
     mine = kept.members.get(report.who)
@@ -43,7 +43,7 @@ def exchange(kept: Kept, report: Report, now: float) -> Grant:
 
 def _set_clock(kept: Kept, now: float) -> None:
     """The store's clock was set back: what was to be at a time begins now."""
-    kept.changed = kept.seen = kept.passed = kept.scouts = now
+    kept.changed = kept.seen = kept.passed = kept.scouts = kept.busy = now
     kept.lost = kept.tested = kept.apart = LONG_AGO
     kept.gathers = 0.0
     kept.members.clear()
