@@ -1,8 +1,9 @@
-"""Two models of one client: A is limited or always refused, B is free and should not notice."""
+"""Models of one client: A is limited or always refused, and B is free and should not notice; or the key is limited."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from relaydance_async._limits._gate import Gate
@@ -10,10 +11,19 @@ from relaydance_async._sansio.key_wide import KeyWide
 from relaydance_async._sansio.limiter import NUMBERS, Limiter
 
 from .clients import Gated
-from .servers import Free, Meter, Refusing, Server, TokenBucket
-from .world import Call, Client, Process, World
+from .servers import Free, Meter, Refusing, Server, SlidingLog, TokenBucket
+from .world import Backlog, Call, Client, Process, World
 
 ROWS = ("A limited to 2/s, B free", "A always refused, B free", "2 % of the calls for A, always refused")
+OF_KEY: dict[str, tuple[int, Callable[[], Meter]]] = {
+    "2 models, bucket of 20/s": (2, lambda: TokenBucket(20, 20)),
+    "3 models, bucket of 20/s": (3, lambda: TokenBucket(20, 20)),
+    "2 models, bucket of 100/s": (2, lambda: TokenBucket(100, 20)),
+    "3 models, bucket of 100/s": (3, lambda: TokenBucket(100, 20)),
+    "2 models, sliding 100 per 5 s": (2, lambda: SlidingLog(100, 5)),
+}
+"""Models that want as much as they get, and what the key is limited to."""
+
 _B = 100.0
 """Calls a second for B."""
 
@@ -59,4 +69,38 @@ def run(name: str, seed: int, seconds: float = 60.0) -> ModelsResult:
         len(b.accepted) / (_B * seconds),
         len(a.accepted) / ideal if ideal else 1.0,
         len(a.refused) / max(1, len(a.refused) + len(a.accepted)),
+    )
+
+
+@dataclass
+class KeyResult:
+    """What all models got together.
+
+    Attributes:
+        share: of the ideal.
+        refused: of all attempts, but for the 25 that each model needs to find a limit.
+        late: of the attempts in the second half.
+        took_over: whether the key's limiter governs.
+    """
+
+    share: float
+    refused: float
+    late: float
+    took_over: bool
+
+
+def run_key(name: str, seed: int, seconds: float = 60.0) -> KeyResult:
+    """One run of models that share one limit of the key."""
+    models, build = OF_KEY[name]
+    meter, wide = build(), KeyWide(NUMBERS)
+    clients: list[Client] = [Gated(Gate(str(n), Limiter(NUMBERS), wide, ())) for n in range(models)]
+    world = World(seed, Server(meter, permits=100), clients, Backlog(40)).run(seconds)
+    accepted = [at for process in world.processes for at in process.count.accepted]
+    refused = [at for process in world.processes for at in process.count.refused]
+    late = [sum(at >= seconds / 2 for at in times) for times in (accepted, refused)]
+    return KeyResult(
+        len(accepted) / meter.ideal(0.0, seconds),
+        max(0, len(refused) - 25 * models) / (len(accepted) + len(refused)),
+        late[1] / max(1, sum(late)),
+        wide.limiter is not None,
     )

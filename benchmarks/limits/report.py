@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .clients import Botocore, OpenAI
+from .models import OF_KEY, run_key
 from .models import ROWS as MODELS
 from .models import run as run_models
 from .rows import Row, rows
@@ -96,6 +97,19 @@ def models_table(seeds: int) -> str:
     return "\n".join(lines)
 
 
+def key_table(seeds: int) -> str:
+    """Models that share one limit of the key."""
+    lines = ["| one limit of the key | share, worst … median | refused | in the second half |", "|---|---|---|---|"]
+    for name in OF_KEY:
+        results = [run_key(name, seed) for seed in range(1, seeds + 1)]
+        shares = [result.share for result in results]
+        lines.append(
+            f"| {name} | {min(shares):.0%} … {statistics.median(shares):.0%} "
+            f"| {max(result.refused for result in results):.0%} | {max(result.late for result in results):.0%} |"
+        )
+    return "\n".join(lines)
+
+
 def comparison() -> str:
     """Others beside ours."""
     lines = [
@@ -149,7 +163,7 @@ def write(seeds: int) -> None:
     body, met, count = table(seeds)
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    tables = "\n\n".join([body, models_table(seeds), shared_table(seeds), comparison()])
+    tables = "\n\n".join([body, models_table(seeds), key_table(seeds), shared_table(seeds), comparison()])
     words = f"{met} of {count} rows are met in each of {seeds} seeds.\n\n{tables}"
     (DOCS / "limits.md").write_text(f"{before}{BEGIN}\n\n{words}\n\n{END}{after}", encoding="utf-8")
     draw(DOCS / "limits.png")

@@ -137,6 +137,7 @@ class Gate:
         took_over = not is_shared and self.wide.refused(self, now)
         if took_over:
             log.warning("calls of different kinds are refused together: the limit is the key's, and is learned for all")
+            self._tell_key()
             self.limiter.relax(now)
         elif now >= self._quiet_until:
             asked = "" if retry_after is None else f", with a Retry-After of {retry_after:g} s"
@@ -148,6 +149,12 @@ class Gate:
         else:
             log.info("%s: a call got a 429", self.name)
         self._quiet_until = now + (retry_after or 0.0) + _QUIET
+
+    def _tell_key(self) -> None:
+        """The key's limiter begins with what is known of the way to the gateway."""
+        wide = self.wide.limiter
+        if wide is not None:
+            wide.facts.trip, wide.facts.latency = self.limiter.facts.trip, self.limiter.facts.latency
 
     def forget_in_flight(self) -> None:
         """Nothing is under way: after a fork."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.limits.models import OF_KEY, run_key
 from benchmarks.limits.models import ROWS as MODELS
 from benchmarks.limits.models import run as run_models
 from benchmarks.limits.rows import Row, rows
@@ -95,3 +96,16 @@ def test_a_models_limit_is_not_felt_by_another(name: str) -> None:
         result = run_models(name, seed)
         assert result.share_of_b >= 0.95, result
         assert result.share_of_a >= 0.85, result
+
+
+@pytest.mark.parametrize("name", OF_KEY)
+def test_models_share_a_limit_of_the_key(name: str) -> None:
+    for seed in (1, 2, 3):
+        result = run_key(name, seed)
+        assert result.took_over, result
+        assert result.late <= 0.05, result
+        if "bucket" in name:
+            assert result.share >= 0.95, result
+            assert result.refused <= 0.05, result
+        else:
+            assert result.share >= 0.84, result
