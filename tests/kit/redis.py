@@ -20,9 +20,13 @@ _SECONDS = 30.0
 """For a start, on a machine that is busy."""
 
 
-def program() -> str | None:
-    """Where the server's program is."""
-    return shutil.which("redis-server") or shutil.which("valkey-server")
+PROGRAMS = ("redis-server", "valkey-server")
+"""Either will do."""
+
+
+def program(*names: str) -> str | None:
+    """Where the program of a server is."""
+    return next((found for name in names or PROGRAMS if (found := shutil.which(name))), None)
 
 
 class RedisServer:
@@ -30,10 +34,12 @@ class RedisServer:
 
     Args:
         folder: of its own.
+        path: of its program.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, path: str) -> None:
         self._folder = folder
+        self._path = path
         self._process: subprocess.Popen[bytes] | None = None
         self._guard = ExitStack()
         with socket.socket() as free:
@@ -46,7 +52,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [program() or "redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
+        command = [self._path, "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--appendonly", "no", "--dir", str(self._folder)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._guard.enter_context(guarded(self._process))
@@ -93,13 +99,14 @@ def _read(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> bytes:
 
 
 @contextmanager
-def redis_server() -> Generator[RedisServer]:
-    """A server for as long as the block lasts."""
+def redis_server(*names: str) -> Generator[RedisServer]:
+    """A server for as long as the block lasts: the first of these programs that is here."""
     pytest.importorskip("redis", reason="the extra `redis` is not installed")
-    if program() is None:
-        pytest.skip("there is no Redis server here; on Debian and Ubuntu: apt install redis-server")
+    path = program(*names)
+    if path is None:
+        pytest.skip(f"there is no {' or '.join(names or PROGRAMS)} here; on Debian and Ubuntu: apt install redis-server")
     folder = Path(tempfile.mkdtemp(prefix="relaydance-redis-"))
-    server = RedisServer(folder)
+    server = RedisServer(folder, path)
     try:
         server.start()
         yield server

@@ -36,12 +36,18 @@ def server() -> Iterator[RedisServer]:
         yield running
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[RedisServer]:
+    with redis_server("valkey-server") as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "server", "valkey"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         store: Store = MemoryStore(time.monotonic)
     else:
-        server: RedisServer = request.getfixturevalue("server")
+        server: RedisServer = request.getfixturevalue(request.param)
         server.ask("FLUSHALL")
         store = RedisStore(server.url)
     yield store
