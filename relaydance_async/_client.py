@@ -234,8 +234,7 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
             hooks=self._as_observers(hooks, _clock),
         )
         shared = Shared(endpoint, self._runtimes, _clock, signing, redactor, book, journal)
-        self._keys = Keys(shared)
-        self._api = Api(shared, options)
+        self._api = Api(shared, options, Keys(shared))
 
     @_hiding_the_key
     def with_options(
@@ -297,7 +296,7 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
             retry = with_max_retries(self._api.options.retry if retry is NOT_GIVEN else retry, max_retries or 0)
         view = object.__new__(type(self))
         view.__dict__.update({name: of for name, of in self.__dict__.items() if not isinstance(of, Resource)})
-        api = self._api if secret is NOT_GIVEN else Api(self._keys.of(secret), self._api.options)
+        api = self._api if secret is NOT_GIVEN else self._api.with_key(secret)
         view._api = api.changed(
             timeout=NOT_GIVEN if timeout is NOT_GIVEN else as_timeout(timeout),
             deadline=deadline,

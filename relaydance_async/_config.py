@@ -19,6 +19,7 @@ import anyio
 from pydantic import AnyUrl, SecretStr
 
 from ._sansio.addresses import is_loopback
+from ._sansio.extras import is_omitted
 from ._sansio.numbers import is_positive
 from ._sansio.observer import Observer
 from ._sansio.retry import RetryPolicy
@@ -63,7 +64,7 @@ class Secret:
 
 def hide_key(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments with the key among them masked, in place: a traceback that shows local variables finds it so."""
-    if isinstance(arguments.get("api_key"), str | SecretStr):
+    if "api_key" in arguments and arguments["api_key"] is not None and not is_omitted(arguments["api_key"]):
         arguments["api_key"] = Secret(arguments["api_key"])
     return arguments
 

@@ -124,8 +124,10 @@ async def copies(client: AsyncRelayDance, sandbox: Sandbox) -> None:
     assert settings_of(client.copy(timeout=5)).timeout == settings_of(client.with_options(timeout=5)).timeout
 
 
-@idiom("`client.with_options(api_key=…)`", "the same; limits are kept apart by key")
+@idiom("`client.with_options(api_key=…)`", "the same, and `api_key=` of any call; limits are kept apart by key")
 async def another_key(client: AsyncRelayDance, sandbox: Sandbox) -> None:
+    with pytest.raises(AuthenticationError):
+        await client.models.list(api_key="sk-somebody-else")
     with pytest.raises(AuthenticationError):
         await client.with_options(api_key="sk-somebody-else").models.list()
 

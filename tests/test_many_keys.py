@@ -5,26 +5,34 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
+import pickle
 import weakref
-from collections.abc import Iterator
-from inspect import signature
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from traceback import StackSummary, TracebackException
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+import openai
 import pytest
+from pydantic import SecretStr
 
 from relaydance_async import (
+    NOT_GIVEN,
     APIConnectionError,
     AsyncRelayDance,
     AuthenticationError,
     ConfigurationError,
     NotFoundError,
     RateLimitError,
+    RelayDanceError,
     SqliteJournal,
 )
 from relaydance_async.sandbox import Account, Fault, Sandbox
 from relaydance_async.webhooks import WebhookReceiver
+from tests.hooks.support import Heard
+from tests.hooks.telemetry import Telemetry
 from tests.kit.calls import ask_chat
 from tests.kit.clocks import QuickClock
 from tests.kit.inside import book_of
@@ -158,13 +166,110 @@ def test_what_can_not_be_a_key_is_refused_at_once(wrong: Any) -> None:
     assert "two words" not in str(caught.value)
 
 
-async def test_a_key_for_one_call_is_refused_with_the_way_to_do_it(sandbox: Sandbox) -> None:
+async def test_a_key_for_one_call_is_that_of_a_view(sandbox: Sandbox) -> None:
+    hello: dict[str, Any] = {"model": "grok-4.3", "messages": [{"role": "user", "content": "hi"}]}
     async with client_of(sandbox) as client:
-        options: Any = {"api_key": KEYS[0]}
-        for call in (client.models.list, client.models.retrieve, client.chat.completions.create, client.video.submit):
-            given: Any = {"model": "grok-4.3", "messages": [], "prompt": "A boat"}
-            names = set(signature(call).parameters)
-            with pytest.raises(TypeError, match=r"use client\.with_options\(api_key=…\)") as caught:
-                await call(**{name: value for name, value in given.items() if name in names}, **options)
-            assert KEYS[0] not in str(caught.value)
+        chat: Any = client.chat.completions
+        assert (await chat.create(**hello, api_key=KEYS[0])).choices
+        assert (await chat.with_raw_response.create(**hello, api_key=SecretStr(KEYS[1]))).status_code == 200
+        async with chat.with_streaming_response.create(**hello, api_key=KEYS[2]) as answer:
+            await answer.read()
+        async with chat.stream(**hello, api_key=KEYS[3]) as stream:
+            await stream.until_done()
+        assert chat is client.chat.completions
+        await client.chat.run_tools(**hello, tools=[sorted_names], api_key=KEYS[4])
+        async for _ in client.models.list(api_key=KEYS[5]):
+            pass
+        task = await client.post("/video/generations", body=CLIP, api_key=KEYS[6])
+        await client.with_raw_response.get("/models", api_key=KEYS[7])
+        await client.video.with_raw_response.retrieve(task["task_id"], api_key=KEYS[6])
+        async for _ in client.video.watch(task["task_id"], api_key=KEYS[6]):
+            break
+        for nothing in None, NOT_GIVEN, openai.omit:
+            given: Any = {"api_key": nothing}
+            await client.models.list(**given)
+        assert client.limits.snapshot().limiters
+    used = [entry.account for entry in sandbox.ledger.entries]
+    assert list(dict.fromkeys(used)) == [*KEYS[:8], "sk-mine"]
+
+
+CLIP = {"model": "grok-imagine-video", "prompt": "A boat", "seconds": "5"}
+
+
+def sorted_names() -> list[str]:
+    """Names."""
+    return []
+
+
+SECRET = "sk-Qm3Wn5Eb7Rv9Tc1Yx2Uz4Ia6Os8PdLfKgJhGqFwDeSrA"  # never seen in a traceback's own line
+
+
+@pytest.mark.parametrize("wrong", ["an unknown keyword", "no model", "an unknown key", "no connection"])
+async def test_a_key_for_one_call_is_shown_nowhere(
+    sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, wrong: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "relaydance_async")
+    telemetry, heard = Telemetry(), Heard()
+    secret: Any = {"api_key": SECRET}
+    others: dict[str, Any] = {"tiemout": 3} if wrong == "an unknown keyword" else {}
+    model: Any = 5 if wrong == "no model" else "grok-4.3"
+    shown: list[str] = []
+    place = "http://127.0.0.1:9/v1" if wrong == "no connection" else sandbox.base_url
+    path: Any = model if model == 5 else "/models"
+    async with SqliteJournal(tmp_path / "run.db") as journal:
+        hooks: Any = [heard, telemetry.hook()]
+        async with AsyncRelayDance("sk-mine", base_url=place, journal=journal, max_retries=0, hooks=hooks) as own:
+            client: Any = own
+            chat = client.chat.completions
+            hello: Any = [{"role": "user", "content": "hi"}]
+            ways: list[Any] = [
+                lambda: chat.create(model=model, messages=hello, idempotency_key="a", **others, **secret),
+                lambda: chat.with_raw_response.create(model=model, messages=hello, **others, **secret),
+                lambda: chat.with_streaming_response.create(model=model, messages=hello, **others, **secret),
+                lambda: chat.stream(model=model, messages=hello, **others, **secret),
+                lambda: client.models.retrieve(model, **others, **secret),
+                lambda: client.get(path, **others, **secret),
+                lambda: client.with_raw_response.get(path, **others, **secret),
+                lambda: client.video.with_streaming_response.retrieve(model, **others, **secret),
+                lambda: client.video.wait_all([model], deadline=0.2, **others, **secret),
+            ]
+            for way in ways:
+                with pytest.raises((RelayDanceError, TypeError)) as caught:
+                    await used(way)
+                shown.append(frames_of_ours(caught.value))
+                if isinstance(caught.value, RelayDanceError):
+                    shown.append(repr(vars(caught.value)) + pickle.dumps(caught.value).decode("latin-1"))
+            shown += [repr(vars(own)), repr(own.limits.snapshot()), caplog.text, repr(heard.events)]
+            shown += [span.to_json() for span in telemetry.spans]
+            shown += [file.read_bytes().decode("latin-1") for file in tmp_path.iterdir()]
+    assert all(SECRET not in text for text in shown)
+
+
+async def used(way: Callable[[], Any]) -> None:
+    made = way()
+    if hasattr(made, "__aenter__"):
+        async with made:
+            pass
+    else:
+        await made
+
+
+def frames_of_ours(error: BaseException) -> str:
+    """The exception and its chain with all local variables, but for those of this file."""
+    told = TracebackException.from_exception(error, capture_locals=True)
+    chain = cast("TracebackException | None", told)
+    while chain is not None:
+        chain.stack = StackSummary.from_list([frame for frame in chain.stack if frame.filename != __file__])
+        chain = chain.__cause__ or chain.__context__
+    return "".join(told.format())
+
+
+async def test_what_can_be_no_key_of_a_call_is_refused_unseen(sandbox: Sandbox) -> None:
+    odd: list[Any] = [b"sk-hunter2", 7_777_777, "sk hunter2", "", ["sk-hunter2"]]
+    async with client_of(sandbox) as client:
+        for key in odd:
+            with pytest.raises(ConfigurationError, match="API key") as caught:
+                await client.models.list(api_key=key)
+            assert "hunter2" not in frames_of_ours(caught.value)
+            assert "7777777" not in frames_of_ours(caught.value)
     assert not sandbox.ledger.entries

@@ -88,7 +88,7 @@ async def test_the_key_in_any_argument_is_refused_before_anything_is_sent_or_sho
 ) -> None:
     before = sandbox.ledger.count()
     method = operator.attrgetter(path)(seen.client)
-    parameters = inspect.signature(method).parameters.values()
+    parameters = [one for one in inspect.signature(method).parameters.values() if one.name != "api_key"]
     needed = {one.name: ARGUMENTS.get(one.name, "x") for one in parameters if one.default is one.empty}
     for parameter in parameters:
         with pytest.raises(InvalidInputError, match=f"^{parameter.name}= holds an API key") as caught:

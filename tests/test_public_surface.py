@@ -146,9 +146,9 @@ def test_the_ways_into_the_client() -> None:
 
 VIEWS: dict[str, Any] = {"with_raw_response": {}, "with_streaming_response": {}}
 LIMITS: dict[str, Any] = {"timeout": NOT_GIVEN, "deadline": NOT_GIVEN}
-SENT = {**dict.fromkeys(["body", "query", "headers", "cast_to"]), **LIMITS}
+SENT = {**dict.fromkeys(["body", "query", "headers", "cast_to"]), **LIMITS, "api_key": NOT_GIVEN}
 KEYED: dict[str, Any] = {"idempotency_key": None}
-PER_REQUEST: dict[str, Any] = {"extra_headers": None, "extra_query": None, "timeout": NOT_GIVEN}
+PER_REQUEST: dict[str, Any] = {"api_key": NOT_GIVEN, "extra_headers": None, "extra_query": None, "timeout": NOT_GIVEN}
 READ = {**PER_REQUEST, "deadline": NOT_GIVEN}
 BILLED = {**READ, "extra_body": None, **KEYED}
 CHAT_NAMES = """
@@ -326,7 +326,7 @@ def test_the_arguments_of_a_fan_out() -> None:
 
 
 def test_the_further_arguments() -> None:
-    call_options = {"extra_body", "extra_headers", "extra_query", "timeout", "idempotency_key"}
+    call_options = {"api_key", "extra_body", "extra_headers", "extra_query", "timeout", "idempotency_key"}
     assert set(SubmitParams.__annotations__) == {*VideoParams.__annotations__, "deadline"}
     assert set(VideoParams.__annotations__) == {
         "seconds", "ratio", "resolution", "generate_audio", "callback_url", "references", "metadata", "first_frame",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
-from .._config import Clock, Options
+from .._config import Clock, Options, Secret
 from .._hooks import is_logging_attempts
 from .._limits import Book
 from .._memory import Memory
@@ -18,6 +18,7 @@ from .._sansio.target import ApiTarget, Network
 from ..errors import ConfigurationError
 from ..journal import Journal
 from .call import Call, Shared
+from .keys import Keys
 from .receive import Receiver
 from .usage import UsageTracker, counted, trackers_of, tracking
 from .watching import WaitWatchers, watch_wait
@@ -34,18 +35,28 @@ class Api:
     Args:
         shared: what all calls of a client share.
         options: of those that are made here.
+        keys: the other keys of the client.
     """
 
-    __slots__ = ("_is_watched", "_shared", "options")
+    __slots__ = ("_is_watched", "_keys", "_shared", "options")
 
-    def __init__(self, shared: Shared, options: Options) -> None:
+    def __init__(self, shared: Shared, options: Options, keys: Keys) -> None:
         self._shared = shared
+        self._keys = keys
         self.options: Options = options
         self._is_watched = options.is_watched
 
     def changed(self, **options: Any) -> Api:
         """The same with these options changed; see `Options.changed`."""
-        return Api(self._shared, self.options.changed(**options))
+        return Api(self._shared, self.options.changed(**options), self._keys)
+
+    def with_key(self, api_key: Secret) -> Api:
+        """The same with the key of another user.
+
+        Raises:
+            ConfigurationError: it can't be one.
+        """
+        return Api(self._keys.of(api_key), self.options, self._keys)
 
     def track_usage(self, prices: Callable[[], Awaitable[PriceList]]) -> UsageTracker:
         """What counts the calls that are made here; see there."""

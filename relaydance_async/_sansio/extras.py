@@ -119,8 +119,6 @@ NO_EXTRAS = CallExtras()
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    if name == "api_key":  # never to be sent in a body
-        return "a call has the key of its client: use client.with_options(api_key=…), which shares its connections"
     text = unknown_keyword(name, known)
     if "extra_body" in known:
         told = f"hat this version doesn't know goes through extra_body={{{name!r}: ...}}"

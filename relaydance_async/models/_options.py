@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, Protocol, TypedDict
 
+from pydantic import SecretStr
+
 
 class NotGiven(Enum):
     """The type of an argument that isn't given, where None means "off"."""
@@ -36,8 +38,11 @@ class RequestOptions(TypedDict, total=False):
 
     `extra_headers` and `extra_query` are added to the requests to the API; `timeout` is that of one I/O phase, in
     seconds, or a number for each phase. None is no limit; not given, it is the client's.
+
+    `api_key` is that of another user, as of `with_options`; not given, it is the client's.
     """
 
+    api_key: str | SecretStr | NotGiven | None
     extra_headers: Mapping[str, str] | None
     extra_query: Mapping[str, str] | None
     timeout: float | PhaseTimeouts | NotGiven | None

@@ -7,6 +7,7 @@ from typing import Any, Literal, Unpack, overload
 
 from pydantic import BaseModel
 
+from .._config import hide_key
 from ..models.chat import ChatCompletion, ChatParams
 from ..models.response import RawResponse
 from ._chat_stream import ChatStream
@@ -39,7 +40,7 @@ class CompletionsRaw(RawView):
 
     def create(self, **arguments: Any) -> Any:
         """See `Completions.create`. Of a stream, the bytes are read through it."""
-        return self._made(self._resource.create(**arguments))
+        return self._made(self._resource.create(**hide_key(arguments)))
 
 
 class CompletionsStreamed(StreamedView):
@@ -67,4 +68,4 @@ class CompletionsStreamed(StreamedView):
 
     def create(self, **arguments: Any) -> Any:
         """See `Completions.create`. Of a stream, the bytes are read through it."""
-        return self._made(self._resource.create(**arguments))
+        return self._made(self._resource.create(**hide_key(arguments)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, TypeVar, Unpack, overload
 
+from .._config import hide_key
 from ..models.response import RawResponse
 from ._request_options import AskOptions, PostOptions, PutOptions, RequestedOptions, SendOptions
 from ._streamed_response import StreamedResponseManager
@@ -28,7 +29,7 @@ class AnyEndpointRaw(RawView):
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.request`."""
-        return self._made(self._resource.request(method, path, **options))
+        return self._made(self._resource.request(method, path, **hide_key(options)))
 
     @overload
     def get(
@@ -42,7 +43,7 @@ class AnyEndpointRaw(RawView):
 
     def get(self, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.get`."""
-        return self._made(self._resource.get(path, **options))
+        return self._made(self._resource.get(path, **hide_key(options)))
 
     @overload
     def post(
@@ -56,7 +57,7 @@ class AnyEndpointRaw(RawView):
 
     def post(self, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.post`."""
-        return self._made(self._resource.post(path, **options))
+        return self._made(self._resource.post(path, **hide_key(options)))
 
     @overload
     def put(
@@ -70,7 +71,7 @@ class AnyEndpointRaw(RawView):
 
     def put(self, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.put`."""
-        return self._made(self._resource.put(path, **options))
+        return self._made(self._resource.put(path, **hide_key(options)))
 
     @overload
     def delete(
@@ -84,7 +85,7 @@ class AnyEndpointRaw(RawView):
 
     def delete(self, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.delete`."""
-        return self._made(self._resource.delete(path, **options))
+        return self._made(self._resource.delete(path, **hide_key(options)))
 
 
 class AnyEndpointStreamed(StreamedView):
@@ -102,7 +103,7 @@ class AnyEndpointStreamed(StreamedView):
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.request`."""
-        return self._made(self._resource.request(method, path, **options))
+        return self._made(self._resource.request(method, path, **hide_key(options)))
 
     @overload
     def get(
@@ -114,7 +115,7 @@ class AnyEndpointStreamed(StreamedView):
 
     def get(self, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.get`."""
-        return self._made(self._resource.get(path, **options))
+        return self._made(self._resource.get(path, **hide_key(options)))
 
     @overload
     def post(
@@ -126,7 +127,7 @@ class AnyEndpointStreamed(StreamedView):
 
     def post(self, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.post`."""
-        return self._made(self._resource.post(path, **options))
+        return self._made(self._resource.post(path, **hide_key(options)))
 
     @overload
     def put(
@@ -138,7 +139,7 @@ class AnyEndpointStreamed(StreamedView):
 
     def put(self, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.put`."""
-        return self._made(self._resource.put(path, **options))
+        return self._made(self._resource.put(path, **hide_key(options)))
 
     @overload
     def delete(
@@ -150,4 +151,4 @@ class AnyEndpointStreamed(StreamedView):
 
     def delete(self, path: str, **options: Any) -> Any:
         """See `AnyEndpoint.delete`."""
-        return self._made(self._resource.delete(path, **options))
+        return self._made(self._resource.delete(path, **hide_key(options)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypedDict
 
+from pydantic import SecretStr
+
 from .._sansio.timeout import TimeoutTypes
 from ..models._options import NotGiven
 from ._files import Files
@@ -15,6 +17,7 @@ Query: TypeAlias = Mapping[str, str | float | bool | Sequence[str | float | bool
 class AskOptions(TypedDict, total=False):
     """Of a GET, and of all others."""
 
+    api_key: str | SecretStr | NotGiven | None
     query: Query | None
     headers: Mapping[str, str] | None
     timeout: TimeoutTypes | NotGiven | None

@@ -7,10 +7,10 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeAlias, TypeVar
 
 from .._call import Api, Receiver
-from .._config import checked_headers
+from .._config import Secret, checked_headers, hide_key
 from .._sansio.extras import NO_EXTRAS, CallExtras, given
 from .._sansio.redact import pasted
 from .._sansio.request import PreparedRequest, build_post, build_request
@@ -48,6 +48,13 @@ class Resource:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+
+    def _with_key(self, api_key: Secret) -> Self:
+        """The same for another user. What it leads to is made anew."""
+        other = object.__new__(type(self))
+        vars(other).update({name: of for name, of in vars(self).items() if not isinstance(of, Resource)})
+        other._api = self._api.with_key(api_key)
+        return other
 
     def _get(self, route: Route[T], extras: CallExtras, **ids: object) -> Coroutine[Any, Any, T]:
         """A GET of a route with these ids."""
@@ -119,8 +126,8 @@ def in_mode(resource: R, mode: Mode) -> R:
 
 
 def names_of(options: type) -> frozenset[str]:
-    """The keywords that a `TypedDict` of options declares."""
-    return frozenset(options.__annotations__)
+    """The keywords that a `TypedDict` of options declares. The key is none of a request: `taken_in` has taken it."""
+    return frozenset(options.__annotations__) - {"api_key"}
 
 
 READ_OPTIONS = names_of(ReadOptions)
@@ -138,25 +145,30 @@ def apply(extras: CallExtras, api: Api) -> Api:
     return api.changed(**changed) if changed else api
 
 
-def taken_in(method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What every public method does with its arguments first. One that is `NOT_GIVEN` has its default.
+def taken_in(
+    method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What every public method does with its arguments first. One that is `NOT_GIVEN` has its default, and `api_key`
+    is another resource: one of that key.
 
     Args:
         args: its resource, and what has no keyword.
-
-    Returns:
-        The keywords that are given.
+        kwargs: the key among them is masked, also for the caller.
 
     Raises:
         InvalidInputError: one is the client's key, pasted in the wrong place.
+        ConfigurationError: `api_key` can't be one.
     """
-    kept, api = given(kwargs), args[0]._api
+    kept = given(hide_key(kwargs))
+    if (key := kept.pop("api_key", None)) is not None:
+        args = (args[0]._with_key(key), *args[1:])
+    api = args[0]._api
     if api.are_keys(kept.values()):
         raise pasted(f"{next(name for name, value in kept.items() if api.are_keys((value,)))}=")
     if len(args) > 1 and api.are_keys(args):
         place = next(place for place, value in enumerate(args) if api.are_keys((value,)))
         raise pasted(f"{inspect.unwrap(method).__code__.co_varnames[place]}=")
-    return kept
+    return args, kept
 
 
 def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -169,7 +181,8 @@ def made_at_once(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
     def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         coroutine: Coroutine[Any, Any, T]
         try:
-            coroutine = make(*args, **taken_in(make, args, kwargs))
+            own, arguments = taken_in(make, args, kwargs)
+            coroutine = make(*own, **arguments)
         except RelayDanceError as error:
             coroutine = _raise(error.with_traceback(None))
         # For the warning about one that is never awaited.
@@ -195,7 +208,8 @@ def _taking_in(method: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = make(*args, **taken_in(make, args, kwargs))
+        own, arguments = taken_in(make, args, kwargs)
+        result: T = make(*own, **arguments)
         return result
 
     return call

@@ -11,6 +11,7 @@ from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from .._call import as_raw
+from .._config import hide_key
 from ..models.response import RawResponse
 from ._resource import Resource, in_mode
 from ._streamed_response import StreamedResponseManager, as_streamed
@@ -73,9 +74,10 @@ class Streamed(Generic[P, T]):
         if view is None:
             return self
         method = MethodType(self._method, view._resource)  # pyright: ignore[reportPrivateUsage]
+        made: Any = method
 
         @wraps(method, updated=())  # not its `__signature__`, which names `self`
         def call(*args: P.args, **kwargs: P.kwargs) -> StreamedResponseManager[T]:
-            return StreamedResponseManager(method(*args, **kwargs))
+            return StreamedResponseManager(made(*args, **hide_key(kwargs)))
 
         return call

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping
 from typing import Any, Literal, TypeVar, Unpack, overload
 
+from pydantic import SecretStr
+
 from .._call import as_cast
 from .._sansio.extras import CallExtras, require_mapping
 from .._sansio.request import RAW, RetrySafety
@@ -93,6 +95,7 @@ class AnyEndpoint(Resource):
         timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
         deadline: float | NotGiven | None = NOT_GIVEN,
         idempotency_key: str | None = None,
+        api_key: str | SecretStr | NotGiven | None = NOT_GIVEN,
     ) -> Coroutine[Any, Any, Any]:
         """Ask any endpoint: with the client's admission, retries, deadline, errors and rules about money.
 
@@ -116,6 +119,7 @@ class AnyEndpoint(Resource):
             timeout: seconds of each I/O phase, or a `Timeout`; None: no limit. Not given: the client's.
             deadline: seconds for all of it, a stream to its end; None: no limit. Not given: the client's.
             idempotency_key: for the client's journal. Not of a stream, nor of bytes or texts.
+            api_key: of another user, as of `with_options`. Not given: the client's.
 
         Raises:
             InvalidInputError: before anything is sent: a path that leads elsewhere, what can't be sent, or a `cast_to`
@@ -175,6 +179,7 @@ class AnyEndpoint(Resource):
         cast_to: type[Any] | None = None,
         timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
         deadline: float | NotGiven | None = NOT_GIVEN,
+        api_key: str | SecretStr | NotGiven | None = NOT_GIVEN,
     ) -> Coroutine[Any, Any, Any]:
         """A GET, which is safe to repeat; see `request`."""
         return self._ask("GET", path, None, query, headers, None, cast_to, False, None, timeout, deadline)
@@ -214,6 +219,7 @@ class AnyEndpoint(Resource):
         timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
         deadline: float | NotGiven | None = NOT_GIVEN,
         idempotency_key: str | None = None,
+        api_key: str | SecretStr | NotGiven | None = NOT_GIVEN,
     ) -> Coroutine[Any, Any, Any]:
         """A POST, which is taken for a billed one unless `billed` is False; see `request`."""
         return self._ask(
@@ -239,6 +245,7 @@ class AnyEndpoint(Resource):
         billed: bool = False,
         timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
         deadline: float | NotGiven | None = NOT_GIVEN,
+        api_key: str | SecretStr | NotGiven | None = NOT_GIVEN,
     ) -> Coroutine[Any, Any, Any]:
         """A PUT, which may be repeated unless it is `billed`; see `request`."""
         return self._ask("PUT", path, body, query, headers, files, cast_to, False, billed, timeout, deadline)
@@ -262,6 +269,7 @@ class AnyEndpoint(Resource):
         cast_to: type[Any] | None = None,
         timeout: TimeoutTypes | NotGiven | None = NOT_GIVEN,
         deadline: float | NotGiven | None = NOT_GIVEN,
+        api_key: str | SecretStr | NotGiven | None = NOT_GIVEN,
     ) -> Coroutine[Any, Any, Any]:
         """A DELETE, which may be repeated: the second finds nothing; see `request`."""
         return self._ask("DELETE", path, body, query, headers, None, cast_to, False, None, timeout, deadline)
