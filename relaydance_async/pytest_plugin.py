@@ -67,9 +67,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{MARKER}(**options): options of the relaydance_sandbox fixture, as for Sandbox(...)"
     )
-    session = config.stash[_session] = _Session(float(config.getini(TIME_SCALE)))
-    if config.getini(AT_IMPORT):
-        session.start()
+    at_import = config.getini(AT_IMPORT)
+    try:
+        session = config.stash[_session] = _Session(float(config.getini(TIME_SCALE)))
+        if at_import:
+            session.start()
+    except ValueError as error:
+        raise pytest.UsageError(f"{TIME_SCALE}: {error}") from None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -259,3 +259,12 @@ def test_the_tests_that_the_documents_show_pass(apart: pytest.Pytester) -> None:
     apart.makepyfile("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)))
     result = apart.runpytest_subprocess("-p", "anyio", *PLUGIN, "-W", "error")
     result.assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(("scale", "at_import"), [("fast", False), ("fast", True), ("-1", True)])
+def test_a_time_scale_that_is_none_is_told_in_a_line(apart: pytest.Pytester, scale: str, at_import: bool) -> None:
+    apart.makeini(f"[pytest]\nrelaydance_sandbox_at_import = {at_import}\nrelaydance_sandbox_time_scale = {scale}")
+    result = apart.runpytest_subprocess(*PLUGIN)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: relaydance_sandbox_time_scale: *"])
+    assert "Traceback" not in result.stderr.str()
