@@ -17,8 +17,10 @@ batch        a file of rows
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ._exits import CannotBeginError, missing, options_in, report, silence
 
@@ -26,6 +28,7 @@ from ._exits import CannotBeginError, missing, options_in, report, silence
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit status. They are listed in docs/command.md, those of `batch` in docs/batch.md."""
     tokens = sys.argv[1:] if argv is None else list(argv)
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a character that a terminal hasn't got must not lose the answer
@@ -37,6 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return silence()
     except (KeyboardInterrupt, Exception) as error:
         return report(error, debug="--debug" in options_in(tokens))
+
+
+def _open_streams() -> None:
+    """Those that were closed (`>&-`, some supervisors) go nowhere: a file that is opened must not get their number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                os.dup2(null := os.open(os.devnull, os.O_RDWR), number)
+                if null > number:
+                    os.close(null)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _run(tokens: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from .. import AsyncRelayDance, ChatCompletion, ChatStream
 from ._exits import DONE, CannotBeginError, say
 from ._files import check_file, is_local
-from ._output import Output, dump
+from ._output import Output, dump, harmless
 from ._play import play
 from ._session import Here, ModelId
 
@@ -93,7 +93,7 @@ class Shown:
     def piece(self, text: str) -> None:
         """A piece of the text. What a model writes moves no cursor."""
         if text:
-            sys.stdout.write("".join(c if c.isprintable() or c in "\n\t\u200d" else "\ufffd" for c in text))
+            sys.stdout.write(harmless(text))
             sys.stdout.flush()
 
     def chunk(self, chunk: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -74,7 +75,8 @@ def report(error: BaseException, *, debug: bool = False) -> int:
         debug: show where, as well.
     """
     if debug:
-        traceback.print_exception(error, file=sys.stderr)
+        with suppress(OSError):
+            print(*map(one_line, "".join(traceback.format_exception(error)).splitlines()), sep="\n", file=sys.stderr)
     say(sentence_of(error))
     return code_of(error)
 
@@ -98,6 +100,8 @@ def code_of(error: BaseException) -> int:
         return error.code
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return STOPPED
     if isinstance(error, CannotBeginError | OSError | EOFError) and not isinstance(error, RelayDanceError):
         return CANNOT_BEGIN
     return _code_of_ours(error) if isinstance(error, RelayDanceError) else FAULT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Record = Mapping[str, Any]
 _WIDE = 100_000
+_MOVES = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON need not escape, and a terminal obeys, or can't show."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,13 @@ class Output:
 def dump(value: Any, indent: int | None = None) -> str:
     """As JSON. Where the output can't show all characters, they are escaped."""
     whole = (sys.stdout.encoding or "").lower().startswith("utf")
-    return json.dumps(value, ensure_ascii=not whole, indent=indent, default=str)
+    text = json.dumps(value, ensure_ascii=not whole, indent=indent, default=str)
+    return _MOVES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)  # where they can be, all stand in strings
+
+
+def harmless(text: str) -> str:
+    """What others wrote over several lines, without what moves the cursor of a terminal or turns its text around."""
+    return "".join(c if c.isprintable() or c in "\n\t\u200d" else "\ufffd" for c in text)
 
 
 def _print(text: str) -> None:

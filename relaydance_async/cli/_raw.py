@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from .. import AsyncRelayDance
 from ._exits import DONE, CannotBeginError
 from ._files import Out, check_out
 from ._journal import open_journal
-from ._output import Output
+from ._output import Output, harmless
 from ._play import play
 from ._session import Here
 
@@ -78,9 +79,13 @@ async def _stream(client: AsyncRelayDance, method: str, path: str, options: dict
         await client.request(method, path, cast_to=bytes, stream=True, **options) as pieces,
         aclosing(aiter(pieces)) as coming,
     ):
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         async for piece in coming:
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            if sys.stdout.isatty():
+                sys.stdout.write(harmless(decode(piece)))
+            else:
+                sys.stdout.buffer.write(piece)
+            sys.stdout.flush()
 
 
 def _body(text: str | None) -> bytes | None:
@@ -125,8 +130,11 @@ def _show(content: bytes, out: Path | None, output: Output) -> None:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
-        if sys.stdout.isatty() and not content.isascii():
+        if not sys.stdout.isatty():
+            sys.stdout.buffer.write(content)
+        elif content.isascii():
+            sys.stdout.write(harmless(content.decode()))
+        else:
             raise CannotBeginError("the answer is not for a terminal: --out saves it, or give it to a pipe") from None
-        sys.stdout.buffer.write(content)
         return
     (Output("json") if output.is_table else output).one(found)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 
 import pytest
 
 from relaydance_async.sandbox import Account, Fault, RateLimit, TaskPlan, TaskScript
-from tests.command.support import Desk, Sit, ended, in_terminal, plain
-from tests.kit.routes import FILES, SUBMIT
+from tests.command.support import COMMAND, Desk, Sit, ended, in_terminal, plain
+from tests.kit.routes import FILES, MODELS, SUBMIT
 
 LISTS = ("models", "logs", "limits", "doctor", "video list")
 
@@ -71,6 +72,51 @@ def test_what_others_wrote_moves_no_cursor(sit: Sit) -> None:
     assert "字-модель-🚤" in done.out
     desk.sandbox.chat.reply("a\x1b]0;title\x07b\tc\nd 👨\u200d👩 é")
     assert desk("chat", "Why?").out == "a�]0;title�b\tc\nd 👨\u200d👩 é\n"
+
+
+EVIL = "a\x1b]0;title\x07\x9b2J\u202eb 👨\u200d👩 字"
+
+
+def test_json_moves_no_cursor_either_and_means_the_same(sit: Sit) -> None:
+    desk = sit(extra_models={EVIL: "chat"})
+    for form in ("json", "jsonl"):
+        out = desk("models", "--output", form).out
+        assert not set("\x1b\x07\x9b\u202e").intersection(out)
+        assert "👨\u200d👩 字" in out
+    assert EVIL in [model["id"] for model in json.loads(desk("models", "--output", "json").out)]
+
+
+def test_a_traceback_moves_no_cursor_either(desk: Desk) -> None:
+    desk.sandbox.faults.add(Fault(MODELS, status=400, message=EVIL))
+    err = desk("models", "--debug").err
+    assert not set("\x1b\x07\x9b\u202e").intersection(err)
+    assert err.startswith("Traceback")
+    assert err.count("\n") > 5
+
+
+@pytest.mark.parametrize("options", [(), ("--stream",)])
+def test_what_any_endpoint_says_moves_no_cursor_of_a_terminal(desk: Desk, options: tuple[str, ...]) -> None:
+    desk.sandbox.faults.add(Fault(MODELS, status=200, body=b"a\x1b]0;title\x07\nb", content_type="text/plain", times=2))
+    said, code = in_terminal("raw", "GET", "/models", *options)
+    assert (code, said.replace("\r\n", "\n").rstrip("\n")) == (0, "a�]0;title�\nb")
+    assert desk.run("raw", "GET", "/models", *options).out == "a\x1b]0;title\x07\nb"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes them")
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_changes_nothing(desk: Desk, closed: str) -> None:
+    line = f"{shlex.join([*COMMAND, 'video', 'submit', 'A boat', '--output', 'json'])} {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.stdout == "") is (">&-" in closed.replace("2>&-", ""))
+    assert "task_" in desk("video", "list").out  # the journal is whole
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full disk")
+def test_a_full_disk_stops_it(desk: Desk) -> None:
+    with open("/dev/full", "w") as full:
+        done = desk.run("models", stdout=full)
+    assert (done.code, done.err) == (5, "relaydance: [Errno 28] No space left on device\n")
 
 
 def test_an_output_that_knows_few_characters(desk: Desk) -> None:
