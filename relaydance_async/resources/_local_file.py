@@ -18,6 +18,8 @@ from ._files import CheckedFile
 from ._upload import name_of, open_content
 
 _HEAD_BYTES = 4096
+_MOST = 4 * 1024**3
+"""Bytes. The gateway's software takes 128 MB as a rule: beyond this it is a slip, and reading it would take minutes."""
 _ENDINGS = {"jpeg": "jpg", "mpeg": "mp3", "quicktime": "mov", "msvideo": "avi", "octet-stream": "bin"}
 
 
@@ -53,11 +55,13 @@ async def look_at(content: Any) -> LocalFile:
     """Read a file once, in threads.
 
     Raises:
-        InvalidInputError: it isn't there, is empty, gives no bytes, or can be read only once.
+        InvalidInputError: it isn't there, is empty, above 4 GiB, gives no bytes, or can be read only once.
     """
     async with open_content(content) as body:
         if not body.replayable:
             raise InvalidInputError("a reference is a path, bytes or a file that can be rewound: it is read twice")
+        if (body.length or 0) > _MOST:
+            raise InvalidInputError(f"{name_of(content)} has {body.length:,} bytes, and a reference 4 GiB at most")
         async with _rewound(content):
             head, digest = await _read(body)
     shown = name_of(content)

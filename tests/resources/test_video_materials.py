@@ -164,6 +164,16 @@ async def test_what_is_no_reference_is_refused_before_anything_is_sent(
     assert sandbox.ledger.count() == 0
 
 
+async def test_a_file_that_no_gateway_takes_is_refused_before_it_is_read(bench: Bench, tmp_path: Path) -> None:
+    with (tmp_path / "huge.png").open("wb") as huge:
+        huge.write(PNG)
+        huge.truncate(10**12)  # it takes no room on the disk
+    sandbox, client = bench.start()
+    with anyio.fail_after(5), pytest.raises(InvalidInputError, match=r"huge\.png has 1,000,000,000,000 bytes"):
+        await client.video.submit(**CLIP, references=[tmp_path / "huge.png"])
+    assert sandbox.ledger.count() == 0
+
+
 async def test_a_frame_excludes_reference_images_before_anything_is_sent(bench: Bench) -> None:
     sandbox, client = bench.start()
     wrong: list[dict[str, Any]] = [
