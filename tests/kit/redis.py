@@ -104,7 +104,9 @@ def redis_server(*names: str) -> Generator[RedisServer]:
     pytest.importorskip("redis", reason="the extra `redis` is not installed")
     path = program(*names)
     if path is None:
-        pytest.skip(f"there is no {' or '.join(names or PROGRAMS)} here; on Debian and Ubuntu: apt install redis-server")
+        pytest.skip(
+            f"there is no {' or '.join(names or PROGRAMS)} here; on Debian and Ubuntu: apt install redis-server"
+        )
     folder = Path(tempfile.mkdtemp(prefix="relaydance-redis-"))
     server = RedisServer(folder, path)
     try:
