@@ -27,7 +27,12 @@ def as_messages(messages: Iterable[Message]) -> list[Message]:
     """
     if not isinstance(messages, list) and not _is_listed(messages):
         raise InvalidInputError(f"messages must be a list of messages, such as {_EXAMPLE}, not {_kind(messages)}")
-    result = [_checked(message, number) for number, message in enumerate(messages)]
+    result = [
+        message
+        if type(message) is dict and type(message.get("role")) is str and message["role"]  # most are
+        else _checked(message, number)
+        for number, message in enumerate(messages)
+    ]
     if not result:
         raise InvalidInputError("messages must not be empty")
     return result

@@ -159,8 +159,8 @@ def taken_in(
         InvalidInputError: one is the client's key, pasted in the wrong place.
         ConfigurationError: `api_key` can't be one.
     """
-    kept = given(hide_key(kwargs))
-    if (key := kept.pop("api_key", None)) is not None:
+    kept = given(hide_key(kwargs) if "api_key" in kwargs else kwargs)
+    if "api_key" in kept and (key := kept.pop("api_key")) is not None:
         args = (args[0]._with_key(key), *args[1:])
     api = args[0]._api
     if api.are_keys(kept.values()):
