@@ -45,6 +45,8 @@ class Models(Resource):
 
         Args:
             prices: ask for the price list as well, every ten minutes at most. Where that fails, the prices are None.
+                It is not asked for otherwise, because it is another request, of a larger answer, to an endpoint that
+                the API doesn't document. Health checks, and programs from openai, list the models often.
             options: `extra_headers`, `extra_query`, `timeout`, `deadline` (seconds).
 
         Raises:

@@ -53,6 +53,17 @@ async def test_fifty_viewers_cost_as_many_polls_as_one(bench: Bench) -> None:
     assert polls[1] < 15
 
 
+async def test_another_client_polls_for_itself(bench: Bench) -> None:
+    sandbox = bench.sandbox(tasks=TaskPlan(TaskScript(outcome="hang")))
+    first, second = (AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url) for _ in range(2))
+    task = await first.video.submit(**CLIP)
+    async with first, second, aclosing(second.video.watch(task)) as theirs:
+        async with aclosing(first.video.watch(task)) as mine:
+            await anext(mine)
+            await anext(theirs)
+        assert sandbox.ledger.count(FETCH) == 2
+
+
 async def test_a_failure_is_shown_and_no_error(bench: Bench) -> None:
     _, client, _ = bench.filming(tasks=TaskPlan(TaskScript(outcome="failed")))
     task = await client.video.submit(**CLIP)

@@ -129,7 +129,9 @@ class Watching(TaskResource):
         The first to come begins them, and the last to leave ends them. Who is slow misses what lies between: it gets
         the task as it is. A task that failed is the last thing shown, and no error. Its end stays known for a minute.
 
-        The polls have the options of the first one who watches, and those of its view of the client.
+        The polls have the options of the first one who watches, and those of its view of the client. Another client
+        polls for itself: it has hooks, limits and connections of its own, and may be closed earlier. So make one
+        client for the process, and views of it.
 
         Args:
             task: a task or its id.
