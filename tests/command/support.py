@@ -146,12 +146,26 @@ def in_terminal(
                 said += piece
             if waiting and (at := _reached(waiting[0][0], said, seen)) is not None:
                 seen = at
+                _until_asleep(pid)
                 os.write(terminal, waiting.pop(0)[1])
     finally:
         os.close(terminal)
     _, status = os.waitpid(pid, 0)
     assert not waiting, f"never seen: {waiting[0][0]!r} in {said.decode(errors='replace')}"
     return said.decode(errors="replace").replace("\r\n", "\n"), os.waitstatus_to_exitcode(status)
+
+
+def _until_asleep(pid: int) -> None:
+    """Wait until a process waits for what is typed, where that can be seen.
+
+    A Ctrl-C that comes between a prompt and Python's wait for a key is told with the next key only.
+    """
+    state = Path(f"/proc/{pid}/stat")
+    ends = time.monotonic() + SECONDS
+    while state.exists() and time.monotonic() < ends:
+        if state.read_text().rpartition(")")[2].split()[0] in "SZ":
+            return
+        time.sleep(0.002)
 
 
 def _reached(what: str | Callable[[], object], said: bytes, seen: int) -> int | None:

@@ -191,7 +191,7 @@ def test_limits(sit: Sit) -> None:
 
 
 def test_progress_is_for_terminals(sit: Sit) -> None:
-    desk = sit(tasks=TaskPlan(TaskScript(queue=0, run=2)))
+    desk = sit(tasks=TaskPlan(TaskScript(queue=0, run=0.5)))
     desk.set(FORCE_COLOR="1")
     quiet = desk.run("video", "generate", "A boat")
     assert (quiet.code, quiet.err.count("\n")) == (0, 1)
@@ -201,8 +201,8 @@ def test_progress_is_for_terminals(sit: Sit) -> None:
 
 
 def test_progress_says_what_it_waits_for(sit: Sit) -> None:
-    desk = sit(tasks=TaskPlan(TaskScript(queue=0, run=1)))
-    desk.sandbox.faults.add(Fault(SUBMIT, status=429, at=(1, 2), retry_after="2"))
+    desk = sit()
+    desk.sandbox.faults.add(Fault(SUBMIT, status=429, at=(1, 2), retry_after="1"))
     said, code = in_terminal("video", "generate", "A boat", columns=200)
     assert code == 0
     assert re.search(r"begun · \d s · limited to [0-9,]+/min \(POST /video/generations", plain(said))

@@ -6,13 +6,14 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from relaydance_async.cli import main
 from relaydance_async.cli._app import app
-from tests.command.support import Desk, ended
+from tests.command.support import Desk, ended, in_terminal, plain
 
 COMMANDS = [
     *("balance", "batch", "chat", "demo", "doctor", "files", "image", "limits", "login", "logs", "models", "raw"),
@@ -44,14 +45,44 @@ def test_bash_completes(tmp_path: Path) -> None:
     assert completed(script, "batch", "run", "--in-f") == ["--in-flight"]
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_the_other_shells_can_read_their_scripts(shell: str, tmp_path: Path) -> None:
-    script = tmp_path / f"completion.{shell}"
-    script.write_text(app.generate_completion(shell=shell))  # type: ignore[arg-type]
-    for name in (*COMMANDS, "generate", "resolution"):
-        assert name in script.read_text()
-    if shutil.which(shell):
-        subprocess.run([shell, "-n", str(script)], check=True)
+# What each shell has from `--install-completion`, and what else its user has in the same file.
+OWN_FILE = {
+    "bash": (".bashrc", "PS1='ready> '; relaydance() { echo \"ran: $*\"; }"),
+    "zsh": (".zshrc", "PS1='ready> '; relaydance() { echo \"ran: $*\"; }; autoload -Uz compinit; compinit -u -D"),
+    "fish": (
+        ".config/fish/config.fish",
+        "function fish_prompt; echo 'ready> '; end; function relaydance; echo \"ran: $argv\"; end",
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+@pytest.mark.parametrize("shell", OWN_FILE)
+def test_tab_completes_on_a_terminal(shell: str, desk: Desk) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    desk.unset("XDG_CONFIG_HOME", "ZDOTDIR", "ZSH_CUSTOM", "ZSH")
+    desk.set(SHELL=program)
+    assert desk("--install-completion").code == 0
+    name, text = OWN_FILE[shell]
+    file = desk.home / name
+    installed = file.read_text() if file.exists() else ""
+    desk.write(name, f"{installed}\n{text}\n")
+    said, code = in_terminal(
+        command=[program, "-i"],
+        columns=200,
+        types=(
+            ("ready> ", b"relaydance vid\t"),
+            ("video", b"gene\t"),
+            ("generate", b"\n"),
+            ("ran: video generate", b"relaydance models --output tab\t"),
+            ("table", b"\n"),
+            ("ran: models --output table", b"relaydance video generate --resol\t"),  # zsh only shows it at first
+            ("--resolution", b"\x15exit\n"),
+        ),
+    )
+    assert code == 0, plain(said)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS, "video generate", "video list", "batch run", "files upload"])
