@@ -21,6 +21,7 @@ SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 # One more than there are processors: most of a test's time is waiting. A file's tests stay together, so that what they
 # start is started once.
 IN_PARALLEL = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile")
+WORKFLOWS = sorted(Path(".github/workflows").glob("*.yml"))
 EXTRAS = "[fast,sandbox,cli,postgres,parquet,redis,otel]"
 
 
@@ -86,11 +87,12 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Checks style and formatting, and that the documents are in short sentences."""
+    """Checks style and formatting, the workflows, and that the documents are in short sentences."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("python", "-m", "tests.prose")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS))
 
 
 @nox.session(python=OLDEST)

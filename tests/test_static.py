@@ -21,8 +21,10 @@ NEEDS = {
     "mypy": ["mypy", "nox", "openai"],
     "pyright": ["pyright", "nox", "openai"],
     "tests.prose": [],
+    "check_jsonschema": ["check_jsonschema"],
     "zensical": ["zensical", "mkdocstrings"],
 }
+WORKFLOWS = ".github/workflows"
 CHECKS = [
     "ruff check",
     "ruff format --check",
@@ -30,6 +32,7 @@ CHECKS = [
     "pyright",
     "pyright --verifytypes relaydance_async --ignoreexternal",
     "tests.prose",
+    f"check_jsonschema --builtin-schema vendor.github-workflows {WORKFLOWS}/tests.yml {WORKFLOWS}/release.yml",
     "zensical build --config-file .mkdocs.yml --clean --strict",
 ]
 

@@ -91,10 +91,10 @@ class Desk:
         said = self.capture.readouterr()
         return Ended(code, said.out, said.err)
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, command: list[str] = COMMAND, **options: Any) -> subprocess.Popen[str]:
         """Begin a command in a process of its own."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen([*COMMAND, *arguments], text=True, **options)
+        return subprocess.Popen([*command, *arguments], text=True, **options)
 
     def run(self, *arguments: str, **options: Any) -> Ended:
         """Run a command in a process of its own, to its end."""
