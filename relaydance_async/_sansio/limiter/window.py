@@ -197,7 +197,7 @@ class Window(State):
         self._waits_for = None
         at, high = self._opened_at, self._high
         self._low = max(self._low, min(refused.at - at, 0.985 * high))
-        if high - self._low > 0.012 * high:
+        if not self._is_sure:
             self._opens_at = at + (self._low + high) / 2
         else:
             share = numbers.early if self._number % numbers.early_every == 0 else numbers.late
