@@ -111,6 +111,13 @@ local function scout()
     return 'scout', 0
 end
 
+local function heir()
+    for _, name in ipairs(names) do
+        if name ~= who and members[name].want > 0 then return name end
+    end
+    return nil
+end
+
 local function scouted()
     local took, others = now - kept.scouts, held_by_others()
     if kept.is_clear == 0 and others == 0 then
@@ -125,7 +132,13 @@ local function scouted()
         return nil
     end
     if want > 0 or held > 0 then kept.busy = now end
-    if kind == 'open' or now - kept.busy > SOON then
+    local idle = now - kept.busy > SOON
+    local next_one = kind ~= 'open' and idle and heir()
+    if next_one then
+        kept.scout, kept.scouts, kept.busy, kept.is_clear = next_one, now, now, 0
+        return 'wait', 0
+    end
+    if kind == 'open' or idle then
         kept.scout, kept.apart, kept.is_clear = '', now, 0
         return 'open', 0
     end

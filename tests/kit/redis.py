@@ -104,9 +104,8 @@ def redis_server(*names: str) -> Generator[RedisServer]:
     pytest.importorskip("redis", reason="the extra `redis` is not installed")
     path = program(*names)
     if path is None:
-        pytest.skip(
-            f"there is no {' or '.join(names or PROGRAMS)} here; on Debian and Ubuntu: apt install redis-server"
-        )
+        wanted = " or ".join(names or PROGRAMS)
+        pytest.skip(f"there is no {wanted} here; on Debian and Ubuntu: apt install redis-server")
     folder = Path(tempfile.mkdtemp(prefix="relaydance-redis-"))
     server = RedisServer(folder, path)
     try:

@@ -43,3 +43,10 @@ def test_who_looks_anew_knows_how_many_it_has_under_way() -> None:
         process.ends(sent, now, ACCEPTED)
     process.probes(now, ACCEPTED)
     assert process.limiter.concurrency == 20
+
+
+def test_who_is_to_look_and_has_met_no_limit_waits_first() -> None:
+    process = Process()
+    process.part.granted(Grant("wait"), 0.0)
+    process.part.granted(Grant("scout"), 1.0)
+    assert process.limiter.state.name == "held"

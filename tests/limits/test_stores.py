@@ -17,7 +17,7 @@ from relaydance_async._limits._redis import RedisStore, build_script
 from relaydance_async._limits._shared import Store
 from relaydance_async._sansio.sharing import LEASE, Grant, Kept, Report, exchange
 from relaydance_async._sansio.sharing.part import MANY
-from tests.kit.redis import RedisServer, redis_server
+from tests.kit.redis import RedisServer, program, redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ def valkey() -> Iterator[RedisServer]:
         yield running
 
 
-@pytest.fixture(params=["memory", "server", "valkey"])
+@pytest.fixture(params=["memory", "server", *(["valkey"] if program("valkey-server") else [])])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         store: Store = MemoryStore(time.monotonic)
@@ -102,12 +102,19 @@ async def test_when_the_scout_is_gone_another_goes(store: Store, how: str) -> No
     assert await grants(store, report("b", "searching")) == ["scout"]
 
 
-async def test_a_scout_with_too_few_calls_sets_all_free(store: Store) -> None:
+async def test_a_scout_without_calls_lets_another_look(store: Store) -> None:
     assert await grants(store, report("a", "searching"), report("b", "searching")) == ["scout", "wait"]
-    idle = report("a", "searching", want=0.0)
+    idle = report("a", "searching", want=0.0)  # after refusals its calls wait
     assert await grants(store, idle) == ["scout"]
     await anyio.sleep(1.1)
-    assert await grants(store, idle, report("b", "searching")) == ["open", "open"]
+    assert await grants(store, idle, report("b", "searching"), idle) == ["wait", "scout", "wait"]
+
+
+async def test_when_nobody_has_calls_all_are_free(store: Store) -> None:
+    idle = [report(who, "searching", want=0.0) for who in "ab"]
+    assert await grants(store, *idle, *idle) == ["scout", "wait"] * 2
+    await anyio.sleep(1.1)
+    assert await grants(store, *idle) == ["open", "open"]
 
 
 async def test_a_scout_looks_anew_when_the_calls_of_others_have_ended_late(store: Store) -> None:

@@ -57,11 +57,19 @@ def _scouted(kept: Kept, report: Report, now: float) -> Grant | None:
         return None
     if report.want > 0 or report.held > 0:
         kept.busy = now
+    if report.kind != "open" and now - kept.busy > SOON and (heir := _heir(kept, report.who)):
+        kept.scout, kept.scouts, kept.busy, kept.is_clear = heir, now, now, False
+        return Grant("wait")
     if report.kind == "open" or now - kept.busy > SOON:
         # It has too few calls to reach the limit alone: for a time each learns for itself.
         kept.scout, kept.apart, kept.is_clear = "", now, False
         return Grant("open")
     return Grant("scout")
+
+
+def _heir(kept: Kept, who: str) -> str:
+    """Who has calls, when all of the scout's wait after refusals; "" if nobody has."""
+    return min((name for name, member in kept.members.items() if name != who and member.want > 0), default="")
 
 
 def _gather(kept: Kept, report: Report, now: float) -> Grant | None:

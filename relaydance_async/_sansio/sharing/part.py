@@ -182,6 +182,8 @@ class Part:
             self.since = asked_at
         if grant.kind == "rate":
             self._take_turn(grant, before, asked_at)
+        elif grant.kind == "scout" and before.kind == "wait" and self._limiter.state.name == "open":
+            self._limiter.hold(asked_at)  # others have met a limit
         elif grant.kind in ("anew", "again"):
             self._grant = Grant("scout")
             self._limiter.forget()
