@@ -228,6 +228,7 @@ local function growth()
     if kept.cuts == 0 and kept.is_exact == 0 then return FASTEST end
     local calls = CALLS / math.max(kept.average, 0.01)
     local pace = math.max(SLOWEST, kept.period, math.min(kept.kind == 'rate' and SLOW or 3 * LONG, calls))
+    if kept.cuts == 0 and kept.kind == 'rate' then pace = SLOWEST end
     local quiet = (now - kept.changed) / pace - 0.5
     if quiet <= 0 then return 0 end
     local first = kept.kind == 'rate' and GROWTH or math.max(GROWTH, 0.5 / kept.limit)

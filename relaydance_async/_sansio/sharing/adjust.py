@@ -112,6 +112,8 @@ def _growth(kept: Kept, now: float) -> float:
         return FASTEST  # it was found beside others' calls
     calls = CALLS / max(kept.average, 0.01)
     pace = max(SLOWEST, kept.period, min(SLOW if kept.kind == "rate" else 3 * LONG, calls))
+    if kept.cuts == 0 and kept.kind == "rate":
+        pace = SLOWEST  # a scout on a busy machine found too little
     quiet = (now - kept.changed) / pace - 0.5
     if quiet <= 0:
         return 0.0
