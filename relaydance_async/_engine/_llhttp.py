@@ -87,24 +87,27 @@ class LlhttpParser:
         """See `Parser`."""
         if _STATUS_LINE.match(data) is None:
             raise Malformed("it has no status line")
+        refused = ""
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
             pass  # to another protocol; whoever asked for none objects
         except HttpParserError as error:
-            return self._read_again(_with_one_length(data), _malformed(error))
+            refused = _why(error)
+        if refused:
+            return self._read_again(_with_one_length(data), refused)
         message = self._message
         if b"transfer-encoding" in message.fields and _BLANKS.search(data) is not None:
-            return self._read_again(_BLANKS.sub(b"", data), Malformed("its coding can't be read"))
+            return self._read_again(_BLANKS.sub(b"", data), "its coding can't be read")
         minor = 1 if data.startswith(b"HTTP/1.1") else 0
         head = Head(self._parser.get_status_code(), minor, message.fields, message.repeated)
         message.fields, message.repeated = {}, None
         return head
 
-    def _read_again(self, data: bytes | None, error: Malformed) -> Head:
+    def _read_again(self, data: bytes | None, why: str) -> Head:
         """A head that means the same and that llhttp understands."""
         if data is None:
-            raise error from None
+            raise Malformed(why)
         self._message = _Message()
         self._parser = HttpResponseParser(self._message)
         return self.read_head(data)
@@ -117,7 +120,7 @@ class LlhttpParser:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not message.has_ended:
-                raise _malformed(error) from None
+                raise Malformed(_why(error)) from None
             self.surplus = True
         if message.has_ended:
             if message.is_framed_twice:
@@ -145,6 +148,7 @@ def _with_one_length(head: bytes) -> bytes | None:
     return plain if plain != head else None
 
 
-def _malformed(error: Exception) -> Malformed:
+def _why(error: Exception) -> str:
+    """In our words, if it was ours."""
     cause = error.__context__
-    return cause if isinstance(cause, Malformed) else Malformed(str(error) or "it can't be read")
+    return str(cause if isinstance(cause, Malformed) else error) or "it can't be read"

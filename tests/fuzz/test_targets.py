@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relaydance_async._engine._h11 import H11Parser
+from relaydance_async._engine._llhttp import LlhttpParser
+from tests.fuzz.answers import read_by_engine
 from tests.fuzz.shapes import ERRORS, TASKS, Draw, build_document
 from tests.fuzz.targets import TARGETS
 
@@ -34,6 +37,14 @@ def test_shapes_with_a_few_odd_places_give_a_result_or_an_error_of_ours(name: st
 def test_a_content_coding_that_nobody_knows_is_no_matter_of_the_parsers() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
     TARGETS["answer"](b"\0\0\xff" + answer)
+
+
+@pytest.mark.parametrize("parser", [LlhttpParser, H11Parser])
+def test_a_head_that_is_read_again_is_refused_in_the_same_words(parser: object) -> None:
+    sent = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + b"X: y\r\n" * 130 + b"\r\nok"
+    verdict, kept = read_by_engine([sent], "GET", parser)
+    assert (verdict.status, kept) == (0, False)
+    assert "it has more than 128 header fields" in verdict.why
 
 
 def test_no_decision_leaves_a_shape_as_it_is() -> None:
