@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
 from pathlib import Path
 
@@ -64,6 +66,29 @@ def test_the_page_of_errors_has_each_in_its_tree_and_says_what_to_do() -> None:
     assert set(re.findall(r"^[│├└─ ]*(\w+)", tree, re.MULTILINE)) == errors
     table = page.partition("## When, and what to do")[2].partition("\n## ")[0]
     assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(errors)
+
+
+def test_the_table_of_options_has_each_with_its_default() -> None:
+    page = (DOCS / "reference/client.md").read_text(encoding="utf-8").partition("## The environment")[0]
+    told = dict(re.findall(r"^\| `([\w.]+)` \| (.+?) \|", page, re.MULTILINE))
+    package = relaydance_async
+    client = inspect.signature(package.AsyncRelayDance).parameters.values()
+    options = {p.name: p.default for p in client if p.kind is p.KEYWORD_ONLY and not p.name.startswith("_")}
+    values = {"api_key": None, **options}
+    for kind in (package.Timeout, package.RetryPolicy, package.Limits):
+        values |= {f"{kind.__name__}.{one.name}": getattr(kind(), one.name) for one in dataclasses.fields(kind)}
+    shown = {"timeout": "`Timeout()`", "retry": "`RetryPolicy()`", "transport": '`"auto"`'}
+    assert told == {name: shown.get(name, str(value)) for name, value in values.items()}
+    assert values["timeout"] == package.Timeout()
+    assert values["retry"] == package.RetryPolicy()
+    assert values["transport"] == "auto"
+
+
+def test_the_table_of_options_says_which_a_view_has() -> None:
+    page = (DOCS / "reference/client.md").read_text(encoding="utf-8").partition("## The environment")[0]
+    marked = set(re.findall(r"^\| `(\w+)` \| [^|]+ \| yes \|", page, re.MULTILINE))
+    view = inspect.signature(relaydance_async.AsyncRelayDance.with_options).parameters
+    assert marked == set(view) - {"self", "priority", "unknown"}
 
 
 def test_a_how_to_is_short() -> None:
