@@ -25,7 +25,16 @@ class ToolCall(WireModel):
 
 
 class ChatMessage(WireModel):
-    """An answer. Reasoning text comes as `reasoning_content` or `reasoning`, depending on the upstream."""
+    """An answer. Reasoning text comes as `reasoning_content` or `reasoning`, depending on the upstream.
+
+    Attributes:
+        role: "assistant".
+        content: the text; None when the model called tools or refused.
+        refusal: why the model refused; else None.
+        reasoning_content: what the model thought, where the upstream tells.
+        reasoning: the same, under the other name.
+        tool_calls: the tools that the model asks for.
+    """
 
     role: str | None = None
     content: str | None = None
@@ -44,7 +53,13 @@ class Choice(WireModel):
 
 
 class Usage(WireModel):
-    """Tokens used, which is what chat is billed by."""
+    """Tokens used, which is what chat is billed by. None: nobody told.
+
+    Attributes:
+        prompt_tokens: of the request.
+        completion_tokens: of the answer, reasoning included.
+        total_tokens: of both.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -52,7 +67,16 @@ class Usage(WireModel):
 
 
 class ChatCompletion(WireModel):
-    """The answer of `chat.completions.create`."""
+    """The answer of `chat.completions.create`. Fields that OpenAI has besides are kept in `model_extra`.
+
+    Attributes:
+        id: of the completion; RelayDance's support asks for `meta.request_id` instead.
+        object: "chat.completion".
+        created: when, in seconds since 1970.
+        model: that answered, as the upstream calls it.
+        choices: the answers: one, unless `n` was more.
+        usage: the tokens; None when the upstream doesn't tell.
+    """
 
     id: str | None = None
     object: str | None = None
@@ -106,7 +130,16 @@ class ChunkChoice(WireModel):
 
 
 class ChatCompletionChunk(WireModel):
-    """One event of a streamed completion. The last one has no choices and carries `usage`."""
+    """One event of a streamed completion. The last one has no choices and carries `usage`.
+
+    Attributes:
+        id: of the completion, the same in all of its chunks.
+        object: "chat.completion.chunk".
+        created: when, in seconds since 1970.
+        model: that answers, as the upstream calls it.
+        choices: what is new of each answer, in `delta`.
+        usage: the tokens; None before the last chunk.
+    """
 
     id: str | None = None
     object: str | None = None

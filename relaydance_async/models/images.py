@@ -12,7 +12,13 @@ from ._shown import escaped, image_source
 
 
 class Image(WireModel):
-    """One image: a `url`, or its bytes as `b64_json`."""
+    """One image: a `url`, or its bytes as `b64_json`.
+
+    Attributes:
+        url: of the image, for a limited time: save it at once with `images.save`.
+        b64_json: its bytes in base64, if `response_format="b64_json"` was asked for.
+        revised_prompt: what the model made of the prompt, where it tells.
+    """
 
     url: str | None = None
     b64_json: str | None = None
@@ -44,7 +50,12 @@ class Image(WireModel):
 
 
 class ImagesResponse(WireModel):
-    """The answer of `images.generate` and `images.edit`."""
+    """The answer of `images.generate` and `images.edit`.
+
+    Attributes:
+        created: when, in seconds since 1970.
+        data: the images.
+    """
 
     created: Whole | None = None
     data: list[Image]

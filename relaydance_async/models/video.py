@@ -34,7 +34,12 @@ class TaskFailure(WireModel):
 
 
 class TaskUsage(BaseModel):
-    """What a clip has used, as its upstream counts."""
+    """What a clip has used, as its upstream counts.
+
+    Attributes:
+        completion_tokens: of the clip.
+        total_tokens: in all.
+    """
 
     completion_tokens: int | None = None
     total_tokens: int | None = None
