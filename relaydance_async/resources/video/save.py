@@ -126,7 +126,8 @@ class Saving(TaskResource):
         Args:
             task: a finished task, or an id, which is retrieved first.
             max_bytes: stop above that size.
-            allow_private_hosts, options: as of `download`.
+            allow_private_hosts: as of `download`.
+            options: as of `download`.
 
         Raises:
             InvalidInputError: the task has not succeeded.
@@ -160,7 +161,8 @@ class Saving(TaskResource):
         Args:
             task: a finished task, or an id, which is retrieved first.
             max_bytes: stop above that size.
-            allow_private_hosts, options: as of `download`.
+            allow_private_hosts: as of `download`.
+            options: as of `download`.
 
         Raises:
             InvalidInputError: the task has not succeeded.
