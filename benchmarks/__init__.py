@@ -6,8 +6,8 @@ Where the time goes that is above a goal, on a machine with other work (2 CPUs, 
   takes 50. The first step of each call has to run in the same turn of the loop; without the collector it takes 11 µs,
   and its task 2 µs. The bare `asyncio.Protocol` stalls for 300 ms, for it connects 5,000 times in that turn;
   pyreqwest for 80 to 125 ms.
-- 100,000 created at once, goal 2 s: 1.3 s of CPU without the collector (13 µs each), 2.7 s with it: it visits what all of
-  them hold again whenever that has grown by a quarter. Tasks that only wait for a future take 0.3 and 0.8 s.
+- 100,000 created at once, goal 2 s: 1.3 s of CPU without the collector (13 µs each), 2.7 s with it: it visits what all
+  of them hold again whenever that has grown by a quarter. Tasks that only wait for a future take 0.3 and 0.8 s.
 - The collector's share with 5,000 at once, goal 15 %: 26 to 29 %. A call in flight is 31 objects that it visits: 17 are
   asyncio's and the socket's, 5 the engine's, 4 the limiter's.
 - TLS at 100 in flight, goal 0.80: 0.81 (0.62 at 1,000). A third of a call is then asyncio's TLS, under both clients.
