@@ -15,6 +15,7 @@ T = TypeVar("T")
 Message: TypeAlias = Mapping[str, Any] | BaseModel
 """As OpenAI's; the message of an earlier answer can be passed back as it is."""
 
+_PLAIN = frozenset((dict,))
 _NO_LISTS = (str, bytes, bytearray, memoryview, Mapping)
 _EXAMPLE = "[{'role': 'user', 'content': 'Hi'}]"
 
@@ -27,12 +28,7 @@ def as_messages(messages: Iterable[Message]) -> list[Message]:
     """
     if not isinstance(messages, list) and not _is_listed(messages):
         raise InvalidInputError(f"messages must be a list of messages, such as {_EXAMPLE}, not {_kind(messages)}")
-    result = [
-        message
-        if type(message) is dict and type(message.get("role")) is str and message["role"]  # most are
-        else _checked(message, number)
-        for number, message in enumerate(messages)
-    ]
+    result = [_sendable(message, number) for number, message in enumerate(messages)]
     if not result:
         raise InvalidInputError("messages must not be empty")
     return result
@@ -43,15 +39,16 @@ def _is_listed(value: object) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, (*_NO_LISTS, BaseModel))
 
 
-def _checked(message: Any, number: int) -> Message:
+def _sendable(message: Any, number: int) -> Message:
     if isinstance(message, BaseModel):
         return _as_sent(message)
-    if not isinstance(message, Mapping):
+    if type(message) not in _PLAIN and not isinstance(message, Mapping):  # which takes five times as long
         raise InvalidInputError(f"messages[{number}] must be a message, such as {_EXAMPLE[1:-1]}, not {_kind(message)}")
     role: object = message.get("role")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     if not isinstance(role, str) or not role:
         raise InvalidInputError(f"messages[{number}] must have a role, such as 'user'")
-    return message  # pyright: ignore[reportUnknownVariableType]
+    sent: Message = message  # pyright: ignore[reportUnknownVariableType]
+    return sent
 
 
 def _kind(value: object) -> str:
