@@ -101,9 +101,10 @@ def test_models_share_a_limit_of_the_key(name: str) -> None:
     for seed in (1, 2, 3):
         result = run_key(name, seed)
         assert result.took_over, result
-        assert result.late <= 0.05, result
         if "bucket" in name:
             assert result.share >= 0.95, result
             assert result.refused <= 0.05, result
-        else:
-            assert result.share >= 0.84, result
+            assert result.late <= 0.05, result
+        else:  # each model's search spends calls of the first windows
+            assert result.share >= 0.85, result
+            assert result.late <= 0.08, result
