@@ -446,7 +446,7 @@ def is_retried(row: Row, kind: Kind) -> bool:
     """Whether a call of that kind is repeated."""
     if kind == "stream" and row.in_body:
         return False
-    if kind == "download" and isinstance(row.fault, Fault) and row.fault.code and row.fault.status >= 500:
+    if kind == "download" and isinstance(row.fault, Fault) and row.fault.code and (row.fault.status or 0) >= 500:
         return True  # of another host than the API only the status counts
     repeated = {"never": frozenset[Kind](), "safe": SAFE, "small": SAFE | SMALL, "always": SAFE | BILLED}
     return kind in repeated[row.retried]
