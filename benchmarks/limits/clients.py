@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from relaydance_async._limits._gate import Gate, Passed
+from relaydance_async._limits._gate import Gate
 from relaydance_async._sansio.limiter import NUMBERS, Limiter, Numbers, Sent, Verdict
 from relaydance_async._sansio.overload import Overload
 from relaydance_async._sansio.retry import RetryPolicy, backoff
@@ -50,10 +50,10 @@ class Gated:
     def delay(self, now: float) -> float:
         return self.gate.delay(now)
 
-    def passed(self, now: float) -> Passed:
+    def passed(self, now: float) -> Sent:
         return self.gate.passed(now)
 
-    def ended(self, sent: Passed, now: float, verdict: Verdict, retry_after: float | None = None) -> None:
+    def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None = None) -> None:
         self.gate.ended(sent, now, verdict, retry_after)
 
     def backoff(self, refusals: int, retry_after: float | None, chance: random.Random) -> float | None:

@@ -133,6 +133,7 @@ class Call(Generic[T]):
                     runtime = self._shared.runtimes.find() or await self._shared.runtimes.current()
                     admission, ticket = self._turn(runtime)
                     lease = admission.enter_now(ticket) or await self._queue(admission, ticket)
+                    del ticket  # each object that a call under way holds costs the garbage collector
                     if (lease.is_probe or runtime.is_closed) and not await self._may_go(lease, runtime):
                         continue
                     try:

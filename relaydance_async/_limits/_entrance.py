@@ -163,7 +163,7 @@ class Entrance:
         now = self._monotonic()
         share, barrier = self._shares.of[ticket.kind], self._barrier(ticket)
         delay = barrier.delay(now)
-        if _is_late(ticket, now + delay) and delay < FOREVER and delay > 0:
+        if _is_late(ticket.deadline, now + delay) and delay < FOREVER and delay > 0:
             place = Place(self, share, barrier, ticket, now, Phase.REFUSED)
             raise _too_late(delay, self._why(place))
         place = Place(self, share, barrier, ticket, now, _WAITING)
@@ -262,7 +262,7 @@ class Entrance:
             if not 0 < delay < FOREVER:
                 continue
             for place in lane.all() if delay > _LONG else [lane.first()]:
-                if _is_late(place.ticket, now + delay):
+                if _is_late(place.deadline, now + delay):
                     self._refuse(place, _too_late(delay, self._why(place)))
 
     def _refuse(self, place: Place, refusal: Exception) -> None:
@@ -283,8 +283,8 @@ _MOST_NAP = 60.0
 """Seconds. A clock that was set, or a limit that changed unseen, is noticed after that."""
 
 
-def _is_late(ticket: Ticket, opens_at: float) -> bool:
-    return ticket.deadline is not None and opens_at >= ticket.deadline
+def _is_late(deadline: float | None, opens_at: float) -> bool:
+    return deadline is not None and opens_at >= deadline
 
 
 def _too_late(estimate: float, why: str) -> APITimeoutError:

@@ -21,9 +21,6 @@ _QUIET = 60.0
 
 _ACCEPTED = Verdict.ACCEPTED  # looking up a member of an enum takes as long as all else here
 
-Passed = tuple[Sent, Sent | None]
-"""What the own and the key's limiter know of an attempt."""
-
 
 class Gate:
     """Of one route and model.
@@ -91,21 +88,21 @@ class Gate:
         delay = self.limiter.delay(now)
         return delay if self.wide.limiter is None else max(delay, self.wide.limiter.delay(now))
 
-    def passed(self, now: float) -> Passed:
+    def passed(self, now: float) -> Sent:
         """A call passes."""
         if not self.ceilings and self.wide.limiter is None and self.shared is None:
-            return self.limiter.passed(now), None
+            return self.limiter.passed(now)
         sent = self.limiter.passed(now)
         if self.shared is not None:
             self.shared.passed(sent, now)
         for ceiling in self.ceilings:
             ceiling.passed(sent, now)
-        wide = self.wide.limiter
-        return sent, None if wide is None else wide.passed(now)
+        if self.wide.limiter is not None:
+            sent.of_key = self.wide.limiter.passed(now)
+        return sent
 
-    def ended(self, passed: Passed, now: float, verdict: Verdict, retry_after: float | None) -> None:
+    def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None) -> None:
         """It has its answer."""
-        sent, wide_sent = passed
         if self.limiter.is_free and verdict is _ACCEPTED and self.is_plain:
             self.limiter.facts.flying.discard(sent)
             if not self.wide.is_calm:
@@ -118,8 +115,8 @@ class Gate:
         wide = self.wide.limiter
         own = verdict
         if wide is not None:
-            if wide_sent is not None:
-                wide.ended(wide_sent, now, verdict, retry_after)
+            if sent.of_key is not None:
+                wide.ended(sent.of_key, now, verdict, retry_after)
             if verdict is Verdict.REFUSED and wide.state.name not in _STEADY:
                 own = Verdict.NOTHING  # the key's, which is being learned
             if wide.state.is_open:

@@ -95,7 +95,7 @@ class LocalAdmission(Entrance):
             return
         for lane in list(self._turns.lanes):
             for place in lane.all():
-                if place.ticket.deadline is None and now - max(place.ticket.began_at, since) >= PATIENCE:
+                if place.deadline is None and now - max(place.began_at, since) >= PATIENCE:
                     self._refuse(place, self._too_long())
 
     def _too_long(self) -> Exception:

@@ -55,8 +55,8 @@ class Place:
     """A place in a lane; once admitted, the lease."""
 
     __slots__ = (
-        "_entrance", "admitted_at", "asked_at", "barrier", "is_probe", "lane", "nap", "passed", "phase",
-        "refusal", "share", "ticket", "turn", "why",
+        "_entrance", "admitted_at", "asked_at", "barrier", "began_at", "deadline", "is_probe", "lane", "nap",
+        "passed", "phase", "refusal", "share", "turn", "why",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +65,9 @@ class Place:
         self._entrance = entrance
         self.share: Share = share
         self.barrier: Barrier = barrier
-        self.ticket: Ticket = ticket
+        # Not the ticket: each object of a call under way costs the garbage collector.
+        self.began_at: float = ticket.began_at
+        self.deadline: float | None = ticket.deadline
         self.phase: Phase = phase
         self.lane: Lane[Place, Wants] | None = None
         self.turn: Turn | None = None

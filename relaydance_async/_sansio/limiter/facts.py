@@ -29,9 +29,10 @@ class Sent:
         level: attempts under way then, with it.
         state: of the limiter then.
         verdict: None until it is known.
+        of_key: what the limiter of the whole key knows it by, when there is one.
     """
 
-    __slots__ = ("at", "completed", "is_ordered", "level", "mark", "state", "verdict")
+    __slots__ = ("at", "completed", "is_ordered", "level", "mark", "of_key", "state", "verdict")
 
     def __init__(self, at: float, level: int, state: object, completed: int) -> None:
         self.at: float = at
@@ -40,6 +41,7 @@ class Sent:
         self.completed: int = completed
         self.mark: float = 0.0
         self.verdict: Verdict | None = None
+        self.of_key: Sent | None = None
         self.is_ordered: bool = False
 
 
