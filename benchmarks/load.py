@@ -9,8 +9,9 @@ from typing import TypedDict
 
 from .peers import PEERS, Call
 
-_SETTLE = 0.1
-"""Seconds between the first answer of the slowest worker and the beginning of the measurement, at least."""
+_SETTLE = 1.0
+"""Seconds between the first answer of the slowest worker and the beginning of the measurement, at least. What a client
+does only at its begin is over then: connections, caches, and our limiter's slow start, which takes half a second."""
 
 _SETTLE_EACH = 0.001
 """The same for each worker: a client may make connections at a pace of its own, and the pool has to be complete."""

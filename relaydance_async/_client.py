@@ -389,9 +389,9 @@ class AsyncRelayDance(AnyEndpoint, is_client=True):
     async def warm(self) -> None:
         """Get ready for the first call: libraries, name look-up, TLS and one connection. Nothing is sent to the API.
 
-        Without it the first call does that, which takes some 20 ms of CPU and the network's round trips. In a web app,
-        call it when the app starts. A connection that nobody uses is closed after a few seconds, as the server wants
-        it; the rest stays. With an `http_client` of yours only the libraries are loaded.
+        Without it the first call does that, which takes 30 to 50 ms of CPU over TLS, and the network's round trips. In
+        a web app, call it when the app starts. A connection that nobody uses is closed after a few seconds, as the
+        server wants it; the rest stays. With an `http_client` of yours only the libraries are loaded.
 
         Raises:
             APIConnectionError, APITimeoutError: there is no connection within `timeout.connect`.
