@@ -198,7 +198,7 @@ def _take_in_all(resource: type) -> None:
     """The public methods of a resource, those beside that `made_at_once` has seen to."""
     for name, method in list(vars(resource).items()):
         if isinstance(method, FunctionType) and not name.startswith("_") and not hasattr(method, _TAKES_IN):
-            is_coroutine = inspect.iscoroutinefunction(method)
+            is_coroutine = bool(method.__code__.co_flags & inspect.CO_COROUTINE)  # and not only marked as one
             setattr(resource, name, made_at_once(method) if is_coroutine else _taking_in(method))
 
 
