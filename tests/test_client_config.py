@@ -473,7 +473,7 @@ async def test_options_of_one_call_are_for_that_call(sandbox: Sandbox) -> None:
     messages = [{"role": "user", "content": "Hi"}]
     async with client_of(sandbox, retry=RetryPolicy(max_attempts=1)) as client:
         with pytest.raises(APITimeoutError):
-            await client.chat.completions.create(model="grok-4.3", messages=messages, timeout=0.03)
+            await client.chat.completions.create(model="grok-4.3", messages=messages, timeout=0.5)
         assert (await client.chat.completions.create(model="grok-4.3", messages=messages)).choices
 
 
