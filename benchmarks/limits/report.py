@@ -26,6 +26,11 @@ PLOTTED = (
 )
 
 
+def worst_to_median(shares: list[float]) -> str:
+    """Of all seeds."""
+    return f"{min(shares):.0%} … {statistics.median(shares):.0%}"
+
+
 def shown(row: Row, results: list[Result]) -> str:
     """A line of the table."""
     shares = [result.share for result in results]
@@ -33,7 +38,7 @@ def shown(row: Row, results: list[Result]) -> str:
     if row.check in ("leave", "waits"):
         share = f"p50 {max(r.p50 for r in results):.2f} s, p99 {max(r.p99 for r in results):.2f} s"
     else:
-        share = f"{min(shares):.0%} … {statistics.median(shares):.0%}"
+        share = worst_to_median(shares)
     fair = f"{statistics.median(r.fair for r in results):.1f}" if row.processes > 1 else ""
     met = "yes" if all(result.is_met for result in results) else "no"
     goal = f"{row.share:.0%}" if row.share else ""
@@ -75,7 +80,7 @@ def shared_table(seeds: int) -> str:
         shares, refused = [result.share for result in results], [result.refused for result in results]
         met = min(shares) >= row.share and max(refused) <= row.refused
         lines.append(
-            f"| {row.name} | {min(shares):.0%} … {statistics.median(shares):.0%} "
+            f"| {row.name} | {worst_to_median(shares)} "
             f"| {statistics.median(refused):.1%} … {max(refused):.1%} "
             f"| {statistics.median(result.learning for result in results):.0%} "
             f"| {statistics.median(result.fair for result in results):.1f} | {'yes' if met else 'no'} |"
@@ -90,7 +95,7 @@ def models_table(seeds: int) -> str:
         results = [run_models(name, seed) for seed in range(1, seeds + 1)]
         shares = [result.share_of_b for result in results]
         lines.append(
-            f"| {name} | {min(shares):.0%} … {statistics.median(shares):.0%} "
+            f"| {name} | {worst_to_median(shares)} "
             f"| {min(result.share_of_a for result in results):.0%} "
             f"| {max(result.refused_of_a for result in results):.0%} |"
         )
@@ -104,7 +109,7 @@ def key_table(seeds: int) -> str:
         results = [run_key(name, seed) for seed in range(1, seeds + 1)]
         shares = [result.share for result in results]
         lines.append(
-            f"| {name} | {min(shares):.0%} … {statistics.median(shares):.0%} "
+            f"| {name} | {worst_to_median(shares)} "
             f"| {max(result.refused for result in results):.0%} | {max(result.late for result in results):.0%} |"
         )
     return "\n".join(lines)

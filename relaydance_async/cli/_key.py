@@ -12,6 +12,7 @@ from typing import Any
 from .._config import Secret
 from ._exits import CannotBeginError
 from ._output import short
+from ._owner import is_of_another, others_may
 
 ENVIRONMENT = "RELAYDANCE_API_KEY"
 SERVICE = "relaydance"
@@ -64,11 +65,9 @@ def from_file(path: Path) -> FoundKey | None:
 def _check(found: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise CannotBeginError(f"{path} must be a file that holds the key")
-    if os.name != "posix":
-        return
-    if found.st_mode & 0o077:
+    if others_may(found, 0o077):
         raise CannotBeginError(f"others can read the key in {path}: chmod 600 {path}")
-    if found.st_uid not in (os.getuid(), 0):
+    if is_of_another(found):
         raise CannotBeginError(f"the key in {path} belongs to another user")
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ..models._lenient import is_object
 from ._exits import CannotBeginError
+from ._owner import is_of_another, others_may
 
 Form: TypeAlias = Literal["table", "json", "jsonl"]
 DEFAULT = "default"
@@ -104,11 +105,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check_owner(found: os.stat_result, path: Path) -> None:
     """As ssh does of its own: the file says where the key goes."""
-    if os.name != "posix":
-        return
-    if found.st_mode & 0o022:
+    if others_may(found, 0o022):
         raise CannotBeginError(f"others can write {path}: chmod go-w {path}")
-    if found.st_uid not in (os.getuid(), 0):
+    if is_of_another(found):
         raise CannotBeginError(f"{path} belongs to another user, who could send your key elsewhere: make it yours")
 
 

@@ -39,6 +39,17 @@ def passes(limiter: Limiter, now: float) -> tuple[Sent, float]:
     raise AssertionError(limiter.state.name)
 
 
+def let_in(limiter: Limiter, calls: int) -> tuple[list[Sent], float]:
+    """So many pass without an answer, and a second later count as let in; when the last did."""
+    crowd: list[Sent] = []
+    now = 0.0
+    while len(crowd) < calls:
+        sent, now = passes(limiter, now)
+        crowd.append(sent)
+    limiter.delay(now + 1)
+    return crowd, now
+
+
 @pytest.mark.parametrize("was", ["open", "rate", "under way"])
 def test_a_probe_that_is_refused_late_holds_on(was: str) -> None:
     limiter = held(10.0, was=was)
@@ -127,12 +138,7 @@ def test_a_pause_leaves_the_pace_that_was_good_before_it() -> None:
 def test_what_is_refused_with_nothing_under_way_is_no_limit_of_calls_under_way() -> None:
     """Twenty were let in at once. So one beside one other is not refused for being the second."""
     limiter = known_trip()
-    crowd: list[Sent] = []
-    now = 0.0
-    while len(crowd) < 20:
-        sent, now = passes(limiter, now)
-        crowd.append(sent)
-    limiter.delay(now + 1)
+    crowd, now = let_in(limiter, 20)
     limiter.hold(now + 1)
     for sent in crowd[1:]:
         limiter.ended(sent, now + 1, ACCEPTED)
@@ -195,12 +201,7 @@ def test_few_calls_under_way_are_not_made_fewer_by_a_search_for_more(calls: int,
 def test_refusals_with_fewer_under_way_than_were_let_in_are_of_another_limit() -> None:
     limiter = known_trip()
     limiter.facts.latency, limiter.facts.peak = 1.0, 20
-    crowd: list[Sent] = []
-    now = 0.0
-    while len(crowd) < 20:
-        sent, now = passes(limiter, now)
-        crowd.append(sent)
-    limiter.delay(now + 1)
+    crowd, now = let_in(limiter, 20)
     assert limiter.facts.counts_under_way
     for sent in crowd:
         limiter.ended(sent, now + 1, ACCEPTED)
