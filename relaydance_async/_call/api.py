@@ -161,10 +161,7 @@ class Api:
         self._check(request)
         options = self.options
         call = Call(self._shared, request, receive, options)
-        if self._is_watched or is_logging_attempts():
-            running = call.run_watched()
-        else:
-            running = call.run() if options.deadline is None else call.run_within(options.deadline)
+        running = call.run_watched() if self._is_watched or is_logging_attempts() else call.run()
         return self._counted(running, request, receive) if tracking() else running
 
     def _check(self, request: PreparedRequest) -> None:

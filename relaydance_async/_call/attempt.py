@@ -71,14 +71,13 @@ class Attempt(Progress):
         """See `Progress`."""
         if self._watchers is not None and self._watchers.wants("sending"):
             return self._announced(self._watchers)
-        self._begin_to_send()
+        self.phase = _SENDING
+        self.sent_at = self._clock.now()
+        self.reached = _PARTLY_SENT
         return None
 
     async def _announced(self, watchers: Watchers) -> None:
         await watchers.sending(self.number)
-        self._begin_to_send()
-
-    def _begin_to_send(self) -> None:
         self.phase = _SENDING
         self.sent_at = self._clock.now()
         self.reached = _PARTLY_SENT

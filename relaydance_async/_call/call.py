@@ -125,6 +125,8 @@ class Call(Generic[T]):
         """Attempt it until it succeeds or an error says that it won't."""
         # One coroutine for all of it: each more is an object that every call under way holds.
         self._began = self._shared.clock.monotonic()
+        seconds = self._options.deadline
+        deadline = None if seconds is None else self._begin_deadline(seconds)
         repeats: Repeats | None = None
         try:
             while True:
@@ -159,7 +161,12 @@ class Call(Generic[T]):
                 await self._shared.clock.sleep(wait)
         except BaseException as error:
             self._mark(error)
-            raise
+            if deadline is None or not deadline.__exit__(type(error), error, None):
+                raise
+            outcome = Failed(self._out_of_time(deadline.seconds), _TOO_LATE)
+        else:
+            if deadline is not None:
+                deadline.__exit__(None, None, None)
         if not isinstance(outcome, Failed):
             return outcome
         tell_end(outcome.error)
@@ -167,18 +174,6 @@ class Call(Generic[T]):
             raise outcome.error from None
         finally:
             del outcome  # an error whose traceback leads to itself is left to the garbage collector
-
-    async def run_within(self, seconds: float) -> T:
-        """The same, within that time."""
-        runtime = self._shared.runtimes.find()
-        with Deadline(seconds, None if runtime is None else runtime.timers) as self._deadline:
-            return await self.run()
-        error = self._out_of_time(seconds)
-        tell_end(error)
-        try:
-            raise error
-        finally:
-            del error  # as above
 
     async def run_watched(self) -> T:
         """The same, with observers."""
@@ -198,8 +193,13 @@ class Call(Generic[T]):
     def run_with(self, watchers: Watchers | None) -> Coroutine[Any, Any, T]:
         """The same; whoever gives the observers tells them of the end."""
         self._watchers = watchers
-        deadline = self._options.deadline
-        return self.run() if deadline is None else self.run_within(deadline)
+        return self.run()
+
+    def _begin_deadline(self, seconds: float) -> Deadline:
+        """No `with` around a call: that takes a coroutine more, which each call under way would hold."""
+        runtime = self._shared.runtimes.find()
+        deadline = self._deadline = Deadline(seconds, None if runtime is None else runtime.timers)
+        return deadline.__enter__()
 
     def _mark(self, error: BaseException) -> None:
         """Let a cancellation tell whether it may have left something that is paid for."""

@@ -47,18 +47,19 @@ class Deadline:
         return anyio.current_time() if self._timers is None else self._timers.loop.time()
 
     def __enter__(self) -> Self:
-        if self._timers is None:
+        timers = self._timers
+        if timers is None:
             self._scope = anyio.CancelScope(deadline=self.until)
             self._scope.__enter__()
         else:
-            task = asyncio.current_task()
+            task = asyncio.current_task(timers.loop)
             if task is None:
                 raise RuntimeError("a call with a deadline needs a task")
             self._task, self._cancelling = task, task.cancelling()
-            self._timer = self._timers.set(self.until, self.expire)
+            self._timer = timers.set(self.until, self)  # a bound method would be an object more for each call under way
         return self
 
-    def expire(self) -> None:
+    def __call__(self) -> None:
         """The time is over: cancel what runs, unless it ends by itself in this turn of the loop."""
         if self._timers is None:
             self._scope.cancel()

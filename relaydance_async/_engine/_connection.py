@@ -274,13 +274,14 @@ class Connection(Link):
                 self._buffer = bytearray(data)
                 return
         end += 4
-        check_start(data[:end])
+        start, rest = data[:end], data[end:]
+        check_start(start)
         parser = self._new_parser()
-        head = parser.read_head(data[:end])
+        head = parser.read_head(start)
         if head.status < 200:
-            self._pass_over(exchange, head, data[end:])
+            self._pass_over(exchange, head, rest)
         else:
-            self._begin_body(exchange, head, parser, data[end:])
+            self._begin_body(exchange, head, parser, rest)
 
     def _pass_over(self, exchange: Exchange, head: Head, rest: bytes) -> None:
         self._interim += 1
@@ -304,7 +305,6 @@ class Connection(Link):
         if framing is _WITHOUT_BODY:
             self._end_of_answer(exchange, bool(rest))
             return
-        exchange.wake()
         if framing is _BY_LENGTH:
             self._state = _LENGTH
             self._left = length
@@ -316,6 +316,8 @@ class Connection(Link):
             exchange.ends_with_connection = True
         if rest:
             self._read_body(exchange, rest)
+        if not exchange.is_whole:
+            exchange.wake()
 
     def _read_body(self, exchange: Exchange, data: bytes) -> None:
         if self._state is _LENGTH:

@@ -111,10 +111,10 @@ class Link(asyncio.BufferedProtocol):
     def write(self, data: bytes | memoryview) -> bool:
         """Hand this to the kernel, as far as it takes it; whether the connection was there for it."""
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None:
             return False
         transport.write(data)
-        # It was open before: if it no longer is, the one try to send this has failed, and the kernel has nothing of it.
+        # If it is not open now, it was not before, or the one try to send this failed: the kernel has nothing of it.
         return not transport.is_closing()
 
     async def drained(self, seconds: float) -> None:

@@ -102,7 +102,7 @@ async def test_a_call_that_is_queued_again_and_runs_out_of_time_lists_what_was_m
         await wait_until(lambda: sandbox.ledger.count(CHAT) == 1)  # which has the only permit now
         clock.advance(10)
         await wait_until(lambda: look_at(client).queued == 1)
-        deadlines[0].expire()
+        deadlines[0]()
         await wait_until(lambda: bool(errors))
         group.cancel_scope.cancel()
     (error,) = errors

@@ -58,7 +58,7 @@ async def test_a_billed_request_that_the_deadline_ends_may_have_been_accepted(
 
     async def end_when_accepted() -> None:
         await wait_until(lambda: sandbox.ledger.accepted(route) == 1)
-        deadlines[0].expire()
+        deadlines[0]()
 
     async with start(sandbox, deadline=9.0) as client:
         # However slow the machine is, it passes just when the request has been accepted.

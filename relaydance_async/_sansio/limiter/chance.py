@@ -40,8 +40,8 @@ class Chance:
             self._accepted += 1
             if self.height == 0:
                 self._learn(self._refused, self._accepted)
-        else:
-            self._learn(0, 1)
+        elif self._learns:
+            self._facts.learn_accepted()
 
     def refused(self, at: float) -> None:
         """A call that was admitted then was."""

@@ -131,10 +131,10 @@ class Facts:
         """It has its answer."""
         sent.verdict = verdict
         took = now - sent.at
-        if verdict is Verdict.REFUSED:
+        if verdict is _REFUSED:
             self._refused(now, took, retry_after)
             self.fits += ((sent.level > self.most_let_in) - self.fits) / 8
-        elif verdict is Verdict.ACCEPTED:
+        elif verdict is _ACCEPTED:
             self.completed += 1
             self.latency += (took - self.latency) * (0.1 if self.latency else 1.0)
 
@@ -147,7 +147,8 @@ class Facts:
 
     def accepted(self, sent: Sent) -> None:
         """An attempt surely was, whether it has its answer yet or not."""
-        self.peak = max(self.peak, sent.level)
+        if sent.level > self.peak:
+            self.peak = sent.level
         if sent.verdict is None:
             self.let_in.add(sent)
             self.most_let_in = max(self.most_let_in, len(self.let_in))
@@ -159,16 +160,17 @@ class Facts:
         self.judged = min(self.judged + total, self.numbers.noise_memory)
         self.noise += (refused / total - self.noise) * min(1.0, total / self.judged)
 
-    def next_judged(self, now: float) -> Sent | None:
-        """The next attempt, in the order of admission, of which it is known whether it was refused."""
-        queue = self.queue
-        if not queue:
-            return None
-        first = queue[0]
+    def learn_accepted(self) -> None:
+        """One more was not refused."""
+        judged = self.judged = min(self.judged + 1, self.numbers.noise_memory)
+        if self.noise:
+            self.noise -= self.noise / judged
+
+    def is_late(self, sent: Sent, now: float) -> bool:
+        """Whether a refusal of it would have come by now."""
         trip = self.numbers.trip_unknown if self.trip is None else self.trip
-        if first.verdict is None and now - first.at < self.numbers.patience * trip:
-            return None
-        try:
-            return queue.popleft()
-        except IndexError:  # another thread was faster
-            return None
+        return now - sent.at >= self.numbers.patience * trip
+
+
+# Looking up a member of an enum takes as long as all else in these methods.
+_ACCEPTED, _REFUSED = Verdict.ACCEPTED, Verdict.REFUSED

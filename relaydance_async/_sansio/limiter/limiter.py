@@ -65,11 +65,11 @@ class Limiter:
                 return
             self.is_free = False
         facts.ended(sent, now, verdict, retry_after)
-        if sent in facts.let_in:
+        if facts.let_in and sent in facts.let_in:
             facts.let_in.discard(sent)
             if verdict is _REFUSED:
                 self.state = self.state.mistaken(sent, now)
-        if verdict is not Verdict.NOTHING:
+        if verdict is not _NOTHING:
             self.state = self.state.ended(sent, now, verdict is _REFUSED)
             if not sent.is_ordered:  # it left while there was nothing to be learned
                 self.state = self.state.judged(sent, now, verdict is _REFUSED)
@@ -125,13 +125,18 @@ class Limiter:
         self.facts.let_in.clear()
 
     def _judge(self, now: float) -> None:
-        facts = self.facts
-        while facts.queue and (sent := facts.next_judged(now)) is not None:
-            if sent.verdict is not Verdict.NOTHING:
+        facts, queue = self.facts, self.facts.queue
+        # The first is looked at here, as it mostly has no answer: each call of a function is felt in each request.
+        while queue and (queue[0].verdict is not None or facts.is_late(queue[0], now)):
+            try:
+                sent = queue.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if sent.verdict is not _NOTHING:
                 is_refused = sent.verdict is _REFUSED
                 if not is_refused:
                     facts.accepted(sent)
                 self.state = self.state.judged(sent, now, is_refused)
 
 
-_REFUSED = Verdict.REFUSED
+_REFUSED, _NOTHING = Verdict.REFUSED, Verdict.NOTHING
