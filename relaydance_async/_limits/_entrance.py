@@ -96,6 +96,7 @@ class Entrance:
     async def enter(self, ticket: Ticket) -> Lease:
         """See `Admission`."""
         place = self._join(ticket)
+        del ticket  # each object that a waiting call holds costs the garbage collector
         try:
             if place.phase is _WAITING:
                 self._must_wait(place.share)
@@ -162,16 +163,16 @@ class Entrance:
     def _join(self, ticket: Ticket) -> Place:
         now = self._monotonic()
         share, barrier = self._shares.of[ticket.kind], self._barrier(ticket)
-        delay = barrier.delay(now)
-        if _is_late(ticket.deadline, now + delay) and delay < FOREVER and delay > 0:
-            place = Place(self, share, barrier, ticket, now, Phase.REFUSED)
-            raise _too_late(delay, self._why(place))
+        deadline = ticket.deadline
+        if deadline is not None and 0 < (delay := barrier.delay(now)) < FOREVER and deadline <= now + delay:
+            raise _too_late(delay, self._why(Place(self, share, barrier, ticket, now, Phase.REFUSED)))
         place = Place(self, share, barrier, ticket, now, _WAITING)
         rank = (ticket.priority, ticket.order)
         wants = Wants(share, barrier)
         place.lane = self._turns.join(place, (rank, share, barrier), rank, ticket.view, wants)
         self.waiting += 1
-        self._admit()
+        if place.lane.waiting == 1 and self._shares.has_room_for(share):
+            self._admit()  # otherwise nobody may begin now who could not before
         return place
 
     def _leave(self, place: Place) -> None:
