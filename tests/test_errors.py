@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+import pydoc
 import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import httpx
 import pytest
@@ -49,6 +50,7 @@ from relaydance_async import (
     WebhookPayloadError,
     WebhookVerificationError,
     errors,
+    maybe_accepted,
 )
 from relaydance_async.errors import DownloadErrorKind
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
@@ -133,6 +135,36 @@ def test_the_tree_is_the_one_in_the_docstring() -> None:
     assert issubclass(APITimeoutError, TimeoutError)
     assert all(issubclass(kind, RelayDanceError) for kind in CLASSES)
     assert not issubclass(DownloadError, APIStatusError)
+
+
+def _of_the_package(kind: type[RelayDanceError] = RelayDanceError) -> Iterator[type[RelayDanceError]]:
+    """All of `errors`, those that are only there to be derived from as well."""
+    yield kind
+    for below in kind.__subclasses__():
+        if below.__module__.startswith("relaydance_async.errors"):
+            yield from _of_the_package(below)
+
+
+def test_every_class_is_shown_where_it_is_imported_from() -> None:
+    kinds = set(_of_the_package())
+    assert kinds > set(CLASSES)
+    assert {kind.__module__ for kind in kinds} == {maybe_accepted.__module__} == {"relaydance_async.errors"}
+
+
+@every_class
+def test_a_class_is_known_by_its_public_name(kind: type[RelayDanceError]) -> None:
+    name = f"relaydance_async.errors.{kind.__name__}"
+    assert b"crelaydance_async.errors\n%s\n" % kind.__name__.encode() in pickle.dumps(kind(), 0)
+    assert traceback.format_exception_only(kind("it broke"))[0].startswith(f"{name}: it broke")
+    assert "._" not in pydoc.render_doc(kind, renderer=pydoc.TextDoc()).partition("Data and other")[0]
+    assert "history" in get_type_hints(kind)
+
+
+def test_a_class_of_a_caller_stays_the_callers() -> None:
+    class Odd(ServerError):
+        """Somebody else's."""
+
+    assert Odd.__module__ == __name__
 
 
 @every_class
