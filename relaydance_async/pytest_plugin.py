@@ -126,7 +126,7 @@ def relaydance_sandbox_session(request: pytest.FixtureRequest) -> Sandbox:
 @pytest.fixture
 def relaydance_client(relaydance_sandbox: Sandbox) -> AsyncRelayDance:
     """A client of `relaydance_sandbox`. Its time runs as fast as the sandbox's: polls and retries don't wait long."""
-    from ._client import AsyncRelayDance
+    from ._client import AsyncRelayDance, made_with
     from ._config import Clock
 
     scale = relaydance_sandbox.clock.scale or 1.0
@@ -136,4 +136,4 @@ def relaydance_client(relaydance_sandbox: Sandbox) -> AsyncRelayDance:
 
     clock = Clock(monotonic=lambda: time.monotonic() * scale, sleep=sleep)
     # Its connections close with the event loop of the test.
-    return AsyncRelayDance(relaydance_sandbox.api_key, base_url=relaydance_sandbox.base_url, _clock=clock)
+    return made_with(AsyncRelayDance, clock=clock)(relaydance_sandbox.api_key, base_url=relaydance_sandbox.base_url)

@@ -16,7 +16,7 @@ from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
 from tests.kit.calls import ask_chat, edit_image, list_models, make_image, open_stream, submit_clip, upload_file
 from tests.kit.calls import client_of as sandbox_client
 from tests.kit.clocks import JumpingLoop, QuickClock
-from tests.kit.inside import close_limits
+from tests.kit.inside import close_limits, make_client
 from tests.kit.strangers import Gateway, answer, gateway, good
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "direct"])]
@@ -60,7 +60,7 @@ class Ear(NoObserver):
 
 
 def client_of(server: Gateway, transport: Any, **options: Any) -> AsyncRelayDance:
-    return AsyncRelayDance("sk-very-secret-1", base_url=server.base_url, transport=transport, **options)
+    return make_client("sk-very-secret-1", base_url=server.base_url, transport=transport, **options)
 
 
 def silence(path: str, number: int) -> None:
@@ -137,7 +137,7 @@ def notes_of(error: BaseException | None) -> list[str]:
 async def test_a_call_that_was_on_its_way_may_have_been_accepted(transport: Any, call: str, stop: str) -> None:
     act, kind = STOPS[stop]
     ear = Ear()
-    async with gateway(silence) as server, client_of(server, transport, _observers=[ear]) as client:
+    async with gateway(silence) as server, client_of(server, transport, observers=[ear]) as client:
         with pytest.raises(kind) as caught:
             await act(BILLED[call](client), server.arrived)
         assert len(server.taken) == 1
@@ -151,7 +151,7 @@ async def test_a_call_that_was_on_its_way_may_have_been_accepted(transport: Any,
 async def test_a_call_that_waited_for_its_turn_was_not_accepted(transport: Any, call: str, stop: str) -> None:
     act, kind = STOPS[stop]
     ear = Ear()
-    async with gateway(silence) as server, client_of(server, transport, _observers=[ear]) as client:
+    async with gateway(silence) as server, client_of(server, transport, observers=[ear]) as client:
         close_limits(client, 1000)
         queued = asyncio.Event()
         ear.queued = lambda attempt: queued.set()  # type: ignore[method-assign]
@@ -168,7 +168,7 @@ async def test_a_scope_that_swallows_the_cancellation_cannot_keep_it_from_the_ob
     transport: Any, call: str
 ) -> None:
     ear = Ear()
-    async with gateway(silence) as server, client_of(server, transport, _observers=[ear]) as client:
+    async with gateway(silence) as server, client_of(server, transport, observers=[ear]) as client:
         with anyio.move_on_after(1000) as scope:
             watch = asyncio.ensure_future(when(server.arrived, scope.cancel))
             await BILLED[call](client)
@@ -183,7 +183,7 @@ async def test_of_tasks_that_others_cancel_the_observer_tells(transport: Any) ->
     def reply(path: str, number: int) -> bytes | None:
         return answer(400) if number == 3 else None
 
-    async with gateway(reply) as server, client_of(server, transport, _observers=[ear]) as client:
+    async with gateway(reply) as server, client_of(server, transport, observers=[ear]) as client:
 
         async def third() -> None:
             while len(server.taken) < 2:
@@ -211,7 +211,7 @@ async def test_a_member_of_a_group_that_may_have_been_accepted_is_found(transpor
 
 async def test_a_deadline_says_it_too(transport: Any) -> None:
     ear = Ear()
-    options: dict[str, Any] = {"deadline": SKIPPED / 2, "_observers": [ear]}
+    options: dict[str, Any] = {"deadline": SKIPPED / 2, "observers": [ear]}
     async with gateway(silence) as server, client_of(server, transport, **options) as client:
         watch = asyncio.ensure_future(when(server.arrived, skip))
         with pytest.raises(APITimeoutError) as caught:

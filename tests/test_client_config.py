@@ -39,7 +39,7 @@ from tests.kit.calls import (
     upload_file,
 )
 from tests.kit.clocks import QuickClock
-from tests.kit.inside import parts_of, settings_of
+from tests.kit.inside import make_client, parts_of, settings_of
 from tests.kit.probe import watch
 from tests.kit.routes import MODELS
 from tests.kit.tls import trust
@@ -436,7 +436,7 @@ async def test_over_a_client_of_the_callers_transient_failures_are_repeated(sand
 
 
 async def test_over_a_client_of_the_callers_a_refused_connection_was_never_accepted(http: Any) -> None:
-    client = AsyncRelayDance(KEY, base_url="http://127.0.0.1:9/v1", http_client=http, _clock=QuickClock().clock)
+    client = make_client(KEY, base_url="http://127.0.0.1:9/v1", http_client=http, clock=QuickClock().clock)
     with pytest.raises(APIConnectionError) as caught:
         await submit_clip(client)
     assert not caught.value.maybe_accepted

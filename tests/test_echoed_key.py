@@ -27,6 +27,7 @@ from relaydance_async import (
 from relaydance_async._sansio.observer import CallInfo, CallObserver, NoObserver
 from tests.kit.calls import ask_chat, list_models, make_image, open_stream, submit_clip, upload_file
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 from tests.kit.strangers import Gateway, answer, gateway
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "direct"])]
@@ -95,7 +96,7 @@ def all_of(error: RelayDanceError) -> str:
 
 
 def client_of(server: Gateway, transport: Any, **options: Any) -> AsyncRelayDance:
-    return AsyncRelayDance(KEY, base_url=server.base_url, transport=transport, **options)
+    return make_client(KEY, base_url=server.base_url, transport=transport, **options)
 
 
 @pytest.mark.parametrize("case", ANSWERS)
@@ -106,9 +107,9 @@ async def test_an_answer_that_sends_the_key_back_shows_it_nowhere(
     events: list[RetryEvent] = []
     ear = Ear()
     caplog.set_level(logging.DEBUG, "relaydance_async")
-    options: dict[str, Any] = {"retry": RetryPolicy(2), "on_retry": events.append, "_observers": [ear]}
+    options: dict[str, Any] = {"retry": RetryPolicy(2), "on_retry": events.append, "observers": [ear]}
     clock = QuickClock().clock
-    async with gateway(ANSWERS[case]) as server, client_of(server, transport, _clock=clock, **options) as client:
+    async with gateway(ANSWERS[case]) as server, client_of(server, transport, clock=clock, **options) as client:
         with pytest.raises(RelayDanceError) as caught:
             await CALLS[call](client)
     assert f"bearer {KEY}".encode().lower() in server.heads[0].lower()

@@ -5,7 +5,7 @@ observer, an admission, and a route of the sandbox. Each is made of what its roo
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,10 +15,12 @@ import pytest
 
 from relaydance_async import AsyncRelayDance, InvalidInputError, RateLimitError, RelayDanceError, RetryPolicy
 from relaydance_async._call import Answer, as_bytes, refuse_page
-from relaydance_async._client import _Endpoint
+from relaydance_async._client import made_with
+from relaydance_async._client._endpoints import Endpoint
+from relaydance_async._config import Clock
 from relaydance_async._limits import Admission, Ended, How, Kind, Lease, Ticket
 from relaydance_async._sansio.extras import CallExtras
-from relaydance_async._sansio.observer import CallInfo, CallObserver, NoObserver
+from relaydance_async._sansio.observer import CallInfo, CallObserver, NoObserver, Observer
 from relaydance_async._sansio.retry import Decision, GiveUp, Retry
 from relaydance_async.models._options import CallOptions
 from relaydance_async.models.meta import AttemptRecord
@@ -80,7 +82,7 @@ class Sounds(Resource):
 class Client(AsyncRelayDance):
     """A client with that endpoint."""
 
-    sounds: _Endpoint[Sounds] = _Endpoint(Sounds)
+    sounds: Endpoint[Sounds] = Endpoint(Sounds)
 
 
 # A route of the sandbox.
@@ -195,6 +197,10 @@ class _Pass:
             turnstile.lessons.append((how, retry_after))
 
 
+def extended(*, clock: Clock, observers: Sequence[Observer] = (), **options: Any) -> Client:
+    return made_with(Client, clock=clock, observers=observers)(**options)
+
+
 async def put_in(client: AsyncRelayDance, admission: Admission) -> None:
     (await runtimes_of(client).current()).api = admission
 
@@ -203,14 +209,14 @@ async def put_in(client: AsyncRelayDance, admission: Admission) -> None:
 async def options(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncGenerator[dict[str, Any]]:
     """For a client of the sandbox, over each way to send."""
     async with transport_options(request.param) as options:
-        yield {"api_key": sandbox.api_key, "base_url": sandbox.base_url, "_clock": QuickClock().clock, **options}
+        yield {"api_key": sandbox.api_key, "base_url": sandbox.base_url, "clock": QuickClock().clock, **options}
 
 
 # Each of them alone.
 
 
 async def test_an_endpoint(sandbox: Sandbox, options: dict[str, Any]) -> None:
-    async with Client(**options) as client:
+    async with extended(**options) as client:
         assert await client.sounds.make(model="any", text="one") == sound_of("one")
         assert await client.sounds.digest(model="any", text="one") == sha256(sound_of("one")).hexdigest()
         view = client.with_options(deadline=60)
@@ -228,7 +234,7 @@ def test_a_route_of_elsewhere_is_none_of_the_packages() -> None:
 async def test_an_observer(sandbox: Sandbox, options: dict[str, Any]) -> None:
     sandbox.faults.add(Fault(SOUNDS, status=503, at=(1,)))
     diary = Diary(header={"traceparent": "of the diary"})
-    async with Client(**options, _observers=[diary]) as client:
+    async with extended(**options, observers=[diary]) as client:
         sound = await client.sounds.make(model="any", text="one")
         await client.models.list()
     assert sound == sound_of("oneof the diary")
@@ -248,7 +254,7 @@ async def test_an_observer(sandbox: Sandbox, options: dict[str, Any]) -> None:
 
 async def test_an_observer_keeps_a_request_from_leaving(sandbox: Sandbox, options: dict[str, Any]) -> None:
     diary = Diary(problem=OSError("the disk is full"))
-    async with Client(**options, _observers=[diary]) as client:
+    async with extended(**options, observers=[diary]) as client:
         with pytest.raises(OSError, match="the disk is full"):
             await client.sounds.make(model="any", text="one")
         assert (await held(client)).permits == 0
@@ -261,7 +267,7 @@ async def test_an_admission(sandbox: Sandbox, options: dict[str, Any]) -> None:
     sandbox.faults.add(Fault(SOUNDS, status=503, code="system_cpu_overloaded", at=(2,)))
     sandbox.faults.add(Fault(SOUNDS, status=400, at=(3,)))
     turnstile = Turnstile()
-    async with Client(**options) as client:
+    async with extended(**options) as client:
         await put_in(client, turnstile)
         with pytest.raises(RelayDanceError):
             await client.sounds.make(model="any", text="one")
@@ -284,7 +290,7 @@ async def test_an_admission(sandbox: Sandbox, options: dict[str, Any]) -> None:
 async def test_an_endpoint_is_watched_and_admitted_as_all_others(sandbox: Sandbox, options: dict[str, Any]) -> None:
     sandbox.faults.add(Fault(SOUNDS, status=429))
     diary, turnstile = Diary(), Turnstile()
-    async with Client(**options, _observers=[diary], retry=RetryPolicy(max_attempts=1)) as client:
+    async with extended(**options, observers=[diary], retry=RetryPolicy(max_attempts=1)) as client:
         await put_in(client, turnstile)
         with pytest.raises(RateLimitError):
             await client.sounds.digest(model="any", text="one")

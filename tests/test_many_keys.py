@@ -35,7 +35,7 @@ from tests.hooks.support import Heard
 from tests.hooks.telemetry import Telemetry
 from tests.kit.calls import ask_chat
 from tests.kit.clocks import QuickClock
-from tests.kit.inside import book_of
+from tests.kit.inside import book_of, make_client
 from tests.kit.probe import look_at
 from tests.kit.routes import CHAT, SUBMIT
 from tests.kit.waiting import wait_until
@@ -52,7 +52,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def client_of(sandbox: Sandbox, **options: Any) -> AsyncRelayDance:
-    return AsyncRelayDance("sk-mine", base_url=sandbox.base_url, **options)
+    return make_client("sk-mine", base_url=sandbox.base_url, **options)
 
 
 async def test_each_call_bears_the_key_of_its_view(sandbox: Sandbox) -> None:
@@ -76,7 +76,7 @@ async def test_many_keys_share_few_connections(sandbox: Sandbox) -> None:
 async def test_a_limit_of_one_key_holds_back_no_other(sandbox: Sandbox) -> None:
     clock = QuickClock()
     sandbox.faults.add(Fault(CHAT, status=429, at=(1,)))
-    async with client_of(sandbox, max_retries=0, _clock=clock) as client:
+    async with client_of(sandbox, max_retries=0, clock=clock) as client:
         refused, other = client.with_options(api_key=KEYS[0]), client.with_options(api_key=KEYS[1])
         with pytest.raises(RateLimitError):
             await ask_chat(refused)
@@ -105,7 +105,7 @@ async def test_an_idempotency_key_of_one_user_is_nothing_to_another(sandbox: San
     clip: dict[str, Any] = {"model": "grok-imagine-video", "prompt": "A boat", "seconds": 5}
     async with (
         SqliteJournal(tmp_path / "run.db") as journal,
-        client_of(sandbox, journal=journal, _clock=QuickClock(sandbox.clock.advance).clock) as client,
+        client_of(sandbox, journal=journal, clock=QuickClock(sandbox.clock.advance).clock) as client,
     ):
         views = [client.with_options(api_key=key) for key in KEYS[:2]]
         first, second = [await view.video.submit(**clip, idempotency_key="order-1") for view in views]

@@ -89,7 +89,7 @@ def parameters(function: Callable[..., Any]) -> dict[str, Any]:
     return {
         f"{'' if one.kind is one.KEYWORD_ONLY else '/'}{name}": ... if one.default is one.empty else one.default
         for name, one in inspect.signature(function).parameters.items()
-        if not name.startswith("_") and name not in ("self", "unknown")
+        if name != "self"
     }
 
 

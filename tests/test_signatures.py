@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from inspect import Parameter
 from pkgutil import walk_packages
+from types import FunctionType
 from typing import Any
 
 import anyio
@@ -20,7 +21,17 @@ import pytest
 from pydantic import BaseModel
 
 import relaydance_async
-from relaydance_async import NOT_GIVEN, APIConnectionError, AsyncRelayDance, RelayDanceError, hooks, resources, types
+from relaydance_async import (
+    NOT_GIVEN,
+    APIConnectionError,
+    AsyncRelayDance,
+    RelayDanceError,
+    hooks,
+    resources,
+    sandbox,
+    types,
+    webhooks,
+)
 from relaydance_async.models.video import VideoRequest
 from relaydance_async.resources._resource import Resource
 from relaydance_async.resources._views import RawView, StreamedView
@@ -69,6 +80,46 @@ def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
 def test_no_keyword_is_hidden(method: Callable[..., Any]) -> None:
     parameters = inspect.signature(method).parameters.values()
     assert not [one for one in parameters if one.kind in (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)]
+
+
+EXPORTED = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (relaydance_async, hooks, sandbox, webhooks)
+    for name in module.__all__
+}
+GIVEN = re.compile(r".*(Stream|Event|Response)|.*\.[A-Z]\w+Error|.*\.(ChatEvent|Hook|Outcome)")
+"""What the package gives to callers, and what names a type: nobody makes one."""
+MADE = {
+    path: thing
+    for path, thing in EXPORTED.items()
+    if inspect.isroutine(thing)
+    or (inspect.isclass(thing) and not GIVEN.fullmatch(path) and not issubclass(thing, BaseModel | dict))
+}
+OF_CLASSES = {
+    f"{path}.{name}": getattr(kind, name)
+    for path, kind in EXPORTED.items()
+    if inspect.isclass(kind) and not issubclass(kind, BaseModel | BaseException)
+    for name, method in vars(kind).items()
+    if not name.startswith("_") and isinstance(method, FunctionType | classmethod | staticmethod)
+}
+SHOWN = {**MADE, **METHODS, **OF_CLASSES}
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_a_signature_shows_what_callers_give_and_nothing_else(path: str) -> None:
+    """A name that is private, or a `**` of anything, is nobody's to give."""
+    parameters = inspect.signature(SHOWN[path]).parameters.values()
+    assert not [one.name for one in parameters if one.name.startswith("_") or one.kind is Parameter.VAR_KEYWORD]
+
+
+@pytest.mark.parametrize("kind", ["SqliteJournal", "PostgresJournal", "RedisLimits", "AsyncRelayDance"])
+def test_what_callers_make_shows_each_keyword_with_type_and_default(kind: str) -> None:
+    assert f"relaydance_async.{kind}" in MADE
+    parameters = inspect.signature(getattr(relaydance_async, kind)).parameters.values()
+    written = inspect.unwrap(getattr(relaydance_async, kind).__init__).__code__  # which the reference shows
+    assert not written.co_flags & (inspect.CO_VARKEYWORDS | inspect.CO_VARARGS)
+    assert all(one.annotation is not one.empty for one in parameters)
+    assert all(one.default is not one.empty for one in parameters if one.kind is Parameter.KEYWORD_ONLY)
 
 
 @pytest.mark.parametrize("path", [path for path in METHODS if any(view in path for view in VIEWS)])
@@ -168,7 +219,7 @@ def test_what_is_only_there_to_be_refused_is_not_shown() -> None:
     assert "organization" not in inspect.signature(CLIENT.with_options).parameters
     assert "organization" not in inspect.signature(AsyncRelayDance).parameters
     with pytest.raises(TypeError, match="organization= has no meaning here"):
-        AsyncRelayDance("sk-1", organization="o")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        AsyncRelayDance("sk-1", organization="o")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

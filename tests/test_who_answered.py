@@ -20,6 +20,7 @@ from relaydance_async import (
 )
 from tests.kit.calls import ask_chat, edit_image, list_models, make_image, open_stream, submit_clip, upload_file
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 from tests.kit.strangers import ENVELOPE, PAGE, SIGNED, answer, gateway, good
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ["httpx", "direct"])]
@@ -63,8 +64,8 @@ SOON = {name for name, (written, _) in STRANGERS.items() if written.split()[1] i
 
 
 def client_of(server: Any, transport: Any, **options: Any) -> AsyncRelayDance:
-    options.setdefault("_clock", QuickClock().clock)
-    return AsyncRelayDance("sk-very-secret-1", base_url=server.base_url, transport=transport, **options)
+    options.setdefault("clock", QuickClock().clock)
+    return make_client("sk-very-secret-1", base_url=server.base_url, transport=transport, **options)
 
 
 async def failure_of(awaitable: Awaitable[Any]) -> RelayDanceError:

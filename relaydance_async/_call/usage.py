@@ -70,12 +70,26 @@ class UsageTracker(UsageTotals):
         """Whether it counts the calls of that client."""
         return self._owner is owner
 
-    def add(self, model: str, **numbers: int) -> None:
-        """Count something of a model. Thread-safe."""
+    def add(
+        self,
+        model: str,
+        *,
+        requests: int = 0,
+        prompt_tokens: int = 0,
+        completion_tokens: int = 0,
+        total_tokens: int = 0,
+        untold: int = 0,
+        items: int = 0,
+    ) -> None:
+        """Count something of a model: see `ModelUsage`. Thread-safe."""
         with self._lock:
             used = self.by_model.setdefault(model, ModelUsage())
-            for name, number in numbers.items():
-                setattr(used, name, getattr(used, name) + number)
+            used.requests += requests
+            used.prompt_tokens += prompt_tokens
+            used.completion_tokens += completion_tokens
+            used.total_tokens += total_tokens
+            used.untold += untold
+            used.items += items
 
 
 _TRACKERS: ContextVar[tuple[UsageTracker, ...]] = ContextVar("relaydance_usage", default=())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ class RedisLimits(Sharing):
         ConfigurationError: the extra `redis` is not installed, or the URL is none.
     """
 
-    def __init__(self, url: str, *, _monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, url: str) -> None:
         try:
             from redis.asyncio import ConnectionPool
         except ImportError:
@@ -45,7 +45,7 @@ class RedisLimits(Sharing):
         except (ValueError, AttributeError):
             # Without the cause, and without what it was: that may hold a password.
             raise ConfigurationError("RedisLimits needs a URL as redis://host:6379/0") from None
-        super().__init__(lambda: RedisStore(url), _monotonic)
+        super().__init__(lambda: RedisStore(url), time.monotonic)
 
 
 class RedisStore:

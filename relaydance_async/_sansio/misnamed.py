@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Never, TypedDict
-
-
-class FromOpenAI(TypedDict, total=False):
-    """What openai's client takes, and this one can't."""
-
-    organization: Never
-    project: Never
-    webhook_secret: Never
-    websocket_base_url: Never
-
+from collections.abc import Callable, Iterable
+from typing import Any, Never
 
 _NOT_HERE = {
     "organization": "organization= has no meaning here: a key of RelayDance belongs to one account. Leave it out",
@@ -22,7 +11,7 @@ _NOT_HERE = {
     "webhook_secret": "RelayDance signs no webhooks: see relaydance_async.webhooks.WebhookReceiver",
     "websocket_base_url": "RelayDance has no websockets: leave websocket_base_url= out",
 }
-
+"""What openai's client takes, and this one can't."""
 
 ELSEWHERE = {
     "AsyncOpenAI": "AsyncRelayDance is the client here",
@@ -59,12 +48,12 @@ def unknown_keyword(name: str, known: Iterable[str]) -> str:
     return f"unexpected keyword argument {name!r}{f'; did you mean {near[0]}?' if near else ''}"
 
 
-def refuse_unknown(unknown: Mapping[str, object], function: Callable[..., Any]) -> None:
-    """Nothing, if there is none.
+def refuse_unknown(given: Iterable[str], known: Iterable[str], function: Callable[..., Any]) -> Never:
+    """What is wrong with the first of the given keywords that a function doesn't have.
 
     Raises:
-        TypeError: there is one; it says what was meant.
+        TypeError: it says what was meant.
     """
-    for name in unknown:
-        known = [known for known in inspect.signature(function).parameters if not known.startswith("_")]
-        raise TypeError(_NOT_HERE.get(name) or f"{function.__qualname__}: {unknown_keyword(name, known)}")
+    name = next(name for name in given if name not in known)
+    place = function.__qualname__.removesuffix(".__init__")
+    raise TypeError(_NOT_HERE.get(name) or f"{place}: {unknown_keyword(name, known)}")

@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 
 from .. import AsyncRelayDance, SqliteJournal
+from .._client import made_with
 from ..webhooks import WebhookApp, WebhookReceiver
 from ._clip import find_structure_problem
 from ._display import Display
@@ -56,7 +57,7 @@ async def kill_and_resume(display: Display, stage: Stage, clips: int, folder: Pa
     """
     crash, key = Crash(clips), secrets.token_hex(16)
     stage.answer_late()
-    client = AsyncRelayDance(stage.sandbox.api_key, base_url=stage.proxy.base_url, _clock=stage.clock)
+    client = made_with(AsyncRelayDance, clock=stage.clock)(stage.sandbox.api_key, base_url=stage.proxy.base_url)
     async with client, SqliteJournal(folder / JOURNAL) as journal:
         receiver = WebhookReceiver(client, secret=key, journal=journal)
         async with _served(WebhookApp(receiver)) as hooks:

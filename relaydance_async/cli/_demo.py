@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 
 from .. import AsyncRelayDance, RelayDanceError, RetryPolicy, TaskFailedError, VideoTask
+from .._client import made_with
 from ._clip import find_ffprobe, find_playback_problem, find_structure_problem
 from ._crash import MOST_CLIPS, find_crash_faults, kill_and_resume
 from ._display import Display, Progress, open_display
@@ -58,8 +59,8 @@ async def _play(display: Display, stage: Stage, clips: int, seed: int, output: s
     sandbox = stage.sandbox
     tally = Tally(clips)
     display.line(f"A sandbox at {sandbox.base_url}, behind a proxy at {stage.proxy.base_url}, seed {seed}")
-    client = AsyncRelayDance(
-        sandbox.api_key, base_url=stage.proxy.base_url, retry=RETRY, on_retry=tally.saw_retry, _clock=stage.clock
+    client = made_with(AsyncRelayDance, clock=stage.clock)(
+        sandbox.api_key, base_url=stage.proxy.base_url, retry=RETRY, on_retry=tally.saw_retry
     )
     with _folder(output) as folder:
         async with client:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from .. import AsyncRelayDance, RetryPolicy, SqliteJournal, fan_out
+from .._client import made_with
 from ..webhooks import WebhookReceiver
 from ._stage import clock_of
 
@@ -29,7 +30,7 @@ def prompt_of(row: int) -> str:
 async def run(folder: Path, clips: int, speed: float, hooks: str) -> None:
     """Make the clips that are not there yet; a line for each row that has ended."""
     async with SqliteJournal(folder / JOURNAL) as journal:
-        client = AsyncRelayDance(journal=journal, retry=RetryPolicy(max_attempts=10), _clock=clock_of(speed))
+        client = made_with(AsyncRelayDance, clock=clock_of(speed))(journal=journal, retry=RetryPolicy(max_attempts=10))
         urls = WebhookReceiver(client, secret=os.environ[SECRET])
 
         async def make_clip(row: int) -> Path:

@@ -37,6 +37,9 @@ class PostgresJournal(CommittedJournal):
         ConfigurationError: a value that can't be, or psycopg is not installed.
     """
 
+    _patience: float = _PATIENCE
+    _now: Callable[[], float] | None = None
+
     def __init__(
         self,
         source: Source,
@@ -45,8 +48,6 @@ class PostgresJournal(CommittedJournal):
         namespace: str = "",
         keep_requests: bool = False,
         lease: float = 20.0,
-        _patience: float = _PATIENCE,
-        _now: Callable[[], float] | None = None,
     ) -> None:
         try:
             from ._postgres_store import PostgresStore
@@ -56,5 +57,5 @@ class PostgresJournal(CommittedJournal):
             ) from None
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
             raise ConfigurationError(f"schema must be a name of small letters, digits and _, not {schema!r:.80}")
-        store = PostgresStore(source, schema, namespace, _patience, _now)
+        store = PostgresStore(source, schema, namespace, self._patience, self._now)
         super().__init__(store, namespace=namespace, keep_requests=keep_requests, lease=lease)

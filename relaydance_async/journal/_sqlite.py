@@ -92,6 +92,9 @@ class SqliteJournal(CommittedJournal):
         ConfigurationError: a value that can't be.
     """
 
+    _patience: float = _BUSY_SECONDS
+    _now: Callable[[], float] = staticmethod(time.time)
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -100,8 +103,6 @@ class SqliteJournal(CommittedJournal):
         namespace: str = "",
         keep_requests: bool = False,
         lease: float = 20.0,
-        _busy_seconds: float = _BUSY_SECONDS,
-        _now: Callable[[], float] = time.time,
     ) -> None:
         if durability not in ("power", "process"):
             raise ConfigurationError(f"durability must be 'power' or 'process', not {durability!r}")
@@ -109,7 +110,7 @@ class SqliteJournal(CommittedJournal):
             self._path = Path(path).absolute()
         except TypeError:
             raise ConfigurationError(f"path must be that of a file, not {path!r:.80}") from None
-        store = SqliteStore(self._path, durability, _busy_seconds, _now)
+        store = SqliteStore(self._path, durability, self._patience, self._now)
         super().__init__(store, namespace=namespace, keep_requests=keep_requests, lease=lease)
 
     async def backup(self, path: str | os.PathLike[str]) -> None:

@@ -48,8 +48,6 @@ def _written_out(method: FunctionType) -> Signature:
 def _keywords(options: type) -> Iterator[Parameter]:
     for name, hint in options.__annotations__.items():
         annotation: str = hint.__forward_arg__
-        if annotation == "Never":
-            continue  # one that is only there to be refused with a reason
         words = annotation.replace("|", " ").split()
         default = None if words[-1] == "None" and "NotGiven" not in words else NOT_GIVEN
         yield Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

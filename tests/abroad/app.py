@@ -14,6 +14,7 @@ from relaydance_async import AsyncRelayDance, RelayDanceError
 from relaydance_async._sansio.observer import CallInfo, NoObserver
 from relaydance_async._sansio.retry import Decision
 from relaydance_async.models.meta import AttemptRecord
+from tests.kit.inside import make_client
 from tests.kit.transports import transport_options
 
 
@@ -108,11 +109,11 @@ def build_app(transport: str, base_url: str, *, max_concurrency: int) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with (
             transport_options(transport) as options,
-            AsyncRelayDance(
+            make_client(
                 "sk-sandbox-0001",
                 base_url=base_url,
                 max_concurrency=max_concurrency,
-                _observers=(watcher,),
+                observers=(watcher,),
                 **options,
             ) as client,
         ):

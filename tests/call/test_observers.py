@@ -23,7 +23,7 @@ ONE_GOOD = ["began", "queued 1", "admitted 1", "sending 1", "answered 1 200", "e
 
 async def test_a_call_that_succeeds_is_told_in_order_and_ends_with_its_result(sandbox: Sandbox, start: Start) -> None:
     seen = Recorder()
-    async with start(sandbox, _observers=[seen]) as client:
+    async with start(sandbox, observers=[seen]) as client:
         models = await client.models.list()
     assert seen.moments == ONE_GOOD
     assert seen.ends == [(models, None)]
@@ -33,7 +33,7 @@ async def test_each_attempt_of_a_call_is_told_and_its_error_is_the_finished_one(
     sandbox.faults.add(Fault(SUBMIT, status=503, at=(1,)))
     sandbox.faults.add(Fault(SUBMIT, status=400, at=(2,)))
     seen = Recorder()
-    async with start(sandbox, QuickClock(), _observers=[seen]) as client:
+    async with start(sandbox, QuickClock(), observers=[seen]) as client:
         error = await failure_of(submit_clip(client))
     assert seen.moments == [
         *("began", "queued 1", "admitted 1", "sending 1", "answered 1 503", "failed 1 Retry"),
@@ -48,7 +48,7 @@ async def test_an_attempt_without_a_connection_is_never_sending(sandbox: Sandbox
     seen = Recorder()
     base_url = f"http://127.0.0.1:{closed_port()}/v1"
     async with start(
-        sandbox, QuickClock(), base_url=base_url, _observers=[seen], retry=RetryPolicy(max_attempts=1)
+        sandbox, QuickClock(), base_url=base_url, observers=[seen], retry=RetryPolicy(max_attempts=1)
     ) as client:
         await failure_of(submit_clip(client))
     assert seen.moments == ["began", "queued 1", "admitted 1", "failed 1 GiveUp", "ended"]
@@ -57,7 +57,7 @@ async def test_an_attempt_without_a_connection_is_never_sending(sandbox: Sandbox
 async def test_a_connection_that_breaks_before_the_answer_is_never_answered(sandbox: Sandbox, start: Start) -> None:
     seen = Recorder()
     with FaultyProxy(sandbox.root_url, [ConnectionFault("reset_after_request")]) as proxy:
-        async with start(sandbox, QuickClock(), base_url=proxy.base_url, _observers=[seen]) as client:
+        async with start(sandbox, QuickClock(), base_url=proxy.base_url, observers=[seen]) as client:
             error = await failure_of(submit_clip(client))
     assert seen.moments == ["began", "queued 1", "admitted 1", "sending 1", "failed 1 GiveUp", "ended"]
     assert seen.ends == [(None, error)]
@@ -73,7 +73,7 @@ async def test_sending_comes_when_there_is_a_connection_and_the_server_has_seen_
             counts.append((look_at(client).connections, sandbox.ledger.count()))
 
     seen = Recorder(at=look)
-    async with start(sandbox, _observers=[seen]) as client:
+    async with start(sandbox, observers=[seen]) as client:
         await client.models.list()
         await submit_clip(client)
     assert counts == [(1, 0), (1, 1)]
@@ -82,7 +82,7 @@ async def test_sending_comes_when_there_is_a_connection_and_the_server_has_seen_
 
 async def test_a_call_is_described_by_its_route_and_what_it_is_about(sandbox: Sandbox, start: Start) -> None:
     seen = Recorder()
-    async with start(sandbox, _observers=[seen]) as client:
+    async with start(sandbox, observers=[seen]) as client:
         task = await submit_clip(client)
         await client.video.retrieve(task)
         await client.chat.completions.create(model="grok-4.3", messages=HELLO, extra_query={"token": "q-secret"})
@@ -101,7 +101,7 @@ async def test_the_seconds_in_the_queue_are_told_and_kept_on_the_error(sandbox: 
     sandbox.faults.add(Fault(MODELS, status=400))
     clock, seen = HandClock(), Recorder()
     errors: list[RelayDanceError] = []
-    async with start(sandbox, clock, _observers=[seen]) as client:
+    async with start(sandbox, clock, observers=[seen]) as client:
         close_limits(client, 7.0)
         async with anyio.create_task_group() as group:
 
@@ -118,7 +118,7 @@ async def test_the_seconds_in_the_queue_are_told_and_kept_on_the_error(sandbox: 
 
 async def test_a_call_that_is_admitted_at_once_waited_for_nothing(sandbox: Sandbox, start: Start) -> None:
     seen = Recorder()
-    async with start(sandbox, HandClock(), _observers=[seen]) as client:
+    async with start(sandbox, HandClock(), observers=[seen]) as client:
         open_limits(client)
         await client.models.list()
     assert seen.waits == [0.0]
@@ -130,7 +130,7 @@ async def test_headers_that_are_added_are_sent_and_the_key_is_not_among_those_sh
     seen = Recorder(add={"traceparent": "00-1-2-03", "authorization": "Bearer other"})
     async with (
         serve(as_json(b'{"data":[]}')) as server,
-        start(sandbox, base_url=f"{server.url}/v1", _observers=[seen]) as client,
+        start(sandbox, base_url=f"{server.url}/v1", observers=[seen]) as client,
     ):
         await client.models.list()
     (shown,) = seen.headers

@@ -45,7 +45,7 @@ async def test_the_gateways_id_of_each_request_is_told(transport: str) -> None:
     with Sandbox(faults=[Fault(SUBMIT, status=503, headers={"set-cookie": "a=b"}, at=(1,))]) as sandbox:
         async with (
             transport_options(transport) as options,
-            client_of(sandbox, QuickClock(), _observers=[ear], **options) as client,
+            client_of(sandbox, QuickClock(), observers=[ear], **options) as client,
         ):
             await submit_clip(client)
         ids = [entry.request_id for entry in sandbox.ledger.entries]
@@ -59,7 +59,7 @@ async def test_a_request_to_another_host_has_no_route(transport: str, tmp_path: 
     with Sandbox(time_scale=0) as sandbox:
         async with (
             transport_options(transport) as options,
-            client_of(sandbox, QuickClock(sandbox.clock.advance), _observers=[ear], **options) as client,
+            client_of(sandbox, QuickClock(sandbox.clock.advance), observers=[ear], **options) as client,
         ):
             clip = await client.video.wait(await submit_clip(client))
             ear.calls.clear()
@@ -73,7 +73,7 @@ async def test_a_streams_call_ends_with_the_stream_a_forgotten_one_too(transport
     with Sandbox() as sandbox:
         async with (
             transport_options(transport) as options,
-            client_of(sandbox, _observers=[ear], **options) as client,
+            client_of(sandbox, observers=[ear], **options) as client,
         ):
             await open_stream(client)
             assert ear.ends == [(None, None)]

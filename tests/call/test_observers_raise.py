@@ -39,7 +39,7 @@ async def test_an_observer_that_raises_is_logged_and_costs_nothing(
     sandbox.faults.add(Fault(MODELS, status=503, times=1))
     other = Recorder()
     with caplog.at_level(logging.ERROR, "relaydance_async"):
-        async with start(sandbox, QuickClock(), _observers=[Recorder(at=raising(moment)), other]) as client:
+        async with start(sandbox, QuickClock(), observers=[Recorder(at=raising(moment)), other]) as client:
             assert (await client.models.list()).data
     assert "another observer, raised; the call goes on" in caplog.text
     assert f"Bug: {moment}" in caplog.text
@@ -58,7 +58,7 @@ async def test_what_is_raised_when_it_is_sending_ends_the_call_with_nothing_sent
             raise bug
 
     seen = Recorder(at=refuse)
-    async with start(sandbox, QuickClock(), _observers=[seen]) as client:
+    async with start(sandbox, QuickClock(), observers=[seen]) as client:
         with pytest.raises(Bug) as caught:
             await call(client)
         assert caught.value is bug
@@ -74,7 +74,7 @@ async def test_an_error_of_ours_that_is_raised_when_it_is_sending_says_that_noth
         if moment == "sending":
             raise APIConnectionError("the journal is full")
 
-    async with start(sandbox, QuickClock(), _observers=[Recorder(at=refuse)]) as client:
+    async with start(sandbox, QuickClock(), observers=[Recorder(at=refuse)]) as client:
         error = await failure_of(submit_clip(client))
     assert error.message == "the journal is full"
     assert (error.sent_at, error.maybe_accepted, len(error.attempts)) == (None, False, 1)
@@ -90,7 +90,7 @@ async def test_a_cancellation_when_it_is_sending_ends_the_call_with_nothing_sent
             await anyio.sleep_forever()
 
     seen = Waiting()
-    async with start(sandbox, _observers=[seen]) as client:
+    async with start(sandbox, observers=[seen]) as client:
         await cancel_when(lambda: submit_clip(client), lambda: "sending 1" in seen.moments)
         assert look_at(client).permits == 0
     assert is_cancelled(seen)
@@ -104,7 +104,7 @@ async def test_a_deadline_that_passes_when_it_is_sending_says_that_nothing_was_s
         async def sending(self, attempt: int) -> None:
             await anyio.sleep_forever()
 
-    async with start(sandbox, _observers=[Waiting()], deadline=0.1) as client:
+    async with start(sandbox, observers=[Waiting()], deadline=0.1) as client:
         error = await failure_of(submit_clip(client))
     assert type(error) is APITimeoutError
     assert (error.sent_at, error.maybe_accepted) == (None, False)
@@ -114,7 +114,7 @@ async def test_a_deadline_that_passes_when_it_is_sending_says_that_nothing_was_s
 async def test_a_view_keeps_the_observers_and_the_hook_hears_besides(sandbox: Sandbox, start: Start) -> None:
     sandbox.faults.add(Fault(MODELS, status=503, times=1))
     seen, events = Recorder(), list[Any]()
-    async with start(sandbox, QuickClock(), _observers=[seen]) as client:
+    async with start(sandbox, QuickClock(), observers=[seen]) as client:
         await client.with_options(on_retry=events.append, deadline=99).models.list()
     assert [type(event.error) for event in events] == [ServerError]
     assert seen.moments[-1] == "ended"
@@ -126,7 +126,7 @@ async def test_who_does_not_want_to_watch_a_call_is_told_nothing_more(sandbox: S
             super().call_began(call)
 
     seen = Idle()
-    async with start(sandbox, _observers=[seen]) as client:
+    async with start(sandbox, observers=[seen]) as client:
         await client.models.list()
         await open_stream(client)
     assert seen.moments == ["began", "began"]

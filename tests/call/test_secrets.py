@@ -56,7 +56,7 @@ async def test_the_signature_of_a_clip_that_fails_to_come_is_shown_nowhere(
     if case in faults:
         sandbox.faults.add(faults[case])
     events, seen = list[RetryEvent](), Recorder()
-    options: dict[str, Any] = {"on_retry": events.append, "_observers": [seen]}
+    options: dict[str, Any] = {"on_retry": events.append, "observers": [seen]}
     caplog.set_level(logging.DEBUG)
     async with start(
         sandbox, QuickClock(), retry=RetryPolicy(max_attempts=2), timeout=Timeout(read=0.05), **options
@@ -97,7 +97,7 @@ async def test_a_token_in_the_query_of_a_call_is_sent_and_shown_nowhere(
     events, seen = list[RetryEvent](), Recorder()
     caplog.set_level(logging.DEBUG)
     token = "q-" + "secret"  # not in the text of this file as it is in a traceback
-    async with start(sandbox, QuickClock(), on_retry=events.append, _observers=[seen]) as client:
+    async with start(sandbox, QuickClock(), on_retry=events.append, observers=[seen]) as client:
         error = await failure_of(ask_with(client, token))
     assert len(events) == 3
     assert token not in told(error, events, seen, caplog)

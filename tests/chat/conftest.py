@@ -9,6 +9,7 @@ import pytest
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 from tests.kit.transports import Tap, tap
 
 
@@ -21,7 +22,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[AsyncRelayDance]:
     clock = QuickClock(jitter=None).clock
-    async with AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url, _clock=clock) as client:
+    async with make_client(sandbox.api_key, base_url=sandbox.base_url, clock=clock) as client:
         yield client
 
 

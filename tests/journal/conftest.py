@@ -11,6 +11,7 @@ import pytest
 
 from relaydance_async import SqliteJournal
 from relaydance_async.sandbox import Sandbox
+from tests.journal.support import inside
 from tests.kit.loops import Backend, backend_by_option
 
 
@@ -35,7 +36,7 @@ async def open_journal(path: Path, anyio_backend: Backend) -> AsyncIterator[Open
     async with AsyncExitStack() as stack:
 
         def make(**options: Any) -> SqliteJournal:
-            journal = SqliteJournal(path, **options)
+            journal = inside(SqliteJournal, options)(path, **options)
             stack.push_async_callback(journal.aclose)
             return journal
 

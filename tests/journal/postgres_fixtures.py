@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from relaydance_async import PostgresJournal
+from tests.journal.support import inside
 from tests.kit.loops import Backend
 from tests.kit.postgres import PostgresServer, postgres_server
 
@@ -33,7 +34,8 @@ async def open_journal(server: PostgresServer, schema: str, anyio_backend: Backe
     async with AsyncExitStack() as stack:
 
         def make(**options: Any) -> PostgresJournal:
-            journal = PostgresJournal(options.pop("source", server.dsn()), schema=schema, **options)
+            kind = inside(PostgresJournal, options)
+            journal = kind(options.pop("source", server.dsn()), schema=schema, **options)
             stack.push_async_callback(journal.aclose)
             return journal
 

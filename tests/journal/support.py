@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async.journal import Ending, Journal, Sending
 from relaydance_async.sandbox import Sandbox
 from tests.kit.calls import client_of
+
+J = TypeVar("J", bound=Journal)
 
 ORIGIN = "https://relaydance.com"
 SUBMIT_PATH = "/video/generations"
@@ -41,3 +43,10 @@ async def state_of(journal: Journal, key: str = "row-1", origin: str = ORIGIN) -
 def keyed(sandbox: Sandbox, journal: Journal | None, *args: Any, **options: Any) -> AsyncRelayDance:
     """A client of the sandbox with a journal."""
     return client_of(sandbox, *args, journal=journal, **options)
+
+
+def inside(kind: type[J], options: dict[str, Any]) -> type[J]:
+    """A kind of journal with what no caller sets: its time, and its patience. They are taken out of the options."""
+    names = [name for name in options if name.startswith("_")]
+    values = {name: options.pop(name) for name in names}
+    return type(kind.__name__, (kind,), {name: staticmethod(v) if callable(v) else v for name, v in values.items()})

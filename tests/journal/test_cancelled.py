@@ -324,7 +324,7 @@ async def test_a_stream_that_breaks_is_in_doubt(fault: Any, sandbox: Sandbox, jo
 
 async def test_observers_hear_of_a_keyed_call_as_of_any_other(sandbox: Sandbox, journal: SqliteJournal) -> None:
     seen = Recorder()
-    async with keyed(sandbox, journal, _observers=[seen]) as client:
+    async with keyed(sandbox, journal, observers=[seen]) as client:
         await submit(client, idempotency_key="row-1")
         once = ["began", "queued 1", "admitted 1", "sending 1", "answered 1 200", "ended"]
         assert seen.moments == once

@@ -30,7 +30,7 @@ from tests.journal.conftest import OpenJournal
 from tests.journal.support import CLIP, keyed, sending
 from tests.kit.calls import client_of
 from tests.kit.clocks import QuickClock
-from tests.kit.inside import api_of
+from tests.kit.inside import api_of, make_client
 from tests.kit.routes import LOG, SUBMIT, TOKEN_USAGE
 from tests.kit.waiting import wait_until
 from tests.webhooks.support import SECRET, serving
@@ -331,9 +331,7 @@ async def test_the_books_of_another_key_prove_nothing(journal: SqliteJournal) ->
         doubtful = Doubtful(sandbox, journal)
         async with doubtful.client:
             await doubtful.leave("row-1", accepted=True)
-        rotated = AsyncRelayDance(
-            "sk-new-key-0002", base_url=sandbox.base_url, journal=journal, _clock=doubtful.clock.clock
-        )
+        rotated = make_client("sk-new-key-0002", base_url=sandbox.base_url, journal=journal, clock=doubtful.clock.clock)
         async with rotated:
             doubtful.client = rotated
             await doubtful.submit_later()

@@ -185,7 +185,7 @@ def test_the_file_system_is_the_one_that_is_mounted_nearest(monkeypatch: Any) ->
 
 
 async def test_a_file_that_another_holds_for_too_long(path: Path, open_journal: OpenJournal) -> None:
-    journal = open_journal(_busy_seconds=0.05)
+    journal = open_journal(_patience=0.05)
     await journal.begin(sending())
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -186,7 +186,7 @@ async def resolve(stage: Stage, journal: CommittedJournal, doubts: set[str]) -> 
     stage.sandbox.clock.advance(2000)
     clock = QuickClock()
     later = Clock(clock.monotonic, clock.sleep, clock.random, lambda: clock.now() + timedelta(seconds=2000))
-    async with keyed(stage.sandbox, journal, base_url=stage.proxy.base_url, _clock=later) as client:
+    async with keyed(stage.sandbox, journal, base_url=stage.proxy.base_url, clock=later) as client:
         await client.images.generate(model="grok-imagine-image", prompt="later", idempotency_key="later")
         stage.sandbox.clock.advance(10)
         found = await client.resolve_doubts()

@@ -22,7 +22,7 @@ from relaydance_async.journal import _postgres_schema
 from relaydance_async.journal._postgres_connection import PostgresConnection
 from relaydance_async.sandbox import Fault, Sandbox
 from tests.journal.postgres_fixtures import *  # noqa: F403
-from tests.journal.support import CLIP, ORIGIN, accepted, keyed, sending, state_of
+from tests.journal.support import CLIP, ORIGIN, accepted, inside, keyed, sending, state_of
 from tests.kit.postgres import PostgresServer, postgres_server, standby_of
 from tests.kit.routes import SUBMIT
 from tests.kit.waiting import wait_until
@@ -103,7 +103,8 @@ async def test_a_server_or_database_that_is_not_there_sends_nothing(
 ) -> None:
     source = server.dsn(database, port=None if database == "not_there" else 1)
     began = time.monotonic()
-    async with PostgresJournal(source, _patience=0.3) as journal, keyed(sandbox, journal) as client:
+    hasty = inside(PostgresJournal, {"_patience": 0.3})
+    async with hasty(source) as journal, keyed(sandbox, journal) as client:
         error = await failure_of(client.video.submit(**CLIP, idempotency_key="row-1"))
     assert (error.kind, error.maybe_accepted) == ("server", False)
     assert time.monotonic() - began < 10

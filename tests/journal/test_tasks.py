@@ -92,7 +92,7 @@ async def test_a_url_that_may_have_expired_is_renewed(call: str, sandbox: Sandbo
         first = await client.video.generate(**CLIP, idempotency_key="row-1")
     sandbox.clock.advance(1900)
     count = sandbox.ledger.count(FETCH)
-    async with keyed(sandbox, journal, _clock=later(clock.clock, 1900)) as client:
+    async with keyed(sandbox, journal, clock=later(clock.clock, 1900)) as client:
         methods: dict[str, Callable[[], Any]] = {
             "wait": lambda: client.video.wait(first.task_id),
             "submit": lambda: client.video.submit(**CLIP, idempotency_key="row-1"),
@@ -115,7 +115,7 @@ async def test_a_url_that_cannot_be_renewed_is_given_as_it_was(
     async with filming(sandbox, journal, clock) as client:
         first = await client.video.generate(**CLIP, idempotency_key="row-1")
     sandbox.reset()  # the gateway has forgotten the task
-    async with keyed(sandbox, journal, _clock=later(clock.clock, FRESH_SECONDS + 1)) as client:
+    async with keyed(sandbox, journal, clock=later(clock.clock, FRESH_SECONDS + 1)) as client:
         assert await client.video.submit(**CLIP, idempotency_key="row-1") == first
     assert f"the URL of task {first.task_id} could not be renewed" in caplog.text
 
@@ -128,7 +128,7 @@ async def test_the_url_of_a_clip_that_was_saved_is_not_renewed(
         task = await client.video.generate(**CLIP, idempotency_key="row-1")
         await client.video.download(task, tmp_path / "1.mp4")
     count = sandbox.ledger.count()
-    async with keyed(sandbox, journal, _clock=later(clock.clock, 90_000)) as client:
+    async with keyed(sandbox, journal, clock=later(clock.clock, 90_000)) as client:
         task = await client.video.generate(**CLIP, idempotency_key="row-1")
         assert await client.video.download(task, tmp_path / "1.mp4") == tmp_path / "1.mp4"
     assert sandbox.ledger.count() == count

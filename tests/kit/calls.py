@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from relaydance_async import AsyncRelayDance
+from relaydance_async._config import Clock
 from relaydance_async._sansio.request import build_get
 from relaydance_async.resources import _books as books
 from relaydance_async.resources import _prices as prices
@@ -13,7 +14,7 @@ from relaydance_async.resources import account
 from relaydance_async.resources.assets import Assets
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import HandClock, QuickClock
-from tests.kit.inside import api_of
+from tests.kit.inside import api_of, make_client
 from tests.kit.loops import without_loop
 from tests.kit.routes import CHAT, CREATE_ASSET, EDITS, FETCH, FILES, IMAGES, MODEL, MODELS, SUBMIT
 
@@ -22,7 +23,7 @@ Call = Callable[[AsyncRelayDance], Awaitable[Any]]
 HELLO = [{"role": "user", "content": "one two three"}]
 
 
-def client_of(sandbox: Sandbox, clock: QuickClock | HandClock | None = None, **options: Any) -> AsyncRelayDance:
+def client_of(sandbox: Sandbox, clock: QuickClock | HandClock | Clock | None = None, **options: Any) -> AsyncRelayDance:
     """A client of the sandbox, or, with `base_url`, of something in front of it.
 
     A transport may have a loop in its name (see `loops`); the client is not told.
@@ -30,9 +31,9 @@ def client_of(sandbox: Sandbox, clock: QuickClock | HandClock | None = None, **o
     if "transport" in options:
         options["transport"] = without_loop(options["transport"])
     if clock is not None:
-        options["_clock"] = clock.clock
+        options["clock"] = clock if isinstance(clock, Clock) else clock.clock
     options.setdefault("base_url", sandbox.base_url)
-    return AsyncRelayDance(sandbox.api_key, **options)
+    return make_client(sandbox.api_key, **options)
 
 
 async def ask_chat(client: AsyncRelayDance) -> Any:

@@ -7,18 +7,31 @@ Each private name stands here once; whoever changes one changes it here.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._call import Api
 from relaydance_async._call.signing import _SEEN
-from relaydance_async._config import Options
+from relaydance_async._client import made_with
+from relaydance_async._config import Clock, Options
 from relaydance_async._engine import _pool, _tls
 from relaydance_async._limits import Book, Limits, Ticket
 from relaydance_async._limits._gate import Gate
 from relaydance_async._runtime import Runtimes
 from relaydance_async._sansio.limiter import Limiter
+from relaydance_async._sansio.observer import Observer
+
+
+def make_client(
+    *args: Any,
+    clock: Clock = Clock(),  # noqa: B008  (frozen)
+    observers: Sequence[Observer] = (),
+    **settings: Any,
+) -> AsyncRelayDance:
+    """A client that goes by this clock and is watched by these."""
+    return made_with(AsyncRelayDance, clock=clock, observers=observers)(*args, **settings)
 
 
 def settings_of(client: AsyncRelayDance) -> Options:

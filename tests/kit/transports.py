@@ -45,7 +45,7 @@ def change_transport(patch: pytest.MonkeyPatch, change: Callable[[Any], Any]) ->
     async def build_changed(*args: Any, **options: Any) -> Any:
         return change(await build_transport(*args, **options))
 
-    patch.setattr("relaydance_async._client.build_transport", build_changed)
+    patch.setattr("relaydance_async._client._settings.build_transport", build_changed)
 
 
 class Tap:

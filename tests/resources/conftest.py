@@ -10,6 +10,7 @@ import pytest
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 from tests.kit.loops import Backend, backend_of_test, without_loop
 from tests.resources.support import Bench
 
@@ -53,10 +54,10 @@ def client(bench: Bench, sandbox: Sandbox) -> AsyncRelayDance:
 async def alone(transport: str) -> AsyncIterator[AsyncRelayDance]:
     """A client of an API on loopback, which is never called."""
     base_url = "http://127.0.0.1:9/v1"
-    async with AsyncRelayDance(
+    async with make_client(
         "sk-1",
         base_url=base_url,
-        transport=transport,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        _clock=QuickClock().clock,
+        transport=transport,
+        clock=QuickClock().clock,
     ) as client:
         yield client

@@ -8,6 +8,7 @@ from typing import Any
 from relaydance_async import AsyncRelayDance
 from relaydance_async.sandbox import Sandbox
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 
 CLIP: dict[str, Any] = {"model": "doubao-seedance-2-0-720p", "prompt": "a cat turns"}
 
@@ -28,8 +29,8 @@ class Bench:
         """A client of the sandbox; its waits are no real ones."""
         options.setdefault("base_url", sandbox.base_url)
         options.setdefault("transport", self.transport)
-        options.setdefault("_clock", (pace or QuickClock(jitter=None)).clock)
-        client = AsyncRelayDance(sandbox.api_key, **options)
+        options.setdefault("clock", (pace or QuickClock(jitter=None)).clock)
+        client = make_client(sandbox.api_key, **options)
         self._stack.push_async_callback(client.aclose)
         return client
 

@@ -17,6 +17,7 @@ import pytest
 from relaydance_async import AsyncRelayDance, DownloadError, RelayDanceError, RetryPolicy
 from relaydance_async.resources.download.part import PartFile
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 from tests.resources.result_host import Host, rest, task_of, whole
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.anyio
 async def client(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
     """Of an API on loopback, which is never called."""
     base_url = "http://127.0.0.1:9/v1"
-    async with AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=QuickClock().clock) as client:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with make_client("sk-1", base_url=base_url, transport=transport, clock=QuickClock().clock) as client:
         yield client
 
 
@@ -34,7 +35,7 @@ async def client(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
 async def outsider(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
     """Of an API elsewhere, so that loopback is as private as any other network."""
     base_url = "https://relaydance.example/v1"
-    async with AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=QuickClock().clock) as client:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with make_client("sk-1", base_url=base_url, transport=transport, clock=QuickClock().clock) as client:
         yield client
 
 
@@ -328,7 +329,7 @@ async def test_a_client_that_is_dropped_after_a_refused_download_leaves_nothing(
 ) -> None:
     seem_public()
     base_url = "https://relaydance.example/v1"
-    client = AsyncRelayDance("sk-1", base_url=base_url, transport=transport, _clock=QuickClock().clock)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client = make_client("sk-1", base_url=base_url, transport=transport, clock=QuickClock().clock)
     host = Host()
     async with host.running():
         with pytest.raises(DownloadError, match="private address"):

@@ -188,7 +188,7 @@ async def test_generate_ends_in_the_tasks_failure(bench: Bench) -> None:
 
 async def test_cancelling_generate_after_the_submit_tells_the_task_id(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0)
-    client = bench.client(sandbox, _clock=Clock())
+    client = bench.client(sandbox, clock=Clock())
     seen: list[VideoTask] = []
     task = asyncio.create_task(client.video.generate(**CLIP, on_update=seen.append))
     await wait_until(lambda: sandbox.ledger.count(FETCH) > 0)
@@ -222,7 +222,7 @@ async def test_what_an_update_hook_raises_is_logged_and_generate_goes_on(
 
 async def test_a_deadline_of_generate_is_that_of_its_wait(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0)
-    client = bench.client(sandbox, _clock=Clock())
+    client = bench.client(sandbox, clock=Clock())
     with pytest.raises(TimeoutError, match="resume with"):
         await client.video.generate(**CLIP, deadline=0.02)
 

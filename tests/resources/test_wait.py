@@ -30,7 +30,7 @@ from relaydance_async._sansio.polling import AT_ONCE, every_nth, windows
 from relaydance_async._transports import TransportStats, WireRequest
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, TaskPlan, TaskScript
 from tests.kit.clocks import HandClock, QuickClock
-from tests.kit.inside import learn_rate, open_limits
+from tests.kit.inside import learn_rate, make_client, open_limits
 from tests.kit.probe import NOTHING, held
 from tests.kit.routes import FETCH, SUBMIT
 from tests.kit.transports import change_transport
@@ -222,7 +222,7 @@ async def test_a_word_never_heard_of_does_not_end_the_wait(bench: Bench) -> None
 
 async def test_the_deadline_ends_it_with_the_id_and_how_to_resume(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0)
-    client = bench.client(sandbox, _clock=Clock())
+    client = bench.client(sandbox, clock=Clock())
     task = await client.video.submit(**CLIP)
     with pytest.raises(TaskTimeoutError) as caught:
         await client.video.wait(task, deadline=0.2)
@@ -239,7 +239,7 @@ async def test_the_deadline_ends_it_with_the_id_and_how_to_resume(bench: Bench) 
 
 async def test_the_deadline_also_ends_a_poll_under_way(bench: Bench) -> None:
     sandbox = bench.sandbox(faults=[Fault(FETCH, stall=True)])
-    client = bench.client(sandbox, _clock=Clock())
+    client = bench.client(sandbox, clock=Clock())
     task = await client.video.submit(**CLIP)
     with pytest.raises(TaskTimeoutError) as caught:
         await client.video.wait(task.task_id, deadline=0.03)
@@ -249,7 +249,7 @@ async def test_the_deadline_also_ends_a_poll_under_way(bench: Bench) -> None:
 
 async def test_a_deadline_that_passes_while_polls_fail_names_what_they_failed_of(bench: Bench) -> None:
     sandbox = bench.sandbox(faults=[Fault(FETCH, status=503, message="upstream is away")])
-    client = bench.client(sandbox, retry=RetryPolicy(max_attempts=1), _clock=Clock())
+    client = bench.client(sandbox, retry=RetryPolicy(max_attempts=1), clock=Clock())
     task = await client.video.submit(**CLIP)
     with pytest.raises(TaskTimeoutError) as caught:
         await client.video.wait(task, deadline=0.2)
@@ -316,7 +316,7 @@ async def test_a_failed_task_is_told_before_the_error_is_raised(bench: Bench) ->
 
 async def test_cancelling_a_wait_leaves_the_task_and_nothing_else(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0)
-    client = bench.client(sandbox, _clock=Clock())
+    client = bench.client(sandbox, clock=Clock())
     task = await client.video.submit(**CLIP)
     with anyio.move_on_after(0.02) as scope:
         await client.video.wait(task)
@@ -418,9 +418,7 @@ async def wait_for_all(waits: int, clock: HandClock, gateway: InstantGateway, mo
     """Wait for that many tasks of the gateway's, all at once."""
     change_transport(monkeypatch, lambda _: gateway)
     finished: list[str] = []
-    async with AsyncRelayDance(
-        "sk-1", base_url="http://127.0.0.1:1/v1", _clock=clock.clock, max_concurrency=50
-    ) as client:
+    async with make_client("sk-1", base_url="http://127.0.0.1:1/v1", clock=clock.clock, max_concurrency=50) as client:
         open_limits(client)
 
         async def wait(number: int) -> None:
@@ -487,7 +485,7 @@ async def test_every_end_of_a_wait_is_counted(bench: Bench) -> None:
 
 async def test_many_waits_over_a_real_server_all_end(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=1000, tasks=TaskPlan(TaskScript(queue=5, run=30), jitter=0.5))
-    client: AsyncRelayDance = bench.client(sandbox, _clock=Clock(sleep=lambda seconds: anyio.sleep(seconds / 1000)))
+    client: AsyncRelayDance = bench.client(sandbox, clock=Clock(sleep=lambda seconds: anyio.sleep(seconds / 1000)))
     finished: list[VideoTask] = []
 
     async def make(number: int) -> None:

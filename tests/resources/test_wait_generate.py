@@ -44,7 +44,7 @@ async def test_the_submitted_task_is_told_and_then_only_what_has_changed(bench: 
 
 async def test_the_deadlines_error_has_the_submitted_task_even_before_a_poll_was_answered(bench: Bench) -> None:
     sandbox = bench.sandbox(time_scale=0)
-    client = bench.client(sandbox, _clock=Clock())
+    client = bench.client(sandbox, clock=Clock())
     with pytest.raises(TaskTimeoutError) as caught:
         await client.video.generate(**CLIP, deadline=1e-9)
     assert caught.value.task is not None

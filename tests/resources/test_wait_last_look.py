@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from relaydance_async import AsyncRelayDance, TaskTimeoutError
+from relaydance_async import TaskTimeoutError
 from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
 from tests.kit.clocks import JumpingLoop
+from tests.kit.inside import make_client
 from tests.kit.routes import FETCH
 from tests.resources.support import CLIP
 
@@ -40,14 +41,14 @@ def ready_after(seconds: float, loop: JumpingLoop) -> Sandbox:
 @pytest.mark.parametrize("seconds", [20.0, 27.5, 28.5])
 async def test_a_clip_that_is_ready_before_the_deadline_is_found(loop: JumpingLoop, seconds: float) -> None:
     with ready_after(seconds, loop) as sandbox:
-        async with AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url, _clock=loop.clock) as client:
+        async with make_client(sandbox.api_key, base_url=sandbox.base_url, clock=loop.clock) as client:
             task = await client.video.submit(**CLIP)
             assert (await client.video.wait(task, deadline=30)).status == "succeeded"
 
 
 async def test_it_is_one_poll_more_than_the_schedules(loop: JumpingLoop) -> None:
     with ready_after(100.0, loop) as sandbox:
-        async with AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url, _clock=loop.clock) as client:
+        async with make_client(sandbox.api_key, base_url=sandbox.base_url, clock=loop.clock) as client:
             task = await client.video.submit(**CLIP)
             with pytest.raises(TaskTimeoutError):
                 await client.video.wait(task, deadline=30)

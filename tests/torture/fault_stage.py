@@ -35,6 +35,7 @@ from tests.kit.calls import (
     submit_clip,
 )
 from tests.kit.clocks import Jumping, jumping
+from tests.kit.inside import make_client
 from tests.kit.probe import NOTHING, held
 from tests.kit.routes import (
     ASSET,
@@ -278,7 +279,7 @@ class Stage:
             patch.setattr(loop, "getaddrinfo", self._names.getaddrinfo_in_loop)
             url = self.sandbox.clip_url(self._task_id).replace(self.sandbox.cdn_url, self._origin("cdn", row))
             path = self._directory / "clip.mp4"
-            async with AsyncRelayDance(
+            async with make_client(
                 self.sandbox.api_key,
                 base_url=f"{self._origin('api', row)}/v1",
                 transport=transport,
@@ -287,7 +288,7 @@ class Stage:
                 retry=RetryPolicy(max_attempts=MAX_ATTEMPTS),
                 on_retry=retries.append,
                 max_response_bytes=1_000_000,  # the log of the whole stage
-                _clock=loop.clock,
+                clock=loop.clock,
             ) as client:
                 clip = VideoTask.model_validate({"task_id": self._task_id, "status": "succeeded", "url": url})
                 yield Scene(client, clip, self._submit(), path, row.deadline or DEADLINE, self._asset_id)

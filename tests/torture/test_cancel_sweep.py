@@ -26,6 +26,7 @@ from relaydance_async.resources import _upload
 from relaydance_async.resources.download import part
 from relaydance_async.sandbox import Sandbox, TaskPlan, TaskScript
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 from tests.kit.probe import held
 from tests.kit.routes import EDITS
 from tests.kit.waiting import open_files
@@ -122,11 +123,11 @@ class Sweep:
                 await anyio.lowlevel.checkpoint()
             self._sandbox.clock.advance(seconds)
 
-        return AsyncRelayDance(
+        return make_client(
             self._sandbox.api_key,
             base_url=self._sandbox.base_url,
-            transport=self._transport,  # type: ignore[arg-type]
-            _clock=QuickClock(advance, jitter=0.5).clock,
+            transport=self._transport,
+            clock=QuickClock(advance, jitter=0.5).clock,
             **self._scenario.options,
         )
 

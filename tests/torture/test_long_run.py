@@ -25,6 +25,7 @@ from relaydance_async import AsyncRelayDance
 from relaydance_async._config import Clock
 from relaydance_async.sandbox import Sandbox
 from tests.kit.calls import ask_chat, fetch_model, make_image, open_stream
+from tests.kit.inside import make_client
 from tests.kit.probe import held
 from tests.kit.waiting import open_files
 
@@ -94,12 +95,12 @@ async def sleep_fast(seconds: float) -> None:
 async def both_clients(base_url: str) -> AsyncGenerator[list[AsyncRelayDance], None]:
     """One for each transport."""
     clients = [
-        AsyncRelayDance(
+        make_client(
             Sandbox.DEFAULT_KEY,
             base_url=base_url,
             transport=transport,
             max_concurrency=CONCURRENCY,
-            _clock=Clock(sleep=sleep_fast),
+            clock=Clock(sleep=sleep_fast),
         )
         for transport in ("httpx", "direct")
     ]

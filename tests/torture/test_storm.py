@@ -20,6 +20,7 @@ from relaydance_async import AsyncRelayDance, RelayDanceError, RetryPolicy
 from relaydance_async._config import Clock
 from relaydance_async._transports import TransportName
 from relaydance_async.sandbox import ConnectionFault, Fault, FaultyProxy, Sandbox
+from tests.kit.inside import make_client
 from tests.kit.probe import held
 from tests.kit.routes import CHAT, SUBMIT
 from tests.kit.waiting import open_files
@@ -136,14 +137,14 @@ async def check_storm(sandbox: Sandbox, transport: TransportName, calls: int, se
         sandbox.faults.add(fault)
     outcomes: Counter[str] = Counter()
     with FaultyProxy(sandbox.root_url, storm_connections(), seed=seed) as proxy:
-        async with AsyncRelayDance(
+        async with make_client(
             sandbox.api_key,
             base_url=proxy.base_url,
             transport=transport,
             max_concurrency=20,
             retry=FAST,
             deadline=20 * SPEED,
-            _clock=Clock(monotonic=lambda: time.monotonic() * SPEED, sleep=sleep_fast),
+            clock=Clock(monotonic=lambda: time.monotonic() * SPEED, sleep=sleep_fast),
         ) as client:
 
             async def one(number: int) -> None:

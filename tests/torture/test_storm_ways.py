@@ -25,6 +25,7 @@ from relaydance_async import AsyncRelayDance, RelayDanceError, Timeout
 from relaydance_async._config import Clock
 from relaydance_async.sandbox import Account, ConnectionFault, Fault, FaultyProxy, Sandbox
 from tests.engine.proxies import ESTABLISHED
+from tests.kit.inside import make_client
 from tests.kit.loops import Backend, backend_of, without_loop
 from tests.kit.probe import held
 from tests.kit.routes import SUBMIT
@@ -214,7 +215,7 @@ async def check_storm(kind: str, way: str, calls: int, seed: int, patch: pytest.
     with Sandbox(time_scale=100, faults=http_faults(), accounts={"sk-storm": Account(balance_usd=1e9)}) as sandbox:
         async with (
             weather(sandbox, way, seed, patch) as url,
-            AsyncRelayDance(
+            make_client(
                 "sk-storm",
                 base_url=url,
                 transport=transport,
@@ -222,7 +223,7 @@ async def check_storm(kind: str, way: str, calls: int, seed: int, patch: pytest.
                 retry=FAST,
                 timeout=Timeout(read=0.5),
                 deadline=60 * SPEED,
-                _clock=clock,
+                clock=clock,
             ) as client,
         ):
             storm = Storm(sandbox, client, seed)

@@ -18,6 +18,7 @@ from relaydance_async._transports import Transport, build_transport
 from tests.kit.authority import authority as authority
 from tests.kit.authority import trusting as trusting
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 from tests.kit.loops import Backend, backend_of
 from tests.kit.tls import trust
 from tests.kit.transports import use_h11
@@ -96,7 +97,7 @@ class Maker:
     def client(self, url: str, clock: QuickClock | None = None, **options: Any) -> AsyncRelayDance:
         """A whole client, whose waits between attempts are over at once."""
         clock = clock or QuickClock()
-        client = AsyncRelayDance(KEY, base_url=f"{url}/v1", _clock=clock.clock, **{**self.options(), **options})
+        client = make_client(KEY, base_url=f"{url}/v1", clock=clock.clock, **{**self.options(), **options})
         self.stack.push_async_callback(client.aclose)
         return client
 

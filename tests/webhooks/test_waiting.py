@@ -14,6 +14,7 @@ from relaydance_async.errors import InvalidInputError
 from relaydance_async.sandbox import Fault, Sandbox, TaskPlan, TaskScript
 from relaydance_async.webhooks import WebhookApp, WebhookReceiver
 from tests.kit.clocks import HandClock
+from tests.kit.inside import make_client
 from tests.kit.routes import FETCH
 from tests.kit.waiting import wait_until
 from tests.webhooks.support import SECRET, body_of, query_of, serving, submitted
@@ -27,7 +28,7 @@ class Still:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.clock = HandClock()
-        self.client = AsyncRelayDance(sandbox.api_key, base_url=sandbox.base_url, _clock=self.clock.clock)
+        self.client = make_client(sandbox.api_key, base_url=sandbox.base_url, clock=self.clock.clock)
         self.receiver = WebhookReceiver(self.client, secret=SECRET)
 
     async def deliver(self, task_id: str) -> None:

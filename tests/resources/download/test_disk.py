@@ -22,6 +22,7 @@ from relaydance_async.resources.download import disk
 from relaydance_async.resources.download import part as part_module
 from relaydance_async.resources.download.part import PartFile
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 from tests.kit.probe import held
 from tests.resources.result_host import Host, rest, whole
 
@@ -35,12 +36,12 @@ CLIP = bytes(range(250)) * 20_000
 async def client(transport: str) -> AsyncGenerator[AsyncRelayDance, None]:
     """Of an API on loopback, which is never called."""
     base_url = "http://127.0.0.1:9/v1"
-    async with AsyncRelayDance(
+    async with make_client(
         "sk-1",
         base_url=base_url,
-        transport=transport,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        transport=transport,
         retry=RetryPolicy(1),
-        _clock=QuickClock().clock,
+        clock=QuickClock().clock,
     ) as client:
         yield client
 

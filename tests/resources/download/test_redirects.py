@@ -8,6 +8,7 @@ import pytest
 
 from relaydance_async import AsyncRelayDance, DownloadError, RetryPolicy, VideoTask
 from tests.kit.clocks import QuickClock
+from tests.kit.inside import make_client
 from tests.resources.result_host import Host, task_of, whole
 
 pytestmark = pytest.mark.anyio
@@ -91,10 +92,10 @@ async def test_a_redirect_that_leads_nowhere_is_told(transport: str, tmp_path: P
 
 
 def open_client(base_url: str, transport: str) -> AsyncRelayDance:
-    return AsyncRelayDance(
+    return make_client(
         KEY,
         base_url=base_url,
-        transport=transport,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        transport=transport,
         retry=RetryPolicy(1),
-        _clock=QuickClock().clock,
+        clock=QuickClock().clock,
     )
