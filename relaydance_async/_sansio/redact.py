@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
+from itertools import chain, repeat
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,11 +21,12 @@ _TOKEN = r"[\w.~+/=-]"
 """Of what stands in an Authorization header (RFC 6750 section 2.1)."""
 
 # A digit, or the length, tells a token from the word after "bearer" in a sentence.
-_BEARER = rf"\bbearer(?:\s|%20|\+)+(?={_TOKEN}*\d|{_TOKEN}{{24}}){_TOKEN}{{8,}}"
+_BEARER = rf"\bbearer(?:\s|%20|\+)++(?={_TOKEN}*\d|{_TOKEN}{{24}}){_TOKEN}{{8,}}"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
 """What neither JSON nor a URL escapes."""
 
-_QUERY = re.compile(r"(?i)(\bhttps?:\\?/\\?/[^\s\"'<>?]*)\?[^\s\"'<>]+")
+_URL = re.compile(r"(?i)(\bhttps?:\\?/\\?/[^\s\"'<>?]*+)(\?[^\s\"'<>]+)?")
+"""Also one without a query, so that no text is gone through twice: others write these texts."""
 
 
 class Redactor:
@@ -98,7 +100,11 @@ def _parts(key: str) -> list[str]:
 
 def without_queries(text: str) -> str:
     """The text with the queries of its URLs left out: that of a clip is a signature."""
-    return _QUERY.sub(rf"\1?{HIDDEN}", text) if "?" in text else text
+    return _URL.sub(_without_query, text) if "?" in text else text
+
+
+def _without_query(match: re.Match[str]) -> str:
+    return f"{match[1]}?{HIDDEN}" if match[2] else match[0]
 
 
 def without_values(body: bytes, query: str) -> bytes:
@@ -116,7 +122,11 @@ def one_line(text: str) -> str:
 
 
 def _forms(key: str) -> list[str]:
-    spelt = "".join(rf"(?:\\*{re.escape(c)}|%{ord(c):02x}|\\+u{ord(c):04x})" for c in key)
+    # A run of backslashes before the first one is not looked at: from each of them on, it would be gone through again.
+    spelt = "".join(
+        rf"(?:{before}{re.escape(c)}|%{ord(c):02x}|\\{more}u{ord(c):04x})"
+        for c, before, more in zip(key, chain(("",), repeat(r"\\*")), chain(("",), repeat("+")), strict=False)
+    )
     if len(key) < _SHORTEST:
         return [rf"\bbearer\s+{spelt}(?!{_TOKEN})"]
     # The start alone finds a key that was cut off, as in an excerpt.

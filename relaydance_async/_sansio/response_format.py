@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
-from pydantic_core import from_json
+from pydantic_core import SchemaValidator, core_schema, from_json
 
 from ..errors import InvalidInputError
 from .strict_schema import strict_schema
@@ -19,10 +19,13 @@ T = TypeVar("T")
 
 _WRAP = "response"
 """The only property of the object around a value that is no object: the root of a strict schema is one."""
-_FENCE = re.compile(r"\s*```\w*\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
+_FENCE = "```"
+_LANGUAGE = re.compile(r"\w*\s*")
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]+")
 _LONGEST_NAME = 64
 _MOST_PROBLEMS = 10
+_LONGEST_PROBLEM = 300
+"""Characters: a name in it is the model's, and may be as long as the answer."""
 
 
 class MisfitError(Exception):
@@ -52,11 +55,14 @@ class ResponseFormat(Generic[T]):
         if isinstance(wanted, Mapping) or isroutine(wanted):
             raise InvalidInputError("response_format must be a type; with a schema of your own use create()")
         self._adapter: TypeAdapter[T] = wanted if isinstance(wanted, TypeAdapter) else _adapter_of(wanted)
-        schema = _schema_of(self._adapter)
-        self._is_wrapped = _resolved(schema).get("type") != "object"
-        if self._is_wrapped:
-            schema = _wrapped(schema)
-        self._schema = strict_schema(schema) if strict else schema
+        try:
+            schema = _schema_of(self._adapter)
+            self._is_wrapped = _resolved(schema).get("type") != "object"
+            if self._is_wrapped:
+                schema = _wrapped(schema)
+            self._schema = strict_schema(schema) if strict else schema
+        except RecursionError:
+            raise InvalidInputError("the type has no JSON schema: it is nested too deep") from None
         title = str(_resolved(schema).get("title", ""))
         self._name = _NO_NAME.sub("_", title).strip("_")[:_LONGEST_NAME] or _WRAP
         self._strict = strict
@@ -71,15 +77,14 @@ class ResponseFormat(Generic[T]):
 
         Raises:
             MisfitError: it doesn't fit.
+            Exception: whatever a validator of the type raises that is no `ValueError`.
         """
-        fenced = _FENCE.fullmatch(text)
+        inner = _unfenced(text)
         try:
             if not self._is_wrapped:
-                return self._adapter.validate_json(fenced[1] if fenced else text)
-            whole = from_json(fenced[1] if fenced else text)
-            if not isinstance(whole, dict) or _WRAP not in whole:
-                raise MisfitError([f"the answer is no object with the property {_WRAP!r}"])
-            return self._adapter.validate_python(whole[_WRAP])
+                return self._adapter.validate_json(inner)
+            value: T = _wrapping(self._adapter).validate_json(inner)[_WRAP]
+            return value
         except ValidationError as error:
             raise MisfitError(problems_of(error)) from None
         except (ValueError, RecursionError) as error:
@@ -89,7 +94,7 @@ class ResponseFormat(Generic[T]):
         """What of the value has come, as plain data: not checked. None before anything has."""
         try:
             found = from_json(text, allow_partial="trailing-strings") if text else None
-        except ValueError:
+        except (ValueError, TypeError):  # the latter for half of a surrogate pair
             return None
         if self._is_wrapped:
             return cast("dict[str, Any]", found).get(_WRAP) if isinstance(found, dict) else None
@@ -114,9 +119,18 @@ def _new_adapter(wanted: Any) -> TypeAdapter[Any]:
 
 def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, Any]:
     try:
+        if adapter.core_schema["type"] == "generator":
+            raise InvalidInputError("an Iterable would be checked when it is read, and could be read once: use a list")
         return adapter.json_schema()
     except (PydanticUserError, PydanticInvalidForJsonSchema) as error:
         raise InvalidInputError(f"the type has no JSON schema: {_first_line(error)}") from None
+
+
+def _wrapping(adapter: TypeAdapter[Any]) -> SchemaValidator:
+    """Of an object around the value. (A value by itself could only be checked as Python's, not as JSON: a strict model
+    then takes no text for a time.)"""
+    field = core_schema.typed_dict_field(adapter.core_schema)
+    return SchemaValidator(core_schema.typed_dict_schema({_WRAP: field}))
 
 
 def _resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -134,9 +148,27 @@ def _wrapped(schema: Mapping[str, Any]) -> dict[str, Any]:
 def problems_of(error: ValidationError) -> list[str]:
     """What is wrong, in sentences without the values."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    problems = [f"{'.'.join(map(str, each['loc'])) or 'the answer'}: {each['msg']}" for each in found[:_MOST_PROBLEMS]]
+    problems = [_cut(f"{_place(each['loc'])}: {each['msg']}") for each in found[:_MOST_PROBLEMS]]
     more = len(found) - _MOST_PROBLEMS
     return [*problems, f"and {more} more"] if more > 0 else problems
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) or "the answer"
+
+
+def _cut(problem: str) -> str:
+    return problem if len(problem) <= _LONGEST_PROBLEM else f"{problem[:_LONGEST_PROBLEM]}…"
+
+
+def _unfenced(text: str) -> str:
+    """What stands in the code fence, if the text is one. By hand: an expression goes through blank lines again and
+    again, and models that lose their way write thousands."""
+    stripped = text.strip()
+    if len(stripped) < 2 * len(_FENCE) or not (stripped.startswith(_FENCE) and stripped.endswith(_FENCE)):
+        return text
+    language, line_end, inner = stripped[len(_FENCE) : -len(_FENCE)].partition("\n")
+    return inner if line_end and _LANGUAGE.fullmatch(language) else text
 
 
 def _first_line(error: Exception) -> str:

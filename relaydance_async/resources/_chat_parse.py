@@ -47,6 +47,9 @@ def _value_of(choice: Choice, wanted: ResponseFormat[T], completion: ChatComplet
         return wanted.parse(message.content or "")
     except MisfitError as misfit:
         problems = tuple(misfit.problems)
+    except Exception as fault:  # of a validator of the caller's: the answer is paid for all the same
+        told = f"the type raised {type(fault).__name__} when it read the answer"
+        raise _error(ParseError, told, message, completion) from fault
     told = f"the answer doesn't fit the format: {'; '.join(problems)}"
     raise _error(ParseError, told, message, completion, problems)
 
@@ -92,7 +95,7 @@ async def ask_until_valid(
             return parse_completion(paid[-1], wanted)
         except ParseError as error:
             error.completions = tuple(paid)
-            if len(paid) > retries or type(error) is not ParseError:  # the next would be cut off too
+            if len(paid) > retries or not error.problems:  # the next would be cut off too, or meet the same fault
                 raise
             messages = [*messages, *_told(error)]
         answer = ask(messages, len(paid))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, assert_type
 
 import pytest
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter, field_validator
 
 from relaydance_async import (
     AsyncRelayDance,
@@ -133,6 +133,48 @@ async def test_what_was_paid_for_is_kept(
     assert not caught.value.retryable
     assert pickle.loads(pickle.dumps(caught.value)) == caught.value
     assert sandbox.ledger.billed(CHAT) == 1
+
+
+class Faulty(BaseModel):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def check(cls, name: str) -> str:
+        raise KeyError(name)
+
+
+class FaultyAfter(BaseModel):
+    name: str
+
+    def model_post_init(self, context: Any, /) -> None:
+        raise TypeError("no")
+
+
+@dataclass
+class FaultyPoint:
+    name: str
+
+    def __post_init__(self) -> None:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("wanted", [Faulty, FaultyAfter, FaultyPoint, list[Faulty]])
+async def test_a_fault_of_the_type_does_not_cost_the_answer(
+    client: AsyncRelayDance, sandbox: Sandbox, wanted: Any
+) -> None:
+    text = '{"response": [{"name": "Bonn"}]}' if wanted == list[Faulty] else '{"name": "Bonn"}'
+    for _ in range(2):
+        sandbox.chat.reply(text)
+    with pytest.raises(ParseError, match="the type raised") as caught:
+        await client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=wanted, validate_retries=3)
+    assert (caught.value.text, len(caught.value.completions)) == (text, 1)  # asked again, it would be met again
+    assert isinstance(caught.value.__cause__, KeyError | TypeError | ZeroDivisionError)
+    assert maybe_accepted(caught.value)
+    with pytest.raises(ParseError, match="the type raised"):
+        async with client.chat.completions.stream(model=MODEL, messages=HELLO, response_format=wanted) as stream:
+            await stream.get_final_completion()
+    assert sandbox.ledger.billed(CHAT) == 2
 
 
 async def test_it_asks_again_and_says_what_is_wrong(client: AsyncRelayDance, sandbox: Sandbox, heard: Tap) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relaydance_async._sansio.redact import Redactor, without_queries
+from tests.kit.cpu import at_most_cpu
 
 KEY = "sk-Very/Secret+0123456789="
 REDACT = Redactor(KEY)
@@ -86,3 +87,14 @@ def test_any_key_is_found(key: str, around: str) -> None:
 )
 def test_a_url_loses_its_query(text: str, shown: str) -> None:
     assert without_queries(text) == shown
+
+
+@pytest.mark.parametrize(
+    "unit", ["\\", "s\\", r"\u0073", "bearer ", "bearer+", "+", " ", "%20", "sk-Very", "http://", "https://h/?", "?"]
+)
+@pytest.mark.parametrize("before", ["", "bearer "])
+def test_no_text_is_gone_through_again_and_again(unit: str, before: str) -> None:
+    text = f"{before}{unit * (200_000 // len(unit))}?"
+    with at_most_cpu(10):  # by the square of its length, each took minutes
+        REDACT.text(text)
+        without_queries(text)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from relaydance_async import InvalidInputError
 from relaydance_async._sansio.docstring import parse_docstring
 from relaydance_async._sansio.response_format import MisfitError, ResponseFormat
 from relaydance_async._sansio.strict_schema import strict_schema
+from tests.kit.cpu import at_most_cpu
 
 
 class Leaf(BaseModel):
@@ -37,6 +39,16 @@ class Dog(BaseModel):
 
 class Pet(BaseModel):
     who: Cat | Dog = Field(discriminator="kind")
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    n: int
+
+
+class Timed(BaseModel):
+    model_config = ConfigDict(strict=True)
+    at: datetime
 
 
 class Twins(BaseModel):
@@ -141,6 +153,71 @@ def test_problems_are_bounded() -> None:
         ResponseFormat(list[int]).parse('{"response": [' + ",".join(['"x"'] * 50) + "]}")
     assert len(caught.value.problems) == 11
     assert caught.value.problems[-1] == "and 40 more"
+
+
+def test_a_problem_is_bounded_although_names_are_the_models_own() -> None:
+    with pytest.raises(MisfitError) as caught:
+        ResponseFormat(Closed).parse('{"n": 1, "' + "k" * 1_000_000 + '": 2}')
+    (problem,) = caught.value.problems
+    assert len(problem) < 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```json\n{"n": 1}\n```',
+        '```\n{"n": 1}```',
+        ' \n```json \n\n {"n": 1} \n\n``` \n',
+        '```json\r\n{"n": 1}\r\n```',
+        '{"n": 1}',
+    ],
+)
+def test_a_code_fence_is_no_part_of_the_answer(text: str) -> None:
+    assert ResponseFormat(Leaf).parse(text) == Leaf(n=1)
+
+
+@pytest.mark.parametrize(
+    "text", ["```", "``````", "```json", "```json```", '```json {"n": 1}```', "```a b\n{}\n```", "x```\n```"]
+)
+def test_what_is_no_code_fence_stays_as_it_is(text: str) -> None:
+    with pytest.raises(MisfitError):
+        ResponseFormat(Leaf).parse(text)
+
+
+@pytest.mark.parametrize("unit", ["\n", " ", " \n", "`", "```\n", "a\n"])
+@pytest.mark.parametrize("end", ["", "```", "x"])
+def test_a_model_that_lost_its_way_holds_nobody_up(unit: str, end: str) -> None:
+    text = f"```json\n{unit * (500_000 // len(unit))}{end}"
+    with at_most_cpu(10), pytest.raises(MisfitError):
+        ResponseFormat(Leaf).parse(text)
+
+
+def test_a_value_without_an_object_of_its_own_is_checked_as_json_too() -> None:
+    wanted = ResponseFormat[list[Timed]](list[Timed])
+    (timed,) = wanted.parse('{"response": [{"at": "2026-08-01T00:00:00"}]}')
+    assert timed.at == datetime(2026, 8, 1)
+
+
+@pytest.mark.parametrize("half", ["\ud800", '{"response": "\ud800"}', '{"n": "\ud800"}'])
+def test_half_a_surrogate_pair_is_no_json(half: str) -> None:
+    for wanted in (ResponseFormat[Any](Leaf), ResponseFormat[Any](str)):
+        with pytest.raises(MisfitError):
+            wanted.parse(half)
+        assert wanted.partial(half) is None
+
+
+def test_a_type_that_is_nested_too_deep_is_refused() -> None:
+    nested: Any = Leaf
+    for number in range(300):
+        nested = create_model(f"Level{number}", inner=(nested, ...))
+    for strict in (True, False):
+        with pytest.raises(InvalidInputError, match="nested too deep"):
+            ResponseFormat(nested, strict=strict)
+
+
+def test_what_could_be_read_only_once_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="use a list"):
+        ResponseFormat(Iterable[int])
 
 
 NUMPY = """Add.
