@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import SchemaValidator, core_schema, from_json
 
 from ..errors import InvalidInputError
@@ -38,6 +39,12 @@ class MisfitError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class QuietJsonSchema(GenerateJsonSchema):
+    """Leaves out a default that is no JSON without a warning: strict rules leave out all of them."""
+
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
 
 
 class ResponseFormat(Generic[T]):
@@ -121,7 +128,7 @@ def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, Any]:
     try:
         if adapter.core_schema["type"] == "generator":
             raise InvalidInputError("an Iterable would be checked when it is read, and could be read once: use a list")
-        return adapter.json_schema()
+        return adapter.json_schema(schema_generator=QuietJsonSchema)
     except (PydanticUserError, PydanticInvalidForJsonSchema) as error:
         raise InvalidInputError(f"the type has no JSON schema: {_first_line(error)}") from None
 

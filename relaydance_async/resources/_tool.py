@@ -13,7 +13,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from pydantic_core import to_json
 
 from .._sansio.docstring import parse_docstring
-from .._sansio.response_format import problems_of
+from .._sansio.response_format import QuietJsonSchema, problems_of
 from .._sansio.strict_schema import strict_schema
 from .._threads import in_thread
 from ..errors import InvalidInputError
@@ -114,12 +114,15 @@ def tool(
         strict: False for what OpenAI's strict rules don't allow, such as `dict[str, int]` or leaving defaults out.
 
     Raises:
-        InvalidInputError: a parameter without a type or of one that has no JSON schema, `*args`, or an odd name.
+        InvalidInputError: a parameter without a type or of one that has no JSON schema, `*args`, an odd name, or an
+            async generator.
     """
     if function is None:
         return partial(tool, name=name, description=description, strict=strict)
     if not callable(function) or isinstance(function, type):
         raise InvalidInputError(f"a tool is made of a function, not of {function!r:.80}")
+    if _is_async_generator(function):
+        raise InvalidInputError(f"a tool gives its result at once, and {function!r:.80} is an async generator")
     known_as = name if name is not None else str(getattr(function, "__name__", ""))
     if not _NAME.fullmatch(known_as):
         raise InvalidInputError(
@@ -152,7 +155,7 @@ class _Arguments:
     def schema(self, *, strict: bool) -> dict[str, Any]:
         """The JSON schema."""
         try:
-            schema = self._model.model_json_schema()
+            schema = self._model.model_json_schema(schema_generator=QuietJsonSchema)
         except (PydanticUserError, PydanticInvalidForJsonSchema) as error:
             raise InvalidInputError(f"a parameter has no JSON schema: {_line(error)}") from None
         del schema["title"]
@@ -191,6 +194,10 @@ def _field(one: inspect.Parameter, told: str | None) -> Any:
 
 def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _is_async_generator(function: Callable[..., Any]) -> bool:
+    return inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(getattr(function, "__call__", None))  # noqa: B004
 
 
 def _line(error: Exception) -> str:

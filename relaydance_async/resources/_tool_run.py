@@ -90,6 +90,7 @@ class ToolLoop(Generic[T]):
 
         Raises:
             Exception: of a tool that may have left something that is paid for: the model could order it again.
+            BaseException: of a tool, if it is no `Exception`.
         """
         done: list[ToolCompleted | None] = [None for _ in calls]
 
@@ -97,9 +98,12 @@ class ToolLoop(Generic[T]):
             async with self._parallel:
                 done[number] = await self._call(calls[number])
 
-        async with anyio.create_task_group() as group:
-            for number in range(len(calls)):
-                group.start_soon(call, number)
+        try:
+            async with anyio.create_task_group() as group:
+                for number in range(len(calls)):
+                    group.start_soon(call, number)
+        except BaseExceptionGroup as raised:
+            raise _alone(raised) from None
         for one in filter(None, done):
             self._history.append({"role": "tool", "tool_call_id": one.id, "content": one.content})
         for one in filter(None, done):
@@ -188,6 +192,11 @@ def _own_cancellation(cancelled: asyncio.CancelledError) -> RuntimeError:
     error = RuntimeError("the tool was cancelled")
     error.__cause__ = cancelled  # which may know of something that is paid for
     return error
+
+
+def _alone(raised: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the tools, out of the group that they ran in, if it is one."""
+    return raised.exceptions[0] if len(raised.exceptions) == 1 else raised
 
 
 def _told(error: Exception) -> str:

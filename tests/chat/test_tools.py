@@ -8,8 +8,10 @@ import functools
 import inspect
 import logging
 import threading
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal, assert_type
 
+import anyio
 import pytest
 from pydantic import BaseModel, Field
 
@@ -146,12 +148,23 @@ def unknown(n: object) -> None: ...
 def missing(n: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable, reportUnknownParameterType]
 
 
+async def stream(n: int) -> AsyncGenerator[int]:
+    yield n
+
+
+class Streams:
+    async def __call__(self, n: int) -> AsyncGenerator[int]:
+        yield n
+
+
 NO_TOOLS: list[tuple[Any, str]] = [
     (untyped, "'n' has no type"),
     (many, "no name that a model could give"),
     (anything, "may be anything"),
     (unknown, "may be anything"),
     (missing, "can't be read"),
+    (stream, "an async generator"),
+    (Streams(), "an async generator"),
     (City, "made of a function"),
     (3, "made of a function"),
     (lambda: 1, "can't be called"),
@@ -337,6 +350,38 @@ async def test_odd_results_and_errors_do_not_cost_the_turns_before(client: Async
     run = await client.chat.run_tools(model=MODEL, messages=HELLO, tools=[name, fail])
     told = [message["content"] for message in run.messages if message["role"] == "tool"]
     assert told == ["a?b", "Error: Mute: it can't be shown"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_default_that_is_no_json_is_left_out_without_a_warning() -> None:
+    nothing: Any = object()
+
+    def look(n: int = nothing) -> bool:
+        return n is nothing
+
+    for strict in (True, False):
+        assert tool(look, strict=strict).parameters["properties"] == {"n": {"type": "integer"}}
+
+
+class Stop(BaseException):
+    pass
+
+
+async def test_what_ends_more_than_a_tool_ends_the_run_as_it_is(client: AsyncRelayDance, sandbox: Sandbox) -> None:
+    def plain(n: int) -> None:
+        raise Stop
+
+    async def waits(n: int) -> None:
+        await anyio.sleep_forever()
+
+    async def stops(n: int) -> None:
+        raise Stop
+
+    for function in (plain, stops):
+        sandbox.chat.reply(tool_calls=[call("waits", n=1), call(function.__name__, n=1)])
+        with pytest.raises(Stop) as caught:
+            await client.chat.run_tools(model=MODEL, messages=HELLO, tools=[function, waits])
+        assert len(getattr(caught.value, "history", ())) == 2
 
 
 async def test_tools_run_at_once_but_not_too_many(client: AsyncRelayDance, sandbox: Sandbox) -> None:
