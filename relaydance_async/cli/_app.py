@@ -22,6 +22,8 @@ app = App(
     help_on_error=False,
     default_parameter=Parameter(negative=()),
 )
+_VALUED = ("--output", "--profile", "--base-url")
+_VALUED_SO = tuple(f"{name}=" for name in _VALUED)
 _EVERYWHERE = Group("For every command", sort_key=9)
 _ROOM = __name__.rpartition(".")[0]
 for _name, _place, _help in (
@@ -62,7 +64,22 @@ def start(tokens: Sequence[str]) -> Any:
             )
     if tokens and tokens[0] == "sandbox":  # its options are its own, `--help` too
         return app(tokens, exit_on_error=False, print_error=False)
-    return app.meta(tokens, exit_on_error=False, print_error=False)
+    return app.meta(_everywhere_first(tokens), exit_on_error=False, print_error=False)
+
+
+def _everywhere_first(tokens: Sequence[str]) -> list[str]:
+    """With what holds for all commands in front. Behind it, a command that takes `-` would take it for a file."""
+    options = iter(options_in(tokens))
+    first: list[str] = []
+    others: list[str] = []
+    for token in options:
+        if token in _VALUED and (value := next(options, None)) is not None:
+            first += [token, value]
+        elif token == "--debug" or token.startswith(_VALUED_SO):
+            first.append(token)
+        else:
+            others.append(token)
+    return [*first, *others, *tokens[len(options_in(tokens)) :]]
 
 
 @app.meta.default

@@ -7,13 +7,19 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, Parameter
 
-from .._session import Here
+from .._profiles import Form
+from .._session import Here, Session
 from ._options import Columns, Format, Pace
 
 Why: TypeAlias = Literal["content", "input", "passing", "unsaved", "unknown"]
 batch = App(name="batch", help="Make what a file asks for, each row once: clips, images, chats.")
 
 _DEFAULT_COLUMNS, _DEFAULT_PACE = Columns(), Pace()
+
+
+def _form(json: bool, session: Session) -> Form:
+    """How to show it: `--json` is `--output jsonl`."""
+    return "jsonl" if json else session.output.form
 
 
 @batch.command
@@ -55,13 +61,13 @@ def run(
         pace,
         resume=resume,
         dry_run=dry_run,
-        as_json=json,
+        shown=_form(json, session),
         session=session,
     )
 
 
 @batch.command
-def status(out: Path, /, *, json: bool = False) -> int:
+def status(out: Path, /, *, json: bool = False, session: Here) -> int:
     """Show how far a run is. It may be under way.
 
     Args:
@@ -71,7 +77,7 @@ def status(out: Path, /, *, json: bool = False) -> int:
     from ._run import Run
     from ._tell import show_status
 
-    return show_status(Run(out), as_json=json)
+    return show_status(Run(out), shown=_form(json, session))
 
 
 @batch.command
@@ -97,7 +103,9 @@ def doubts(
     from ._run import Run
     from ._tell import show_doubts
 
-    return show_doubts(Run(out), settle=settle, release=release, resolve=resolve, as_json=json, session=session)
+    return show_doubts(
+        Run(out), settle=settle, release=release, resolve=resolve, shown=_form(json, session), session=session
+    )
 
 
 @batch.command
@@ -123,7 +131,7 @@ def retry(
     """
     from ._start import retry_rows
 
-    return retry_rows(out, rows, format, only, pace, as_json=json, session=session)
+    return retry_rows(out, rows, format, only, pace, shown=_form(json, session), session=session)
 
 
 @batch.command

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -14,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from .._exits import missing
+from .._output import dump
+from .._profiles import Form
 from ._rows import Row
 
 if TYPE_CHECKING:
@@ -142,14 +143,14 @@ class Display(Protocol):
         ...
 
 
-def open_display(*, as_json: bool) -> Display:
+def open_display(form: Form) -> Display:
     """Where the output goes decides.
 
     Raises:
         CannotBeginError: rich is missing.
     """
-    if as_json:
-        return JsonEvents(sys.stdout)
+    if form != "table":
+        return JsonEvents(sys.stdout, whole=form == "json")
     try:
         from rich.console import Console
     except ImportError:
@@ -218,10 +219,16 @@ class PlainLines:
 
 
 class JsonEvents:
-    """For a program: one object in a line."""
+    """For a program: one object in a line, as it comes.
 
-    def __init__(self, out: TextIO) -> None:
+    Args:
+        whole: show one list instead, at the end.
+    """
+
+    def __init__(self, out: TextIO, *, whole: bool = False) -> None:
         self._out = out
+        self._whole = whole
+        self._kept: list[dict[str, Any]] = []
         self._shown_at = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -229,7 +236,10 @@ class JsonEvents:
 
     def event(self, name: str, **facts: Any) -> None:
         """See `Display`."""
-        _print(json.dumps({"event": name, **facts}, ensure_ascii=False), self._out)
+        if self._whole:
+            self._kept.append({"event": name, **facts})
+        else:
+            _print(dump({"event": name, **facts}), self._out)
 
     def tick(self, tally: Tally, *, last: bool = False) -> None:
         """See `Display`."""
@@ -238,7 +248,10 @@ class JsonEvents:
             self.event("progress", **tally.facts())
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Show what is left to show."""
+        if self._kept:
+            _print(dump(self._kept, indent=2), self._out)
+            self._kept = []
 
 
 class LiveLine:

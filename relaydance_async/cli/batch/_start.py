@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from .._exits import CannotBeginError
+from .._output import Output
+from .._profiles import Form
 from .._session import Session
 from ._batch import STOPPED, Batch
 from ._display import open_display
@@ -32,7 +35,7 @@ def run_rows(
     *,
     resume: bool,
     dry_run: bool,
-    as_json: bool,
+    shown: Form,
     session: Session,
 ) -> int:
     """`batch run`; the exit status."""
@@ -42,14 +45,14 @@ def run_rows(
     if source is None or resume:
         run.require()
     if source is None:
-        return _show_rest(run, pace, session) if dry_run else _resume(run, pace, session, as_json=as_json)
+        return _show_rest(run, pace, session, shown) if dry_run else _resume(run, pace, session, shown=shown)
     with checked_input(source, form, columns) as given:
         if dry_run:
-            return _show(given, pace, session)
+            return _show(given, pace, session, shown)
         base_url = _base_url(session)
         with run.locked():
             begin_or_resume(run, given, base_url)
-            return _do(Batch(run, pace, open_display(as_json=as_json), session))
+            return _do(Batch(run, pace, open_display(shown), session))
 
 
 def retry_rows(
@@ -59,7 +62,7 @@ def retry_rows(
     only: Collection[str],
     pace: Pace,
     *,
-    as_json: bool,
+    shown: Form,
     session: Session,
 ) -> int:
     """`batch retry`; the exit status."""
@@ -72,13 +75,13 @@ def retry_rows(
             chosen = _take_edits(run, source, form, chosen)
         if not chosen:
             raise CannotBeginError("no row of this run is to be sent again; `relaydance batch status` shows why not")
-        return _do(Batch(run, pace, open_display(as_json=as_json), session, only=chosen))
+        return _do(Batch(run, pace, open_display(shown), session, only=chosen))
 
 
-def _resume(run: Run, pace: Pace, session: Session, *, as_json: bool) -> int:
+def _resume(run: Run, pace: Pace, session: Session, *, shown: Form) -> int:
     with run.locked():
         check_same_api(run, _base_url(session))
-        return _do(Batch(run, pace, open_display(as_json=as_json), session))
+        return _do(Batch(run, pace, open_display(shown), session))
 
 
 def _do(batch: Batch) -> int:
@@ -121,35 +124,56 @@ def _take_edits(run: Run, source: str, form: Format | None, chosen: set[str]) ->
     return taken
 
 
-def _show(given: Input, pace: Pace, session: Session) -> int:
-    print(f"{given.count} rows: nothing is sent")
-    _estimate(list(given.rows()), pace, session)
+def _show(given: Input, pace: Pace, session: Session, shown: Form) -> int:
+    _show_plan(list(given.rows()), f"{given.count} rows: nothing is sent", pace, session, shown)
     return 0
 
 
-def _show_rest(run: Run, pace: Pace, session: Session) -> int:
+def _show_rest(run: Run, pace: Pace, session: Session, shown: Form) -> int:
     done = {result["id"] for result in run.results()}
     rows = [row for row in run.rows() if row.id not in done]
-    print(f"{len(rows)} rows are left of {len(rows) + len(done)}: nothing is sent")
-    _estimate(rows, pace, session)
+    head = f"{len(rows)} rows are left of {len(rows) + len(done)}: nothing is sent"
+    _show_plan(rows, head, pace, session, shown)
     return 0
 
 
-def _estimate(rows: list[Row], pace: Pace, session: Session) -> None:
+def _show_plan(rows: list[Row], head: str, pace: Pace, session: Session, shown: Form) -> None:
+    plan = _plan(rows, pace, session)
+    if shown == "table":
+        _print_plan(plan, head, pace)
+    else:
+        Output(shown).one(plan)
+
+
+def _print_plan(plan: dict[str, Any], head: str, pace: Pace) -> None:
+    print(head)
+    for model, each in plan["models"].items():
+        usd = each["at_most_usd"]
+        cost = "nobody knows the cost; give --price" if usd is None else f"at most ${usd:.2f}"
+        print(f"  {model}: {each['rows']} rows, {cost}")
+    if plan["at_most_usd"] is not None:
+        print(f"Cost: at most ${plan['at_most_usd']:.2f}")
+    print(f"Time: {plan['seconds'] / 60:.0f} min or more, with {pace.in_flight} in flight and 2 min a clip")
+
+
+def _plan(rows: list[Row], pace: Pace, session: Session) -> dict[str, Any]:
+    """What it would make, cost at most (None: nobody knows), and take at least."""
     import asyncio
 
     prices = asyncio.run(_prices(pace, session))
-    for model, count in Counter(row.model for row in rows).most_common():
-        bounds = [prices.bound(row) for row in rows if row.model == model]
-        known = [bound for bound in bounds if bound is not None]
-        cost = f"at most ${sum(known):.2f}" if len(known) == len(bounds) else "nobody knows the cost; give --price"
-        print(f"  {model}: {count} rows, {cost}")
-    bounds = [prices.bound(row) for row in rows]
-    if None not in bounds:
-        print(f"Cost: at most ${sum(bound or 0.0 for bound in bounds):.2f}")
+    models = {
+        model: {"rows": count, "at_most_usd": _sum(prices.bound(row) for row in rows if row.model == model)}
+        for model, count in Counter(row.model for row in rows).most_common()
+    }
     turns = Counter(row.kind for row in rows)
     seconds = sum(_SECONDS_EACH[kind] * -(-count // pace.in_flight) for kind, count in turns.items())
-    print(f"Time: {seconds / 60:.0f} min or more, with {pace.in_flight} in flight and 2 min a clip")
+    cost = _sum(map(prices.bound, rows))
+    return {"rows": len(rows), "models": models, "at_most_usd": cost, "seconds": seconds}
+
+
+def _sum(bounds: Iterable[float | None]) -> float | None:
+    known = list(bounds)
+    return None if None in known else sum(bound or 0.0 for bound in known)
 
 
 async def _prices(pace: Pace, session: Session) -> Prices:

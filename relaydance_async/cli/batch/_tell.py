@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
-from ... import SqliteJournal
+from ... import JournalEntry, SqliteJournal
 from .._exits import CannotBeginError
+from .._output import Output
+from .._profiles import Form
 from .._session import Session
 from ._batch import origin_of
 from ._run import Run
 
 
-def show_status(run: Run, *, as_json: bool) -> int:
+def show_status(run: Run, *, shown: Form) -> int:
     """How far it is; the exit status."""
     run.require()
     results = list(run.results())
@@ -31,8 +33,8 @@ def show_status(run: Run, *, as_json: bool) -> int:
     }
     facts["left"] = facts["rows"] - facts["done"] - facts["failed"] - facts["in_doubt"]
     facts["requests"] = asyncio.run(_count_entries(run)) if run.journal_file.exists() else {}
-    if as_json:
-        print(json.dumps(facts))
+    if shown != "table":
+        Output(shown).one(facts)
         return 0
     print(
         f"{facts['done']} of {facts['rows']} rows are done, {facts['left']} are left; ${facts['spent_usd']:.2f} spent"
@@ -55,18 +57,31 @@ async def _count_entries(run: Run) -> dict[str, int]:
 
 
 def show_doubts(
-    run: Run, *, settle: Sequence[str], release: Sequence[str], resolve: bool, as_json: bool, session: Session
+    run: Run, *, settle: Sequence[str], release: Sequence[str], resolve: bool, shown: Form, session: Session
 ) -> int:
     """What is in doubt, after what can be decided has been; the exit status: 3 while there are doubts."""
     run.require()
-    if not run.journal_file.exists():
-        return 0
-    return asyncio.run(_doubts(run, settle, release, resolve=resolve, as_json=as_json, session=session))
+    if run.journal_file.exists():
+        out = sys.stdout if shown == "table" else sys.stderr
+        doubts = asyncio.run(_doubts(run, settle, release, session if resolve else None, out))
+    else:
+        doubts = []
+    if shown != "table":
+        Output(shown).many(map(_facts, doubts), none="")
+    elif doubts:
+        for entry in doubts:
+            print(f"{entry.key}: {entry.model}, sent at {entry.sent_at:%Y-%m-%d %H:%M:%S} UTC; {entry.reason}")
+        print(f"{len(doubts)} in doubt. Look at the console: --settle ID=TASK_ID if it is there, --release ID if not.")
+    return 3 if doubts else 0
+
+
+def _facts(entry: JournalEntry) -> dict[str, Any]:
+    return {"id": entry.key, "sent_at": entry.sent_at.isoformat(), "model": entry.model, "why": entry.reason}
 
 
 async def _doubts(
-    run: Run, settle: Sequence[str], release: Sequence[str], *, resolve: bool, as_json: bool, session: Session
-) -> int:
+    run: Run, settle: Sequence[str], release: Sequence[str], resolver: Session | None, out: TextIO
+) -> list[JournalEntry]:
     origin = origin_of(run.facts["base_url"])
     async with SqliteJournal(run.journal_file) as journal:
         for pair in settle:
@@ -76,22 +91,14 @@ async def _doubts(
             await journal.settle(row_id, task_id=task_id, origin=origin)
         for row_id in release:
             await journal.release(row_id, origin=origin)
-        if resolve:
-            await _resolve(journal, session)
+        if resolver is not None:
+            await _resolve(journal, resolver, out)
         found = journal.entries(state="in doubt", origin=origin)
-        doubts = [entry async for entry in found if entry.route != _UPLOADS]
-    for entry in doubts:
-        if as_json:
-            facts = {"id": entry.key, "sent_at": entry.sent_at.isoformat(), "model": entry.model, "why": entry.reason}
-            print(json.dumps(facts, ensure_ascii=False))
-        else:
-            print(f"{entry.key}: {entry.model}, sent at {entry.sent_at:%Y-%m-%d %H:%M:%S} UTC; {entry.reason}")
-    if doubts and not as_json:
-        print(f"{len(doubts)} in doubt. Look at the console: --settle ID=TASK_ID if it is there, --release ID if not.")
-    return 3 if doubts else 0
+        return [entry async for entry in found if entry.route != _UPLOADS]
 
 
-async def _resolve(journal: SqliteJournal, session: Session) -> None:
+async def _resolve(journal: SqliteJournal, session: Session, out: TextIO) -> None:
     async with session.client(journal=journal) as client:
         for resolution in await client.resolve_doubts():
-            print(f"{resolution.entry.key} is {resolution.entry.state}: {resolution.why}", *resolution.candidates)
+            told = f"{resolution.entry.key} is {resolution.entry.state}: {resolution.why}"
+            print(told, *resolution.candidates, file=out)
