@@ -12,15 +12,11 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
+from typing import Any, Generic, TypeVar, cast
 
 from .errors import mark_accepted, maybe_accepted
-
-if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
 
 T = TypeVar("T")
 
@@ -61,36 +57,76 @@ def run(awaitable: Awaitable[T]) -> T:
     call = _Call(awaitable)
     try:
         _refuse_in_loop()
-        future = _loop_thread.start(call.run)
-    except BaseException:
-        if isinstance(awaitable, Coroutine):
-            awaitable.close()  # nobody awaits it any more
-        raise
-    try:
-        call.ended.wait()
+        _loop_thread.start(call)
+        call.wait()
     except BaseException as error:  # of a signal's handler
-        future.cancel()
-        call.ended.wait()
-        call.tell(error)
+        call.abandon(error)
         raise
     return call.unpacked()
 
 
 class _Call(Generic[T]):
-    """One call in the other thread. It raises nothing there: a BaseException would end the loop with all its calls."""
+    """One call in the other thread. It raises nothing there: a BaseException would end the loop with all its calls.
+
+    An interrupt may come at any moment here, also before the loop knows of the call. So it is begun and cancelled in
+    the loop, one after the other.
+    """
 
     def __init__(self, awaitable: Awaitable[T]) -> None:
         self._awaitable = awaitable
         self._outcome: list[tuple[Any, BaseException | None]] = []
-        self.ended = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Where it is begun, or about to be."""
+        self._has_ended = False
+        self._gate = threading.Lock()
+        """Open once it has ended. (An interrupt within an `Event` can leave that locked for ever.)"""
+        self._gate.acquire()
 
-    async def run(self) -> None:
+    def wait(self) -> None:
+        """Until it has ended. It can be waited for again."""
+        if not self._has_ended:
+            self._gate.acquire()
+
+    def begin(self) -> None:
+        """Begin it. In the loop."""
+        if not self._has_ended:
+            self._task = asyncio.ensure_future(self._run())
+            self._task.add_done_callback(self._end)
+
+    def _cancel(self) -> None:
+        if self._task is None:
+            self._end()
+        else:
+            self._task.cancel()
+
+    async def _run(self) -> None:
         try:
             self._outcome.append((await self._awaitable, None))
         except BaseException as error:
             self._outcome.append((None, error))
-        finally:
-            self.ended.set()
+
+    def _end(self, task: object = None) -> None:
+        if not self._outcome:  # it was cancelled before its first step
+            self._close()
+            self._outcome.append((None, asyncio.CancelledError()))
+        self._has_ended = True
+        self._gate.release()
+
+    def _close(self) -> None:
+        awaitable: object = self._awaitable
+        if isinstance(awaitable, Coroutine):
+            awaitable.close()  # nobody awaits it any more
+
+    def abandon(self, interrupt: BaseException) -> None:
+        """Cancel it, wait for its end, and let what interrupted it say what it may have cost."""
+        if self.loop is None:
+            self._close()
+            return
+        with suppress(RuntimeError):  # the loop has ended, and with it the call
+            self.loop.call_soon_threadsafe(self._cancel)
+        self.wait()
+        self._tell(interrupt)
 
     def unpacked(self) -> T:
         """What it gave, or raised. It is kept no longer: an error's traceback leads to this frame."""
@@ -102,65 +138,89 @@ class _Call(Generic[T]):
         finally:
             del error
 
-    def tell(self, interrupt: BaseException) -> None:
-        """Let what interrupted it say what it may have cost."""
+    def _tell(self, interrupt: BaseException) -> None:
         result, error = self._outcome.pop()
         if error is None:  # it had just ended
             task_id = getattr(result, "task_id", None)
             mark_accepted(interrupt, True, note=f"{_NOTE}: task {task_id}" if task_id else _NOTE)
         elif (accepted := maybe_accepted(error)) is not None:
-            mark_accepted(interrupt, accepted, note=_NOTE)
+            mark_accepted(interrupt, accepted, note=_notes_of(error) or _NOTE)
+
+
+def _notes_of(error: BaseException) -> str:
+    """What a cancellation says, such as how to go on with a clip that is paid for."""
+    return "\n".join(getattr(error, "__notes__", ()))
 
 
 class _LoopThread:
-    """The thread with the event loop, begun when it is first needed, and anew in a forked child."""
+    """The thread with the event loop, begun when it is first needed, and anew in a forked child.
+
+    Nothing waits for its beginning: a Ctrl-C in there would leave a loop that nobody ends. (anyio's portal waits.)
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._begun: tuple[BlockingPortal, AbstractContextManager[BlockingPortal]] | None = None
+        self._begun: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
         self._gone: list[object] = []
-        """As garbage they would wait for their threads."""
-        self.thread: int | None = None
+        """A child's loops of its parent: as garbage they would warn."""
 
-    def start(self, work: Callable[[], Awaitable[None]]) -> Future[None]:
+    @property
+    def thread(self) -> int | None:
+        """Its identity."""
+        return None if self._begun is None else self._begun[1].ident
+
+    def start(self, call: _Call[Any]) -> None:
         """Begin it there."""
-        portal = self._portal()
-        try:
-            return portal.start_task_soon(work)
-        except RuntimeError:  # a task that nobody awaited has ended the loop, by a SystemExit of its own
-            self._forget(portal)
-            return self._portal().start_task_soon(work)
-
-    def _portal(self) -> BlockingPortal:
-        from anyio.from_thread import start_blocking_portal
-
         with self._lock:
             if self._begun is None:
-                manager = start_blocking_portal("asyncio")
-                self._begun = manager.__enter__(), manager
-                self.thread = self._begun[0].call(threading.get_ident)
-                atexit.register(self._end)
-            return self._begun[0]
+                self._begun = self._begin()
+            call.loop = self._begun[0]
+            call.loop.call_soon_threadsafe(call.begin)
 
-    def _forget(self, portal: BlockingPortal) -> None:
-        with self._lock:
-            if self._begun is not None and self._begun[0] is portal:
-                self._gone.append(self._begun)
-                self._begun = None
+    def _begin(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self._serve, args=(loop,), name="relaydance-loop", daemon=True)
+        thread.start()
+        atexit.register(self._end)
+        return loop, thread
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            with suppress(SystemExit, KeyboardInterrupt):  # of a task that nobody awaited
+                loop.run_forever()
+        finally:
+            with self._lock:  # from now on there come no more calls
+                if self._begun is not None and self._begun[0] is loop:
+                    self._begun = None
+            _end_all(loop)
 
     def _end(self) -> None:
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            portal, manager = begun
+        if (begun := self._begun) is not None:
+            loop, thread = begun
             with suppress(RuntimeError):  # it has ended before
-                portal.call(portal.stop, True)
-            manager.__exit__(None, None, None)
+                loop.call_soon_threadsafe(loop.stop)
+            thread.join()
 
     def after_fork(self) -> None:
         """Begin anew in a child: it has none of its parent's threads, one of which may have held the lock."""
         self._lock = threading.Lock()
         self._gone.append(self._begun)
-        self._begun = self.thread = None
+        self._begun = None
+
+
+def _end_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what is left, as `asyncio.run` does, and close the loop."""
+    loop.call_soon(loop.stop)
+    with suppress(SystemExit, KeyboardInterrupt):
+        loop.run_forever()  # calls that are about to begin
+    while left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        with suppress(SystemExit, KeyboardInterrupt):
+            loop.run_until_complete(asyncio.wait(left))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
 
 
 _loop_thread = _LoopThread()

@@ -12,13 +12,23 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from linecache import getline
+from types import FrameType
 
 import pytest
 
-from relaydance_async import AsyncRelayDance, NotFoundError, VideoTask, maybe_accepted, run
+from relaydance_async import (
+    AsyncRelayDance,
+    NotFoundError,
+    VideoTask,
+    _blocking,  # pyright: ignore[reportPrivateUsage]
+    maybe_accepted,
+    run,
+)
 from relaydance_async.sandbox import Fault, Sandbox
+from tests.kit.calls import ask_chat
 from tests.kit.probe import look_at
-from tests.kit.routes import SUBMIT
+from tests.kit.routes import CHAT, SUBMIT
 
 
 @pytest.fixture
@@ -94,6 +104,66 @@ def test_ctrl_c_cancels_the_call_and_says_what_it_may_have_cost(sandbox: Sandbox
         signal.signal(signal.SIGINT, previous)
     assert maybe_accepted(caught.value) is True
     assert run(client.models.list())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="there are no signals for threads")
+def test_ctrl_c_says_how_to_go_on_with_a_clip(client: AsyncRelayDance) -> None:
+    main = threading.get_ident()
+
+    def interrupt(task_id: str) -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            run(client.video.generate(model="grok-imagine-video", prompt="A boat", on_submit=interrupt))
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert maybe_accepted(caught.value) is True
+    assert any("resume with client.video.wait('task_" in note for note in caught.value.__notes__)
+
+
+class Interrupt:
+    """A Ctrl-C in the n-th line of `run`, until it has the result."""
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+        self.came = False
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Interrupt | None:
+        if frame.f_code.co_filename != _blocking.__file__:
+            return None
+        line = getline(frame.f_code.co_filename, frame.f_lineno).strip()
+        # No signal is heard between the body of a `with` and its end; a tracer is.
+        if event == "line" and not line.startswith("with ") and "unpacked" not in (frame.f_code.co_name, line[12:20]):
+            self._left -= 1
+            if self._left == 0:
+                self.came = True
+                raise KeyboardInterrupt
+        return self
+
+
+def test_a_ctrl_c_at_any_line_ends_it_and_loses_no_paid_answer(client: AsyncRelayDance, sandbox: Sandbox) -> None:
+    asked, before = ask_chat(client), sys.gettrace()
+    run(asked)
+    number, known = 0, 1
+    for number in range(1, 200):
+        interrupt, told = Interrupt(number), None
+        asked = ask_chat(client)
+        sys.settrace(interrupt)
+        try:
+            run(asked)
+        except KeyboardInterrupt as error:
+            told = error
+        finally:
+            sys.settrace(before)
+            asked.close()  # if it was interrupted before it was anybody's
+        known += told is None or maybe_accepted(told) is True
+        if not interrupt.came:
+            break
+    assert number > 10
+    run(client.aclose())
+    assert 2 <= sandbox.ledger.billed(CHAT) <= known
 
 
 class TimeIsUp(Exception):
