@@ -51,9 +51,8 @@ class Hold(State):
         self._step = facts.numbers.slow_growth if was_well else facts.numbers.probe_growth
         self._next_at = now + self._wait(now, facts.numbers.first_probe * facts.rtt)
         if cycle is not None and cycle.closed[1] > 0 and not self._asked():
-            surely, at_most = cycle.closed
-            # As long as it was closed before, it surely is now; a fixed window may open earlier.
-            self._next_at = max(self._next_at, cycle.opened_at + 2 * surely - at_most)
+            # As long as it was closed before, it mostly is now; a fixed window may open earlier.
+            self._next_at = max(self._next_at, cycle.opened_at + cycle.closed[0])
 
     @property
     def rate(self) -> float | None:
@@ -117,13 +116,18 @@ class Hold(State):
             self._tells = True  # refused while nothing had ended
         if self._is_early and self._early == 2:
             facts.trusts = True
-        held = now - self._began
-        growth = self._step if held < numbers.slow_from else numbers.slow_growth
-        if self._cycle is not None and held < self._cycle.closed[1]:
-            growth = min(growth, 0.15)
-        wait = min(numbers.longest_probe, max(2 * facts.rtt, growth * held))
+        wait = min(numbers.longest_probe, max(2 * facts.rtt, self._growth(now)))
         self._next_at = now + (self._wait(now, 2 * facts.rtt) if self._asked() else wait)
         return self
+
+    def _growth(self, now: float) -> float:
+        numbers, cycle, held = self.facts.numbers, self._cycle, now - self._began
+        if cycle is not None and cycle.closed[0] > numbers.bucket_trips * self.facts.rtt:
+            return numbers.window_growth * (now - cycle.opened_at)
+        growth = self._step if held < numbers.slow_from else numbers.slow_growth
+        if cycle is not None and held < cycle.closed[1]:
+            growth = min(growth, 0.15)
+        return growth * held
 
     def _opens(self, probe: Sent, now: float) -> State:
         following = self._open(probe, now)

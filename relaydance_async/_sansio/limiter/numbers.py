@@ -49,6 +49,8 @@ class Numbers:
     """Trips until the first probe: what was under way is known by then."""
     probe_growth: float = 0.8
     """The next probe comes after this share of the time that was held: 8 probes find a window of 5 s."""
+    window_growth: float = 0.2
+    """The same of a window whose length is known about, of the time since it opened."""
     slow_growth: float = 0.25
     """The same beyond `slow_from`, or when all was well before: an outage's overhang is a quarter of it."""
     slow_from: float = 4.0
@@ -64,8 +66,10 @@ class Numbers:
     # --- rounds: how much passes until the limit is reached again ---
     round_trips: float = 2.5
     """A round lasts so long: all its refusals are known before the next."""
+    crowd_believed: float = 8.0
+    """As `believed`, at the end of a crowd of which one was refused: then nothing passes any more."""
     round_believed: float = 3.0
-    """As `believed`: a limit is expected here."""
+    """As `believed`: a limit is expected here. So many calls ask whether there are more than at the begin."""
     round_doubted: float = 7.0
     """The same in a round of which less than half was refused."""
     round_excess: float = 3.0

@@ -65,6 +65,10 @@ class Rounds(State):
         if now < self._ends_at:
             return self
         numbers, facts = self.facts.numbers, self.facts
+        if self._number == 0:
+            if self._chance.height >= self._chance.bound(numbers.crowd_believed):
+                return self._shut(self._chance.began_at, now)
+            self._chance = Chance(facts, learns=False)
         used = self._size - self._left
         if self._refused * 2 < self._judged:
             # What much smaller rounds were refused was chance: this one was not refused more.
@@ -106,11 +110,13 @@ class Rounds(State):
         return self._refused >= 4 and self._refused > factor * expected
 
     def _next_size(self) -> int:
-        expected = self.facts.expected
-        if self._opened_at is None or not expected or self._sent > 1.15 * expected:
+        expected, numbers = self.facts.expected, self.facts.numbers
+        if self._opened_at is None or not expected:
             return self._size * 2
-        step = max(2, int(0.06 * expected))
-        return min(self._size * 2, max(step, expected - self._sent))
+        left = expected - self._sent
+        if left > 0:
+            return min(self._size * 2, left)
+        return int(numbers.round_believed) if self._sent - self._size <= expected else self._size * 2
 
     def delay(self, now: float) -> float:
         return 0.0 if self._left > 0 else max(1e-4, self._ends_at - now)
@@ -123,9 +129,13 @@ class Rounds(State):
     def judged(self, sent: Sent, now: float, is_refused: bool) -> State:
         if self._opened_at is None and not is_refused:
             self.facts.expected += 1
-        if sent.state is not self:
-            return self
         chance, numbers = self._chance, self.facts.numbers
+        if sent.state is not self:
+            if self._number == 0 and is_refused:  # of the crowd
+                chance.refused(sent.at)
+            elif self._number == 0:
+                chance.accepted()
+            return self
         if sent.mark == self._number:
             self._judged += 1
         if not is_refused:
