@@ -6,6 +6,7 @@ import pytest
 
 from relaydance_async._sansio.limiter import Limiter, Sent, Verdict
 from relaydance_async._sansio.limiter.moves import MOVES
+from relaydance_async._sansio.limiter.openings import Openings
 
 ACCEPTED, REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 TRIP = 0.02
@@ -66,7 +67,7 @@ def test_a_probe_that_is_refused_late_holds_on(was: str) -> None:
 
 def test_a_window_that_a_late_refusal_shows_shut_is_shut_as_before() -> None:
     limiter = known_trip()
-    limiter.state = MOVES.window(limiter.facts, 0.0, 1, 4.8, 5.0, Sent(0.0, 1, None, 0))
+    limiter.state = MOVES.window(limiter.facts, 0.0, 1, Openings(0.0, 4.8, 5.0), Sent(0.0, 1, None, 0))
     probe, now = passes(limiter, 5.1)
     now += 5 * TRIP
     limiter.delay(now)

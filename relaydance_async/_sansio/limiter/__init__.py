@@ -4,7 +4,7 @@
     Hold       A limit is reached. One probe at a time asks whether it is open again.
     Rounds     It is. Growing rounds of calls show how much it lets pass.
     Pace       It is a rate: a token bucket, or a window that others use too. CUBIC on a pace.
-    Window     It is a window: so many calls in so many seconds.
+    Window     It is a window: so many calls in so many seconds. `openings` knows when it opens.
     UnderWay   It counts what is under way.
 
 `limiter` drives them, `moves` says which follows which, `facts` is what all of them know, `numbers` holds every number.

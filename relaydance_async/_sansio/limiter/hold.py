@@ -7,6 +7,7 @@ completions.
 from __future__ import annotations
 
 from .facts import Facts, Sent, Verdict
+from .openings import Openings
 from .state import Cycle, State
 
 
@@ -50,7 +51,8 @@ class Hold(State):
         self._tells: bool | None = None
         self._step = facts.numbers.slow_growth if was_well else facts.numbers.probe_growth
         self._next_at = now + self._wait(now, facts.numbers.first_probe * facts.rtt)
-        if cycle is not None and cycle.closed[1] > 0 and not self._asked():
+        is_idle = facts.in_flight < 0.5 * facts.peak  # else it may be what is under way, that opens any time
+        if cycle is not None and cycle.closed[1] > 0 and not self._asked() and is_idle:
             # As long as it was closed before, it mostly is now; a fixed window may open earlier.
             self._next_at = max(self._next_at, cycle.opened_at + cycle.closed[0])
 
@@ -124,7 +126,9 @@ class Hold(State):
         numbers, cycle, held = self.facts.numbers, self._cycle, now - self._began
         if cycle is not None and cycle.closed[0] > numbers.bucket_trips * self.facts.rtt:
             return numbers.window_growth * (now - cycle.opened_at)
-        growth = self._step if held < numbers.slow_from else numbers.slow_growth
+        growth = self._step
+        if held >= numbers.slow_from:  # an outage, or a long window if it let calls pass before
+            growth = min(growth, numbers.long_growth if self.facts.expected else numbers.slow_growth)
         if cycle is not None and held < cycle.closed[1]:
             growth = min(growth, 0.15)
         return growth * held
@@ -159,5 +163,12 @@ class Hold(State):
             or gap <= numbers.bucket_trips * facts.rtt
         ):
             return self.moves.pace(facts, now, rate)
-        low = 0.7 * period if refused is None else refused.at - cycle.opened_at
-        return self.moves.window(facts, now, cycle.accepted, low, period, probe)
+        return self.moves.window(facts, now, cycle.accepted, self._openings(cycle, probe), probe)
+
+    def _openings(self, cycle: Cycle, probe: Sent) -> Openings:
+        """Of a window that opened for the second time."""
+        surely, at_most = cycle.closed
+        last = cycle.shut_at if self._refused is None else self._refused.at
+        known = ((0, cycle.opened_at - at_most + surely, cycle.opened_at), (1, last, probe.at))
+        low, high = last - cycle.opened_at, probe.at - cycle.opened_at
+        return Openings(probe.at, low, high, number=1, known=known)

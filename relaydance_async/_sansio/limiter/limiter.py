@@ -7,6 +7,7 @@ from .facts import Facts, Sent, Verdict
 from .learned import Learned
 from .moves import MOVES
 from .numbers import NUMBERS, Numbers
+from .openings import Openings
 from .state import State
 
 
@@ -93,8 +94,8 @@ class Limiter:
             self.state = MOVES.under_way(self.facts, now, int(learned.calls))
         elif learned.kind == "window":
             probe = Sent(now - learned.opened_ago, 1, None, 0)
-            low = 0.985 * learned.period
-            self.state = MOVES.window(self.facts, now, int(learned.calls), low, learned.period, probe)
+            openings = Openings(probe.at, 0.985 * learned.period, learned.period)
+            self.state = MOVES.window(self.facts, now, int(learned.calls), openings, probe)
 
     def hold(self, now: float) -> None:
         """A limit is known to be reached. What is known of it comes back with it."""

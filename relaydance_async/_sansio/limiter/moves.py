@@ -5,6 +5,7 @@ from __future__ import annotations
 from .begin import Begin
 from .facts import Facts, Sent
 from .hold import Hold
+from .openings import Openings
 from .pace import Pace
 from .rounds import Rounds
 from .state import Cycle, State
@@ -27,8 +28,8 @@ class _Moves:
     def pace(self, facts: Facts, now: float, rate: float) -> State:
         return Pace(facts, now, rate)
 
-    def window(self, facts: Facts, now: float, calls: int, low: float, high: float, probe: Sent) -> State:
-        return Window(facts, now, calls, low, high, probe)
+    def window(self, facts: Facts, now: float, calls: int, openings: Openings, probe: Sent) -> State:
+        return Window(facts, now, calls, openings, probe)
 
     def under_way(self, facts: Facts, now: float, calls: int) -> State:
         return UnderWay(facts, now, calls)

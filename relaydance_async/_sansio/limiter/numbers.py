@@ -53,6 +53,8 @@ class Numbers:
     """The same of a window whose length is known about, of the time since it opened."""
     slow_growth: float = 0.25
     """The same beyond `slow_from`, or when all was well before: an outage's overhang is a quarter of it."""
+    long_growth: float = 0.4
+    """The same beyond `slow_from` of what let calls pass at first: mostly a window."""
     slow_from: float = 4.0
     longest_probe: float = 15.0
     longest_retry_after: float = 60.0
@@ -117,9 +119,12 @@ class Numbers:
     tail_end: float = 0.96
     many: int = 50
     """Calls of a window; a smaller one is asked every other time, for a probe is a larger share of it."""
-    late: float = 1.003
-    early: float = 0.985
-    early_every: int = 4
+    sure: float = 0.004
+    """Of the window, within which its opening is known; then it is asked when it surely has opened."""
+    sure_by_clock: float = 0.05
+    """The same of a fixed one: to be late delays only that one."""
+    shortest_span: float = 0.3
+    """Of the window, in which its calls are spent while it isn't known when it opens."""
     tries: int = 40
     """Probes of one opening. Then what was known is wrong."""
     short_by: int = 5

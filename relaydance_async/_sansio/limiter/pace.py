@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .facts import Facts, Sent
 from .learned import Learned
+from .openings import Openings
 from .state import State
 
 
@@ -88,7 +89,8 @@ class Pace(State):
             period = probe.at - self._opened_at
             long = gap * self._total / period > numbers.bucket_gap and gap > numbers.bucket_trips * facts.rtt
             if long and period >= 1.0:
-                return self.moves.window(facts, now, self._total, period - 0.5 * gap, period, probe)
+                openings = Openings(probe.at, period - 0.5 * gap, period)
+                return self.moves.window(facts, now, self._total, openings, probe)
         return Pace(facts, now, 0.8 * self._good, probe.at)
 
     def tick(self, now: float) -> State:

@@ -115,7 +115,8 @@ class Rounds(State):
             return self._size * 2
         left = expected - self._sent
         if left > 0:
-            return min(self._size * 2, left)
+            is_window = self._closed[0] > numbers.bucket_trips * self.facts.rtt
+            return min(self._size * (4 if is_window else 2), left)
         return int(numbers.round_believed) if self._sent - self._size <= expected else self._size * 2
 
     def delay(self, now: float) -> float:

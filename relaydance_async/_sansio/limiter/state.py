@@ -7,6 +7,7 @@ from typing import Protocol
 
 from .facts import Facts, Sent
 from .learned import Learned
+from .openings import Openings
 
 FOREVER = float("inf")
 
@@ -117,7 +118,7 @@ class Moves(Protocol):
         """It is a rate."""
         ...
 
-    def window(self, facts: Facts, now: float, calls: int, low: float, high: float, probe: Sent) -> State:
+    def window(self, facts: Facts, now: float, calls: int, openings: Openings, probe: Sent) -> State:
         """It is a window, that opened with that probe."""
         ...
 
