@@ -242,6 +242,7 @@ class Server:
         others: calls a second that somebody else makes with this key.
         network: seconds that a message takes each way, from and to.
         stalls: share of the time that a client's machine is busy with other things.
+        slow: share of the time that its own machine is.
     """
 
     meter: Meter
@@ -255,3 +256,4 @@ class Server:
     permits: int = 1_000_000
     network: tuple[float, float] = (0.01, 0.02)
     stalls: float = 0.0
+    slow: float = 0.0

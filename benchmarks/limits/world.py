@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, Protocol
 
@@ -157,6 +158,7 @@ class World:
         self.server = server
         self.load = load
         self.processes = [Process(self, client) for client in clients]
+        self._server_until = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._says = RETRY_AFTER[server.retry_after]
@@ -171,6 +173,8 @@ class World:
         if self.server.stalls:
             for process in self.processes:
                 self._stall(process)
+        if self.server.slow:
+            self._stall_server()
         self.load.begin(self)
         events = self._events
         while events and events[0][0] <= until:
@@ -190,6 +194,11 @@ class World:
         self.after(seconds, process.pump)
         self.after(seconds + self.chance.expovariate(self.server.stalls / STALL), lambda: self._stall(process))
 
+    def _stall_server(self) -> None:
+        seconds = self.chance.expovariate(1 / STALL)
+        self._server_until = self.now + seconds
+        self.after(seconds + self.chance.expovariate(self.server.slow / STALL), self._stall_server)
+
     def _other(self) -> None:
         self.server.meter.take(self.now)
         self.after(self.chance.expovariate(self.server.others), self._other)
@@ -199,6 +208,9 @@ class World:
 
     def _arrive(self, process: Process, call: Call, sent: Any) -> None:
         server, now, chance = self.server, self.now, self.chance
+        if now < self._server_until:
+            self.after(self._server_until - now, lambda: self._arrive(process, call, sent))
+            return
         begin, end = server.overload
         verdict, asked, takes = Verdict.ACCEPTED, None, 0.0
         meters: list[Meter] = []
@@ -222,6 +234,9 @@ class World:
             meters = []
 
         def leave() -> None:
+            if self.now < self._server_until:
+                self.after(self._server_until - self.now, leave)
+                return
             for meter in meters:
                 meter.give(self.now)
             self.after(chance.uniform(*server.network), lambda: process.answered(call, sent, verdict, asked))
@@ -230,15 +245,27 @@ class World:
 
 
 class Backlog:
-    """So many calls are to be made at any time, from the begin."""
+    """So many calls are to be made at any time, from the begin.
 
-    def __init__(self, calls: int = 2000, model: str = "") -> None:
-        self._calls, self._model = calls, model
+    Args:
+        calls: of each process.
+        model: of them.
+        begins: seconds in which the processes begin, each at a time of its own.
+    """
+
+    def __init__(self, calls: int = 2000, model: str = "", begins: float = 0.0) -> None:
+        self._calls, self._model, self._begins = calls, model, begins
 
     def begin(self, world: World) -> None:
         for process in world.processes:
-            process.queue.extend(Call(self._model) for _ in range(self._calls))
-            process.pump()
+            if self._begins:
+                world.after(world.chance.uniform(0, self._begins), partial(self._begin, process))
+            else:
+                self._begin(process)
+
+    def _begin(self, process: Process) -> None:
+        process.queue.extend(Call(self._model) for _ in range(self._calls))
+        process.pump()
 
     def done(self, process: Process, call: Call) -> None:
         process.queue.append(Call(call.model, process.world.now))
