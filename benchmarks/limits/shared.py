@@ -15,13 +15,15 @@ from relaydance_async._sansio.limiter import NUMBERS, Limiter
 from relaydance_async._sansio.sharing import EVERY, Grant, Kept, Part, Report, exchange
 
 from .clients import Gated
-from .rows import NEAR, Build, always, around, at_once, bucket, changing, fixed, log, refusing, serving
+from .rows import NEAR, Build, always, around, at_once, bucket, changing, exactly, fixed, log, refusing, serving
 from .servers import Server, UnderWay
 from .world import Backlog, Process, World
 
 _ROUND_TRIP = (0.0005, 0.003)
 """Seconds that the store takes each way."""
 _NEVER = (1e9, 1e9)
+_STALLS = 0.1
+"""Share of the time that a busy machine has no core for a process, about."""
 _APART = sum(NEAR)
 """Seconds from the end of a call to the next one there."""
 
@@ -44,6 +46,7 @@ class SharedRow:
         refused: of the attempts, at most.
         dies_at: when the first process is killed.
         gone: from and to when the store doesn't answer.
+        begins: seconds in which the processes begin, one after another.
     """
 
     name: str
@@ -56,6 +59,7 @@ class SharedRow:
     refused: float = 0.03
     dies_at: float = _NEVER[0]
     gone: tuple[float, float] = _NEVER
+    begins: float = 0.0
 
 
 @dataclass
@@ -101,6 +105,9 @@ class Sharing:
         world, sharer = self._world, _sharer(process)
         if sharer.is_dead:
             return
+        if world.now < process.stalled_until:
+            self._later(process.stalled_until - world.now, process)
+            return
         self._later(EVERY, process)
         if self._gone[0] <= world.now < self._gone[1]:
             return
@@ -111,6 +118,9 @@ class Sharing:
             world.after(world.chance.uniform(*_ROUND_TRIP), lambda: back(grant))
 
         def back(grant: Grant) -> None:
+            if world.now < process.stalled_until:
+                world.after(process.stalled_until - world.now, lambda: back(grant))
+                return
             sharer.part.granted(grant, asked_at)
             process.pump()
 
@@ -125,7 +135,9 @@ def _sharer(process: Process) -> Sharer:
 def run(row: SharedRow, seed: int, store: Exchange | None = None) -> SharedResult:
     """One run; the store is that of the rule, or another."""
     server = row.server(random.Random(seed * 7919))
-    world = World(seed, server, [Sharer(number) for number in range(row.processes)], Backlog(row.crowd))
+    world = World(
+        seed, server, [Sharer(number) for number in range(row.processes)], Backlog(row.crowd, begins=row.begins)
+    )
     kept = Kept()
     Sharing(world, row, store or (lambda report, now: exchange(kept, report, now)))
     world.run(row.seconds)
@@ -144,7 +156,7 @@ def run(row: SharedRow, seed: int, store: Exchange | None = None) -> SharedResul
 
 def rows() -> list[SharedRow]:
     """All of them."""
-    return [*_steady(), *_troubled()]
+    return [*_steady(), *_busy(), *_troubled()]
 
 
 def _steady() -> Iterator[SharedRow]:
@@ -164,6 +176,30 @@ def _steady() -> Iterator[SharedRow]:
             yield SharedRow(few, server, count, 40 // count, seconds, seconds / 4)
             near = serving(build_near, latency=around(latency), network=NEAR, refusal=0.001)
             yield SharedRow(f"{few}, near", near, count, 40 // count, seconds, seconds / 4)
+
+
+def _busy() -> Iterator[SharedRow]:
+    """As in `benchmarks.limited`: the clients and the gateway stand still for a tenth of the time."""
+    limits: list[tuple[str, Build, float]] = [
+        ("bucket 20/s", bucket(20, 20), 0.05),
+        ("fixed 100 per 5 s", fixed(100, 5), 0.05),
+        ("sliding 100 per 5 s", log(100, 5), 0.05),
+        ("10 of 0.5 s", lambda chance: UnderWay(10, 0.5, apart=_APART), 0.5),
+    ]
+    for name, build, latency in limits:
+        for count in (4, 8):
+            options = {"network": NEAR, "refusal": 0.001, "stalls": _STALLS, "slow": _STALLS}
+            server = serving(build, latency=exactly(latency), **options)
+            crowd = 40 // count
+            yield SharedRow(
+                f"{count} on {name}, {crowd} calls at once each, near and busy",
+                server,
+                count,
+                crowd,
+                80,
+                20,
+                begins=1.0,
+            )
 
 
 def _troubled() -> Iterator[SharedRow]:

@@ -95,19 +95,24 @@ local function held_by_others()
     return held_beside(who)
 end
 
+local function passes()
+    return kept.average / (1 - math.exp(-math.max(now - kept.changed, EVERY) / MEMORY))
+end
+
 local function begin(found, what, seconds)
+    kept.average = math.min(found, passes())
     kept.kind, kept.limit, kept.period = what, math.min(math.max(found, LEAST), MOST), seconds
     kept.scout, kept.gathers = '', 0
     kept.changed, kept.seen, kept.passed = now, now, now
-    kept.average = what == 'rate' and found or 0
-    kept.got, kept.peak = 0, 0
+    kept.got, kept.peak = 0, what == 'under way' and found or 0
     kept.now_refused, kept.now_accepted, kept.long_refused, kept.long_accepted = 0, 0, 0, 0
     kept.noise, kept.excess, kept.row, kept.cuts = 0, 0, 0, 0
     kept.is_exact = (seconds > 0 or (what == 'under way' and kept.is_clear == 1 and kept.beside == 0)) and 1 or 0
 end
 
 local function scout()
-    kept.kind, kept.scout, kept.scouts, kept.is_clear, kept.busy, kept.beside = '', who, now, 0, now, held_by_others()
+    kept.kind, kept.scout, kept.scouts, kept.is_clear = '', who, now, 0
+    kept.busy, kept.beside, kept.got = now, held_by_others(), 0
     return 'scout', 0
 end
 
@@ -118,8 +123,18 @@ local function heir()
     return nil
 end
 
+local function begin_with(took)
+    if amount > EVERY or (amount == 0 and held > 0) then
+        begin(held + held_by_others(), 'under way', 0)
+    else
+        begin(math.max(1, kept.got / math.max(took, EVERY)), 'rate', 0)
+    end
+    kept.is_exact = 0
+end
+
 local function scouted()
     local took, others = now - kept.scouts, held_by_others()
+    kept.got = kept.got + accepted
     if kept.is_clear == 0 and others == 0 then
         kept.is_clear = 1
         if took > SOON then
@@ -128,17 +143,23 @@ local function scouted()
         end
     end
     if kind == 'under way' or (kind == 'rate' and (kept.is_clear == 1 or took > LONG)) then
-        begin(amount + (kind == 'under way' and kept.beside or 0), kind, period)
+        local found = amount + (kind == 'under way' and kept.beside or 0)
+        if kind == 'rate' and kept.average > 0 then found = math.min(found, BURST * passes()) end
+        begin(found, kind, period * amount / found)
+        return nil
+    end
+    if kind == 'open' then
+        begin_with(took)
         return nil
     end
     if want > 0 or held > 0 then kept.busy = now end
     local idle = now - kept.busy > SOON
-    local next_one = kind ~= 'open' and idle and heir()
+    local next_one = idle and heir()
     if next_one then
-        kept.scout, kept.scouts, kept.busy, kept.is_clear = next_one, now, now, 0
+        kept.scout, kept.scouts, kept.busy, kept.got, kept.is_clear = next_one, now, now, 0, 0
         return 'wait', 0
     end
-    if kind == 'open' or idle then
+    if idle then
         kept.scout, kept.apart, kept.is_clear = '', now, 0
         return 'open', 0
     end
@@ -166,6 +187,7 @@ local function guess()
 end
 
 local function find()
+    if kept.seen == 0 then kept.changed = now end
     local passed = math.min(math.max(now - kept.seen, 0), MEMORY)
     kept.average = kept.average * math.exp(-passed / MEMORY) + accepted / MEMORY
     kept.seen = now
@@ -203,7 +225,7 @@ local function count(passed)
 end
 
 local function is_lost(level)
-    local nothing = kept.row >= IN_A_ROW and now - kept.passed > math.max(2, 1.5 * kept.period)
+    local nothing = kept.row >= IN_A_ROW and now - kept.passed > math.max(SLOWEST, 1.5 * kept.period)
     return nothing and (kept.kind == 'rate' or level < 0.5 * kept.limit)
 end
 
@@ -224,24 +246,45 @@ local function learn_noise(share, judged)
     end
 end
 
+local function is_judged()
+    if kept.kind == 'rate' then return kept.row == 0 end
+    return refused > 0
+end
+
 local function growth()
-    if kept.cuts == 0 and kept.is_exact == 0 then return FASTEST end
+    if kept.cuts == 0 and kept.is_exact == 0 then
+        return math.min(2 * FASTEST, FASTEST * 2 ^ ((now - kept.changed) / SLOWEST))
+    end
+    local most = kept.period > 0 and WINDOWS / kept.period or FASTEST
+    if kept.cuts == 0 and kept.period > 0 then return most end
     local calls = CALLS / math.max(kept.average, 0.01)
     local pace = math.max(SLOWEST, kept.period, math.min(kept.kind == 'rate' and SLOW or 3 * LONG, calls))
-    if kept.cuts == 0 and kept.kind == 'rate' then pace = SLOWEST end
+    if kept.kind == 'rate' and (kept.peak == 0 or kept.limit < LOW * kept.peak) then
+        pace = math.max(SLOWEST, kept.period)
+    end
     local quiet = (now - kept.changed) / pace - 0.5
     if quiet <= 0 then return 0 end
     local first = kept.kind == 'rate' and GROWTH or math.max(GROWTH, 0.5 / kept.limit)
-    return math.min(FASTEST, first / pace * 2 ^ math.min(quiet, 32))
+    return math.min(most, first / pace * 2 ^ math.min(quiet, 32))
 end
 
 local function cut_rate()
+    local took = now - kept.changed
     local share = (kept.long_refused - 2) / (kept.long_accepted + kept.long_refused) - kept.noise
     local lower = kept.limit * (1 - math.min(0.5, math.max(CUT, share)))
+    local is_long = took > 1.5 * math.max(SLOWEST, kept.period)
     if kept.got >= MEASURED then
-        local measured = kept.got / (now - kept.changed)
+        local measured = kept.got / took
         lower = math.min(lower, math.max(1.02 * measured, 0.7 * kept.limit))
-        kept.peak = math.max(measured, FADES * kept.peak)
+        if is_long or kept.cuts > 0 or kept.got >= CALLS then kept.peak = math.max(measured, FADES * kept.peak) end
+    else
+        lower = math.min(lower, math.max(1.1 * kept.average, 0.7 * kept.limit))
+    end
+    if kept.got < MEASURED or not is_long then
+        lower = math.max(lower, math.min(kept.limit, STILL * kept.average))
+    end
+    if kept.cuts == 0 and kept.now_accepted >= MEASURED then
+        lower = math.max(lower, math.min(kept.now_accepted, (1 - CUT) * kept.limit))
     end
     kept.limit = math.max(lower, 0.02)
 end
@@ -261,6 +304,7 @@ local function cut(level)
         cut_rate()
     end
     kept.changed, kept.excess, kept.got, kept.cuts = now, 0, 0, kept.cuts + 1
+    if kept.kind == 'under way' and kept.limit < GONE * kept.peak then begin(kept.average, 'rate', 0) end
 end
 
 local function adjust()
@@ -270,14 +314,16 @@ local function adjust()
     count(passed)
     local level = held + held_by_others()
     if is_lost(level) then return lose() end
-    local judged = accepted + refused
-    if kept.limit < LOW * kept.peak and judged > 0 then learn_noise(refused / judged, judged) end
-    if now - kept.changed > KNOWN_AFTER then
+    local judged, known = accepted + refused, now - kept.changed > KNOWN_AFTER
+    if known and kept.limit < LOW * kept.peak and judged > 0 and kept.row < ALL then
+        learn_noise(refused / judged, judged)
+    end
+    if known then
         kept.excess = math.max(0, kept.excess + refused - math.max(LEAST_NOISE, 2 * kept.noise) * judged)
     end
     local believed = (kept.noise > QUIET or kept.average > FAST) and 4 or 2
-    if refused > 0 and kept.excess >= believed then
-        if now - kept.changed > math.max(1, 0.5 * kept.period) then cut(level) end
+    if is_judged() and kept.excess >= believed then
+        if now - kept.changed > math.max(1, 0.9 * kept.period) then cut(level) end
     elseif kept.excess < 1 then
         local wanted = 0
         for _, member in pairs(members) do wanted = wanted + member.want end

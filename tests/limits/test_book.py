@@ -181,7 +181,7 @@ async def test_what_is_shared_holds_back_and_is_told_what_was_learned() -> None:
         limiter.tell(learned, time.at)
         seen = limiter.learned(time.at)
         assert (seen.kind, seen.calls, seen.period) == (learned.kind, learned.calls, learned.period)
-        assert seen.rate == pytest.approx(learned.rate)
+        assert seen.rate == pytest.approx(learned.rate, rel=0.02)  # a window is known within bounds
         assert seen.opened_ago == pytest.approx(learned.opened_ago)
 
 

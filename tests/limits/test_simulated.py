@@ -38,12 +38,8 @@ REACHED: dict[str, tuple[float, float]] = {
 """Rows that miss a goal: the share and the refusals above the free ones that are kept. What is reached has its goal."""
 
 
-SHARED: dict[str, float] = {
-    "4 on fixed 100 per 5 s, 10 calls at once each, near": 0.90,
-    "4 on 20 of 0.5 s, 10 calls at once each, near": 0.88,
-    "8 on 20 of 0.5 s, 5 calls at once each, near": 0.88,
-}
-"""The same of processes that share. A scout has too few calls to reach such a limit, which may be taken for a rate."""
+REFUSED = {"8 on fixed 100 per 5 s, 5 calls at once each, near and busy": 0.035}
+"""Of processes that share: what is refused more than the goal. One refusal more in each window."""
 
 
 def name_of(row: Row) -> str:
@@ -73,8 +69,8 @@ def test_no_exception_is_left_over() -> None:
 @pytest.mark.parametrize("row", shared_rows(), ids=lambda row: row.name)
 def test_processes_that_share_keep_their_bounds(row: SharedRow) -> None:
     result = run_shared(row, 1)
-    assert result.share >= SHARED.get(row.name, row.share), result
-    assert result.refused <= row.refused, result
+    assert result.share >= row.share, result
+    assert result.refused <= REFUSED.get(row.name, row.refused), result
 
 
 @pytest.mark.parametrize("name", MODELS)

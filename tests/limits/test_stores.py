@@ -87,9 +87,16 @@ async def test_the_first_that_meets_a_limit_finds_it_and_the_others_wait(store: 
     assert parts == pytest.approx([4, 4, 4], rel=0.05)
 
 
-async def test_a_limit_that_is_none_sets_all_free(store: Store) -> None:
+@pytest.mark.parametrize(("seconds", "kind", "at_once"), [(0.05, "rate", 0), (2.0, "under way", 4)])
+async def test_a_limit_that_a_scout_alone_does_not_reach_grows_for_all(
+    store: Store, seconds: float, kind: str, at_once: int
+) -> None:
     assert await grants(store, report("a", "searching"), report("b", "searching")) == ["scout", "wait"]
-    assert await grants(store, report("a", "open"), report("b", "open")) == ["open", "open"]
+    met = report("a", "open", seconds, held=at_once, accepted=10)  # it has no more calls
+    assert await grants(store, met, report("b", held=4)) == [kind, kind]
+    before = sum(await amounts(store, report("a", held=4), report("b", held=4)))
+    await anyio.sleep(1.1)
+    assert sum(await amounts(store, report("a", held=4), report("b", held=4))) >= 1.2 * before
 
 
 @pytest.mark.parametrize("how", ["it dies", "it leaves"])

@@ -11,7 +11,7 @@ class Learned:
 
     Attributes:
         kind: "rate", "window" or "under way"; "open": none is known.
-        rate: calls a second.
+        rate: calls a second, of a window as well.
         calls: of a window, or under way.
         period: seconds of a window.
         opened_ago: seconds since this window opened.

@@ -48,6 +48,11 @@ class Openings:
         (first, _, begin), (last, _, end) = self.known[0], self.known[-1]
         return (end - begin) / (last - first)
 
+    @property
+    def likely_period(self) -> float:
+        """The same, rather in the middle of the bounds."""
+        return (self.low + self.high) / 2 if self.period == self.high else self.period
+
     def shut(self, at: float, slack: float) -> Openings:
         """A call that was admitted then was refused. `slack`: seconds that what is known may be wrong."""
         if self.is_lost:

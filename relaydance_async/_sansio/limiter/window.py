@@ -53,8 +53,9 @@ class Window(State):
         return last - first <= max(share * openings.period, self.facts.rtt)
 
     def learned(self, now: float) -> Learned:
-        period = self._openings.period
-        return Learned("window", self.rate or 0.0, self._calls, period, now - self._openings.at)
+        openings = self._openings
+        rate = self._calls / openings.likely_period
+        return Learned("window", rate, self._calls, openings.period, now - openings.at)
 
     def resumed(self, now: float, probe: Sent) -> State:
         return self.moves.rounds(self.facts, now, probe, (0.0, 0.0))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 
-from .find import scout
+from .find import begin, scout
 from .kept import Kept
 from .messages import Grant, Report
 from .numbers import (
+    ALL,
     CALLS,
     CUT,
     FADES,
     FAST,
     FASTEST,
+    GONE,
     GROWTH,
     IN_A_ROW,
     KNOWN_AFTER,
@@ -27,7 +29,9 @@ from .numbers import (
     QUIET,
     SLOW,
     SLOWEST,
+    STILL,
     TEST,
+    WINDOWS,
 )
 
 
@@ -50,12 +54,13 @@ def adjust(kept: Kept, report: Report, now: float) -> Grant | None:
     if _is_lost(kept, level, now):
         return _lose(kept, report, now)
     judged = report.accepted + report.refused
-    if kept.limit < LOW * kept.peak and judged > 0:
+    is_known = now - kept.changed > KNOWN_AFTER  # those before left before the last change was known
+    if is_known and kept.limit < LOW * kept.peak and judged > 0 and kept.row < ALL:
         _learn_noise(kept, report.refused / judged, judged, now)
-    if now - kept.changed > KNOWN_AFTER:  # those before left before the last change was known
+    if is_known:
         kept.excess = max(0.0, kept.excess + report.refused - max(LEAST_NOISE, 2 * kept.noise) * judged)
-    if report.refused > 0 and kept.excess >= _believed(kept):
-        if now - kept.changed > max(1.0, 0.5 * kept.period):
+    if _is_judged(kept, report) and kept.excess >= _believed(kept):
+        if now - kept.changed > max(1.0, 0.9 * kept.period):
             _cut(kept, level, now)
     elif kept.excess < 1 and sum(member.want for member in kept.members.values()) > kept.limit:
         kept.limit = min(kept.limit * (1 + _growth(kept, now) * passed), MOST)
@@ -79,7 +84,7 @@ def _count(kept: Kept, report: Report, passed: float, now: float) -> None:
 
 def _is_lost(kept: Kept, level: int, now: float) -> bool:
     """Whether it has gone to nothing, or is none of its kind."""
-    nothing = kept.row >= IN_A_ROW and now - kept.passed > max(2.0, 1.5 * kept.period)
+    nothing = kept.row >= IN_A_ROW and now - kept.passed > max(SLOWEST, 1.5 * kept.period)
     return nothing and (kept.kind == "rate" or level < 0.5 * kept.limit)
 
 
@@ -101,6 +106,11 @@ def _lose(kept: Kept, report: Report, now: float) -> Grant:
     return Grant(kind, kept.limit)
 
 
+def _is_judged(kept: Kept, report: Report) -> bool:
+    """A window that has shut tells its rate when it opens again."""
+    return kept.row == 0 if kept.kind == "rate" else report.refused > 0
+
+
 def _believed(kept: Kept) -> float:
     """Refusals that are no chance, with twice the noise taken off: chance gets to four once in 150 refusals."""
     return 4.0 if kept.noise > QUIET or kept.average > FAST else 2.0
@@ -108,17 +118,20 @@ def _believed(kept: Kept) -> float:
 
 def _growth(kept: Kept, now: float) -> float:
     """Of the limit, in a second."""
-    if kept.cuts == 0 and not kept.is_exact:
-        return FASTEST  # it was found beside others' calls
+    if kept.cuts == 0 and not kept.is_exact:  # it was found beside others' calls: slow start
+        return min(2 * FASTEST, FASTEST * 2 ** ((now - kept.changed) / SLOWEST))
+    most = WINDOWS / kept.period if kept.period > 0 else FASTEST
+    if kept.cuts == 0 and kept.period > 0:
+        return most
     calls = CALLS / max(kept.average, 0.01)
     pace = max(SLOWEST, kept.period, min(SLOW if kept.kind == "rate" else 3 * LONG, calls))
-    if kept.cuts == 0 and kept.kind == "rate":
-        pace = SLOWEST  # a scout on a busy machine found too little
+    if kept.kind == "rate" and (kept.peak == 0 or kept.limit < LOW * kept.peak):
+        pace = max(SLOWEST, kept.period)  # it was found, or cut, before it was measured
     quiet = (now - kept.changed) / pace - 0.5
     if quiet <= 0:
         return 0.0
     first = GROWTH if kept.kind == "rate" else max(GROWTH, 0.5 / kept.limit)
-    return min(FASTEST, first / pace * 2 ** min(quiet, 32))
+    return min(most, first / pace * 2 ** min(quiet, 32))
 
 
 def _cut(kept: Kept, level: int, now: float) -> None:
@@ -131,6 +144,8 @@ def _cut(kept: Kept, level: int, now: float) -> None:
         _cut_rate(kept, now)
     kept.changed, kept.excess, kept.got = now, 0.0, 0
     kept.cuts += 1
+    if kept.kind == "under way" and kept.limit < GONE * kept.peak:
+        begin(kept, "rate", 0.0, kept.average, now)
 
 
 def _lower_places(kept: Kept, level: int, now: float) -> int:
@@ -144,9 +159,18 @@ def _cut_rate(kept: Kept, now: float) -> None:
     total, took = kept.long_accepted + kept.long_refused, now - kept.changed
     share = (kept.long_refused - 2) / total - kept.noise
     lower = kept.limit * (1 - min(0.5, max(CUT, share)))
+    is_long = took > 1.5 * max(SLOWEST, kept.period)
     if kept.got >= MEASURED:
         # It was reached at the last cut and is now: what passed between is its rate.
         measured = kept.got / took
         lower = min(lower, max(1.02 * measured, 0.7 * kept.limit))
-        kept.peak = max(measured, FADES * kept.peak)
+        if is_long or kept.cuts > 0 or kept.got >= CALLS:
+            kept.peak = max(measured, FADES * kept.peak)
+    else:
+        lower = min(lower, max(1.1 * kept.average, 0.7 * kept.limit))
+    if kept.got < MEASURED or not is_long:
+        # When a window has shut, nothing passes for a while: that says nothing of how much does.
+        lower = max(lower, min(kept.limit, STILL * kept.average))
+    if kept.cuts == 0 and kept.now_accepted >= MEASURED:  # of the last second
+        lower = max(lower, min(kept.now_accepted, (1 - CUT) * kept.limit))
     kept.limit = max(lower, 0.02)

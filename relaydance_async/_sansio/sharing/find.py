@@ -6,13 +6,15 @@ import math
 
 from .kept import Kept
 from .messages import Grant, Report
-from .numbers import GATHER, LEAST, LONG, MEMORY, MOST, PATIENCE, SOON
+from .numbers import BURST, EVERY, GATHER, LEAST, LONG, MEMORY, MOST, PATIENCE, SOON
 
 _KNOWN = ("rate", "under way")
 
 
 def find(kept: Kept, report: Report, now: float) -> Grant | None:
     """While none is known; None: now it is."""
+    if kept.seen == 0:
+        kept.changed = now
     passed = min(max(now - kept.seen, 0.0), MEMORY)
     kept.average = kept.average * math.exp(-passed / MEMORY) + report.accepted / MEMORY
     kept.seen = now
@@ -39,13 +41,14 @@ def find(kept: Kept, report: Report, now: float) -> Grant | None:
 def scout(kept: Kept, report: Report, now: float) -> Grant:
     """It finds the limit."""
     kept.kind, kept.scout, kept.scouts, kept.is_clear = "", report.who, now, False
-    kept.busy, kept.beside = now, kept.held_by_others(report.who)
+    kept.busy, kept.beside, kept.got = now, kept.held_by_others(report.who), 0
     return Grant("scout")
 
 
 def _scouted(kept: Kept, report: Report, now: float) -> Grant | None:
     """How far the scout is."""
     took, others = now - kept.scouts, kept.held_by_others(report.who)
+    kept.got += report.accepted
     if not kept.is_clear and others == 0:
         kept.is_clear = True
         if took > SOON:
@@ -53,18 +56,38 @@ def _scouted(kept: Kept, report: Report, now: float) -> Grant | None:
             return Grant("anew")  # what it saw may have come of the ends of others' calls
     amount = report.amount + (kept.beside if report.kind == "under way" else 0)
     if report.kind == "under way" or (report.kind == "rate" and (kept.is_clear or took > LONG)):
-        _begin(kept, report.kind, report.period, amount, now)
+        if report.kind == "rate" and kept.average > 0:
+            amount = min(amount, BURST * _passes(kept, now))
+        begin(kept, report.kind, report.period * report.amount / amount, amount, now)
+        return None
+    if report.kind == "open":
+        _begin_with(kept, report, took, now)
         return None
     if report.want > 0 or report.held > 0:
         kept.busy = now
-    if report.kind != "open" and now - kept.busy > SOON and (heir := _heir(kept, report.who)):
-        kept.scout, kept.scouts, kept.busy, kept.is_clear = heir, now, now, False
+    if now - kept.busy > SOON and (heir := _heir(kept, report.who)):
+        kept.scout, kept.scouts, kept.busy, kept.got, kept.is_clear = heir, now, now, 0, False
         return Grant("wait")
-    if report.kind == "open" or now - kept.busy > SOON:
+    if now - kept.busy > SOON:
         # It has too few calls to reach the limit alone: for a time each learns for itself.
         kept.scout, kept.apart, kept.is_clear = "", now, False
         return Grant("open")
     return Grant("scout")
+
+
+def _begin_with(kept: Kept, report: Report, took: float, now: float) -> None:
+    """The scout's calls are too few to reach the limit alone: the others take part, faster and faster."""
+    rate = max(1.0, kept.got / max(took, EVERY))
+    if report.amount > EVERY or (report.amount == 0 and report.held > 0):
+        begin(kept, "under way", 0.0, report.held + kept.held_by_others(report.who), now)
+    else:
+        begin(kept, "rate", 0.0, rate, now)
+    kept.is_exact = False
+
+
+def _passes(kept: Kept, now: float) -> float:
+    """Calls a second, of the last seconds, as far as there were any."""
+    return kept.average / (1 - math.exp(-max(now - kept.changed, EVERY) / MEMORY))
 
 
 def _heir(kept: Kept, who: str) -> str:
@@ -80,7 +103,7 @@ def _gather(kept: Kept, report: Report, now: float) -> Grant | None:
     if now - kept.gathers < (PATIENCE if searching else GATHER):
         return Grant("open")
     passes = kept.average if report.kind == "rate" else 0.0
-    _begin(kept, report.kind, report.period, max(sum(alike), passes), now)
+    begin(kept, report.kind, report.period, max(sum(alike), passes), now)
     kept.is_exact = kept.is_exact and not searching
     return None
 
@@ -89,16 +112,16 @@ def _guess(kept: Kept, now: float) -> None:
     """Some find nothing, for others leave them nothing. Of calls that take seconds, places are shared, else a rate."""
     held = kept.held_by_others("")
     kind = "under way" if held > kept.average else "rate"
-    _begin(kept, kind, 0.0, max(float(held) if kind == "under way" else kept.average, 0.1), now)
+    begin(kept, kind, 0.0, max(float(held) if kind == "under way" else kept.average, 0.1), now)
 
 
-def _begin(kept: Kept, kind: str, period: float, amount: float, now: float) -> None:
+def begin(kept: Kept, kind: str, period: float, amount: float, now: float) -> None:
     """A limit was found."""
+    kept.average = min(amount, _passes(kept, now))
     kept.kind, kept.limit, kept.period = kind, min(max(amount, LEAST), MOST), period
     kept.scout, kept.gathers = "", 0.0
     kept.changed = kept.seen = kept.passed = now
-    kept.average = amount if kind == "rate" else 0.0
-    kept.got, kept.peak = 0, 0.0
+    kept.got, kept.peak = 0, amount if kind == "under way" else 0.0
     kept.now_refused = kept.now_accepted = kept.long_refused = kept.long_accepted = 0.0
     kept.noise = kept.excess = 0.0
     kept.row = kept.cuts = 0

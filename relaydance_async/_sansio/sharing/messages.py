@@ -14,7 +14,7 @@ class Report:
         name: of the limit; a hash.
         who: the member; it is random.
         kind: what its own limiter knows: "rate", "under way", "searching" (a limit was met), or "open" (none).
-        amount: of it: calls a second, or calls at once.
+        amount: of it: calls a second, or calls at once; of "open", the seconds that a call takes, or 0.
         period: seconds of a window whose calls that rate is; 0 if it is none.
         want: what it could use: calls a second, or at once.
         held: calls under way.

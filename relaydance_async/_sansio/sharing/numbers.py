@@ -23,6 +23,8 @@ PATIENCE = 3.0
 """Seconds that the limit of some waits for what others find."""
 SOON = 1.0
 """Seconds in which a scout has learned nothing yet: calls of others that end by then have misled nobody."""
+BURST = 1.25
+"""Times what passed since a scout began, that a rate may be: a window that opens in parts shows more."""
 LONG = 60.0
 """Seconds that a scout waits for the ends of others' calls, and until a lost limit or a noise is tried again."""
 
@@ -37,6 +39,8 @@ GROWTH = 0.02
 """Of the limit, in the first such time."""
 FASTEST = 0.25
 """Of the limit, that it grows in a second at most."""
+WINDOWS = 0.15
+"""The same of a window, in each, until it was cut: how long it lasts is found late rather than early."""
 
 # --- cutting ---
 CUT = 0.03
@@ -49,6 +53,12 @@ MEASURED = 12
 """Calls that tell a rate."""
 FADES = 0.99
 """Of what is known to pass, at each cut: a limit may have changed."""
+STILL = 0.9
+"""Of what passed on average in the last seconds, that is left at a cut: so much did not become less at once."""
+GONE = 0.6
+"""Of the most places: with fewer it is none of places but a rate."""
+ALL = 2
+"""Refusals with nothing accepted are no chance."""
 IN_A_ROW = 6
 """Refusals with nothing accepted: the limit has gone to nothing, or is none of its kind."""
 

@@ -12,8 +12,8 @@ MANY = 1e9
 """As much as there is."""
 _LOOK_AGAIN = 0.25
 """Seconds. The next lease may bring more."""
-_CATCH_UP = 0.1
-"""Seconds of a rate that may be left over for a moment."""
+_CATCH_UP = 0.25
+"""Seconds. A process that was late by so much makes up for it."""
 _NUDGE = 0.2
 """Of the way to its turn, at each renewal."""
 _IDLE = 10.0
@@ -111,7 +111,7 @@ class Part:
         return min((1.0 - self._tokens) / grant.amount, _LOOK_AGAIN)
 
     def _refill(self, rate: float, now: float) -> None:
-        self._tokens = min(self._tokens + max(0.0, now - self._at) * rate, max(1.0, _CATCH_UP * rate))
+        self._tokens = min(self._tokens + max(0.0, now - self._at) * rate, 1.0 + _CATCH_UP * rate)
         self._at = max(now, self._at)
 
     def passed(self, call: object, now: float) -> None:
@@ -163,9 +163,10 @@ class Part:
             return "searching", 0.0, 0.0  # what it knew was about its own calls only
         learned = self._limiter.learned(now)
         if learned.kind == "window":  # its calls, spread evenly: then no process needs to know when it opens
-            return "rate", learned.calls / learned.period, learned.period
+            return "rate", learned.rate, learned.calls / learned.rate
         if learned.kind == "open":
-            return "open" if self._limiter.state.name == "open" else "searching", 0.0, 0.0
+            is_open = self._limiter.state.name == "open"
+            return ("open", self._limiter.facts.latency, 0.0) if is_open else ("searching", 0.0, 0.0)
         return learned.kind, learned.calls or learned.rate, 0.0
 
     def _age(self, now: float) -> None:
