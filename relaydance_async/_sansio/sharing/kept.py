@@ -26,16 +26,16 @@ class Kept:
     Attributes:
         kind: "" while none is known.
         period: of its window, or 0.
-        changed: when it was cut last.
+        changed: when it was cut last; while none is known, since when calls are counted.
         seen: the last report.
         phase: calls that a rate has let pass: whose turn it is.
         passed: when calls were accepted last.
         average: accepted calls a second, of the last seconds.
         now_refused, now_accepted: calls of the last second.
         long_refused, long_accepted: calls of the last seconds, or of the last window.
-        got: calls that were accepted since it was cut.
+        got: calls that were accepted since it was cut; while none is known, of the scout.
         row: refusals since a call was accepted.
-        peak: what surely passes: calls a second between two cuts; 0 if that isn't known yet.
+        peak: what surely passes: calls a second between two cuts, or the most at once; 0 if that isn't known yet.
         noise: share of refusals by chance.
         tested: when it was tried whether that is noise.
         excess: refusals above that, since the last cut.
