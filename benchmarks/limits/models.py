@@ -12,6 +12,7 @@ from relaydance_async._sansio.limiter import NUMBERS, Limiter
 
 from .clients import Gated
 from .servers import Free, Meter, Refusing, Server, SlidingLog, TokenBucket
+from .shared import Sharer, Sharing, by_rule
 from .world import Backlog, Call, Client, Process, World
 
 ROWS = ("A limited to 2/s, B free", "A always refused, B free", "2 % of the calls for A, always refused")
@@ -44,8 +45,9 @@ class _TwoModels:
         self._rates = (("A", rate_of_a), ("B", _B))
 
     def begin(self, world: World) -> None:
-        for process, (model, rate) in zip(world.processes, self._rates, strict=True):
-            self._next(world, process, model, 1 / rate)
+        processes = len(world.processes) // 2
+        for process, (model, rate) in zip(world.processes, self._rates * processes, strict=True):
+            self._next(world, process, model, processes / rate)
 
     def _next(self, world: World, process: Process, model: str, gap: float) -> None:
         later = gap * world.chance.uniform(0.5, 1.5)
@@ -56,19 +58,24 @@ class _TwoModels:
         pass
 
 
-def run(name: str, seed: int, seconds: float = 60.0) -> ModelsResult:
-    """One run."""
+def run(name: str, seed: int, seconds: float = 60.0, processes: int = 0) -> ModelsResult:
+    """One run, of one process, or of some that share their limits."""
     meter: Meter = TokenBucket(2, 2) if "limited" in name else Refusing()
     wide = KeyWide(NUMBERS)
-    clients: list[Client] = [Gated(Gate(model, Limiter(NUMBERS), wide, ())) for model in "AB"]
+    sharers = [Sharer(number, (0, 1)) for number in range(processes)]
+    clients: list[Client] = [gated for sharer in sharers for gated in sharer.gates]
+    clients = clients or [Gated(Gate(model, Limiter(NUMBERS), wide, ())) for model in "AB"]
     load = _TwoModels(0.02 * _B if "2 %" in name else 5.0)
-    world = World(random.Random(seed).randrange(10**6), Server(Free(), {"A": meter}), clients, load).run(seconds)
-    a, b = (process.count for process in world.processes)
+    world = World(random.Random(seed).randrange(10**6), Server(Free(), {"A": meter}), clients, load)
+    Sharing(world, {one: world.processes[2 * i : 2 * i + 2] for i, one in enumerate(sharers)}, by_rule())
+    world.run(seconds)
+    a, b = ([process.count for process in world.processes[first::2]] for first in (0, 1))
     ideal = meter.ideal(0.0, seconds)
+    accepted, refused = (sum(map(len, times)) for times in ([x.accepted for x in a], [x.refused for x in a]))
     return ModelsResult(
-        len(b.accepted) / (_B * seconds),
-        len(a.accepted) / ideal if ideal else 1.0,
-        len(a.refused) / max(1, len(a.refused) + len(a.accepted)),
+        sum(len(count.accepted) for count in b) / (_B * seconds),
+        accepted / ideal if ideal else 1.0,
+        refused / max(1, refused + accepted),
     )
 
 

@@ -6,13 +6,13 @@ The processes are the client's own gates, and the store does what the client's o
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from relaydance_async._limits._gate import Gate
 from relaydance_async._sansio.key_wide import KeyWide
-from relaydance_async._sansio.limiter import NUMBERS, Limiter
-from relaydance_async._sansio.sharing import EVERY, Grant, Kept, Part, Report, exchange
+from relaydance_async._sansio.limiter import NUMBERS, Limiter, Sent, Verdict
+from relaydance_async._sansio.sharing import EVERY, Grant, Kept, KeyPart, Part, Report, exchange
 
 from .clients import Gated
 from .rows import NEAR, Build, always, around, at_once, bucket, changing, exactly, fixed, log, refusing, serving
@@ -47,6 +47,8 @@ class SharedRow:
         dies_at: when the first process is killed.
         gone: from and to when the store doesn't answer.
         begins: seconds in which the processes begin, one after another.
+        models: of each process, that share the limit of the key.
+        is_split: whether each process calls only one of them.
     """
 
     name: str
@@ -60,6 +62,8 @@ class SharedRow:
     dies_at: float = _NEVER[0]
     gone: tuple[float, float] = _NEVER
     begins: float = 0.0
+    models: int = 1
+    is_split: bool = False
 
 
 @dataclass
@@ -72,91 +76,134 @@ class SharedResult:
     fair: float
 
 
-class Sharer(Gated):
-    """A process: its gate, with its part of the shared limit."""
+class Sharer:
+    """A process: its gates take turns, each with its part of a shared limit."""
 
-    def __init__(self, number: int) -> None:
-        limiter = Limiter(NUMBERS)
-        self.part = Part("limit", f"p{number}", limiter, lambda part: None)
+    def __init__(self, number: int, models: Sequence[int] = (0,)) -> None:
+        who, self._wide = f"p{number}", KeyWide(NUMBERS)
+        self._wide.part = KeyPart("key", who, self._wide, lambda part: None)
+        self.gates = [self._gate(f"a{model}", who) for model in models]
         self.is_dead = False
-        super().__init__(Gate("calls", limiter, KeyWide(NUMBERS), (), self.part))
+
+    def _gate(self, name: str, who: str) -> Gated:
+        limiter = Limiter(NUMBERS)
+        return Gated(Gate(name, limiter, self._wide, (), Part(name, who, limiter, lambda part: None)))
+
+    @property
+    def parts(self) -> list[Part]:
+        own = [gated.gate.shared for gated in self.gates]
+        return [part for part in (*own, self._wide.part) if part is not None]
+
+    @property
+    def rate(self) -> float | None:
+        return self.gates[0].rate
 
     def delay(self, now: float) -> float:
-        return 1e9 if self.is_dead else super().delay(now)
+        if self.is_dead:
+            return 1e9
+        delays = [gated.delay(now) for gated in self.gates]
+        first = min(range(len(delays)), key=lambda i: max(0.0, delays[i]))
+        self.gates = self.gates[first:] + self.gates[:first]
+        return delays[first]
+
+    def passed(self, now: float) -> tuple[Gated, Sent]:
+        gated = self.gates.pop(0)
+        self.gates.append(gated)
+        return gated, gated.passed(now)
+
+    def ended(self, sent: tuple[Gated, Sent], now: float, verdict: Verdict, retry_after: float | None = None) -> None:
+        sent[0].ended(sent[1], now, verdict, retry_after)
+
+    def backoff(self, refusals: int, retry_after: float | None, chance: random.Random) -> float | None:
+        return self.gates[0].backoff(refusals, retry_after, chance)
 
 
 class Sharing:
-    """Renews the leases of all processes of a world."""
+    """Renews the leases of all processes of a world: of each sharer, those whose calls it lets pass."""
 
-    def __init__(self, world: World, row: SharedRow, store: Exchange) -> None:
-        self._world, self._gone, self._store = world, row.gone, store
-        for process in world.processes:
-            self._later(world.chance.uniform(0, EVERY), process)
-        world.after(row.dies_at, lambda: self._kill(world.processes[0]))
+    def __init__(
+        self,
+        world: World,
+        sharers: Mapping[Sharer, Sequence[Process]],
+        store: Exchange,
+        gone: tuple[float, float] = _NEVER,
+    ) -> None:
+        self._world, self._sharers, self._store, self._gone = world, sharers, store, gone
+        for sharer in sharers:
+            self._later(world.chance.uniform(0, EVERY), sharer)
 
-    def _kill(self, process: Process) -> None:
-        _sharer(process).is_dead = True
-        process.queue.clear()
+    def _later(self, seconds: float, sharer: Sharer) -> None:
+        self._world.after(seconds, lambda: self._renew(sharer))
 
-    def _later(self, seconds: float, process: Process) -> None:
-        self._world.after(seconds, lambda: self._renew(process))
+    def _wakes_at(self, sharer: Sharer) -> float:
+        return max(process.stalled_until for process in self._sharers[sharer])
 
-    def _renew(self, process: Process) -> None:
-        world, sharer = self._world, _sharer(process)
+    def _renew(self, sharer: Sharer) -> None:
+        world = self._world
         if sharer.is_dead:
             return
-        if world.now < process.stalled_until:
-            self._later(process.stalled_until - world.now, process)
+        if (wakes_at := self._wakes_at(sharer)) > world.now:
+            self._later(wakes_at - world.now, sharer)
             return
-        self._later(EVERY, process)
+        self._later(EVERY, sharer)
         if self._gone[0] <= world.now < self._gone[1]:
             return
-        asked_at, report = world.now, sharer.part.report(world.now)
+        asked_at, parts = world.now, sharer.parts
+        reports = [part.report(world.now) for part in parts]
 
         def arrive() -> None:
-            grant = self._store(report, world.now)
-            world.after(world.chance.uniform(*_ROUND_TRIP), lambda: back(grant))
+            grants = [self._store(report, world.now) for report in reports]
+            world.after(world.chance.uniform(*_ROUND_TRIP), lambda: back(grants))
 
-        def back(grant: Grant) -> None:
-            if world.now < process.stalled_until:
-                world.after(process.stalled_until - world.now, lambda: back(grant))
+        def back(grants: list[Grant]) -> None:
+            if (wakes_at := self._wakes_at(sharer)) > world.now:
+                world.after(wakes_at - world.now, lambda: back(grants))
                 return
-            sharer.part.granted(grant, asked_at)
-            process.pump()
+            for part, grant in zip(parts, grants, strict=True):
+                part.granted(grant, asked_at)
+            for process in self._sharers[sharer]:
+                process.pump()
 
         world.after(world.chance.uniform(*_ROUND_TRIP), arrive)
 
 
-def _sharer(process: Process) -> Sharer:
-    assert isinstance(process.client, Sharer)
-    return process.client
+def by_rule() -> Exchange:
+    """What the store does by the client's own rule."""
+    kept: dict[str, Kept] = {}
+    return lambda report, now: exchange(kept.setdefault(report.name, Kept()), report, now)
 
 
 def run(row: SharedRow, seed: int, store: Exchange | None = None) -> SharedResult:
     """One run; the store is that of the rule, or another."""
     server = row.server(random.Random(seed * 7919))
-    world = World(
-        seed, server, [Sharer(number) for number in range(row.processes)], Backlog(row.crowd, begins=row.begins)
-    )
-    kept = Kept()
-    Sharing(world, row, store or (lambda report, now: exchange(kept, report, now)))
+    models = range(row.models)
+    each = [[models[number % row.models]] if row.is_split else models for number in range(row.processes)]
+    sharers = [Sharer(number, of) for number, of in enumerate(each)]
+    world = World(seed, server, [*sharers], Backlog(row.crowd, begins=row.begins))
+    Sharing(world, {one: [of] for one, of in zip(sharers, world.processes, strict=True)}, store or by_rule(), row.gone)
+    world.after(row.dies_at, lambda: _kill(sharers[0], world.processes[0]))
     world.run(row.seconds)
     accepted = [[at for at in process.count.accepted if at >= row.after] for process in world.processes]
     refused = sum(at >= row.after for process in world.processes for at in process.count.refused)
     total = sum(map(len, accepted))
     learned = sum(at < row.after for process in world.processes for at in process.count.accepted)
-    each = sorted(map(len, accepted))
+    of_each = sorted(map(len, accepted))
     return SharedResult(
         total / server.meter.ideal(row.after, row.seconds),
         refused / max(1, total + refused),
         learned / server.meter.ideal(0, row.after),
-        each[-1] / max(1, each[0]),
+        of_each[-1] / max(1, of_each[0]),
     )
+
+
+def _kill(sharer: Sharer, process: Process) -> None:
+    sharer.is_dead = True
+    process.queue.clear()
 
 
 def rows() -> list[SharedRow]:
     """All of them."""
-    return [*_steady(), *_busy(), *_troubled()]
+    return [*_steady(), *_busy(), *_of_key(), *_troubled()]
 
 
 def _steady() -> Iterator[SharedRow]:
@@ -200,6 +247,21 @@ def _busy() -> Iterator[SharedRow]:
                 20,
                 begins=1.0,
             )
+
+
+def _of_key() -> Iterator[SharedRow]:
+    """Models on one limit of the key."""
+    limits = (
+        ("bucket 100/s", bucket(100, 20)),
+        ("fixed 100 per 5 s", fixed(100, 5)),
+        ("sliding 100 per 5 s", log(100, 5)),
+    )
+    for name, build in limits:
+        server = serving(build)
+        for count in (4, 8):
+            for models in (2, 3):
+                yield SharedRow(f"{count} with {models} models on {name}", server, count, 200, 120, 30, models=models)
+        yield SharedRow(f"4 on {name}, 2 models, one each", server, 4, 200, 120, 30, models=2, is_split=True)
 
 
 def _troubled() -> Iterator[SharedRow]:

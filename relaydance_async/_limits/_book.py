@@ -47,6 +47,8 @@ class Book:
         self._numbers = NUMBERS if self.limits.processes == 1 else replace(NUMBERS, processes=self.limits.processes)
         self.overload: Overload = Overload(permits)
         self.wide: KeyWide = KeyWide(self._numbers)
+        if shared is not None:
+            self.wide.part = shared.allowance_of_key(f"{owner} *", self.wide)
         self._gates: dict[tuple[str, str | None, bool], Gate] = {}
         self._of_key = tuple(self.limits.of_key.ceilings(self.limits.processes))
         self._shared: dict[tuple[str, str], tuple[Ceiling, ...]] = {}
@@ -133,7 +135,9 @@ class Book:
     @property
     def poll_rate(self) -> float | None:
         """Calls a second that polls may share with all else; None while no limit is known."""
-        rates = [self.wide.limiter.rate] if self.wide.limiter is not None else []
+        part = self.wide.part
+        rates = [part.rate] if part is not None and part.is_held else []
+        rates += [self.wide.limiter.rate] if not rates and self.wide.limiter is not None else []
         rates += [gate.rate for (_, _, is_poll), gate in list(self._gates.items()) if is_poll]
         known = [rate for rate in rates if rate]
         set_rate = self.limits.requests_per_minute

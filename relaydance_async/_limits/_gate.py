@@ -44,6 +44,8 @@ class Gate:
         shared: Part | None = None,
     ) -> None:
         self.shared: Part | None = shared
+        if shared is not None:
+            shared.key = wide.part
         self.name: str = name
         self.limiter: Limiter = limiter
         self.wide: KeyWide = wide
@@ -65,12 +67,19 @@ class Gate:
     @property
     def rate(self) -> float | None:
         """Calls a second that its own calls may be, as known."""
-        return self.shared.rate if self.shared is not None and self.shared.is_held else self.limiter.rate
+        return self.limiter.rate if self.holder is None else self.holder.rate
 
     @property
     def why(self) -> str:
         """What holds calls back, in a few words."""
-        return self.shared.why if self.shared is not None and self.shared.is_held else self.governing.state.why
+        return self.governing.state.why if self.holder is None else self.holder.why
+
+    @property
+    def holder(self) -> Part | None:
+        """The part of what is shared that holds calls back, if one does: the key's, or its own."""
+        if self.wide.part is not None and self.wide.part.is_held:
+            return self.wide.part
+        return self.shared if self.shared is not None and self.shared.is_held else None
 
     def delay(self, now: float) -> float:
         """Seconds until the next call may pass; infinite: not before one that is under way has ended."""
@@ -82,11 +91,21 @@ class Gate:
         return delay
 
     def _learned_delay(self, now: float) -> float:
+        if self.wide.part is not None and self.shared is not None:
+            of_key, own = self.wide.part.delay(now), self.shared.delay(now)
+            if self.wide.part.is_in_charge:
+                self._leave_it_to_the_key(now)
+                return max(of_key, own) if self.shared.is_known else of_key
         shared = self.shared.delay(now) if self.shared is not None else 0.0
         if self.shared is not None and self.shared.governs(now):
             return shared
         delay = self.limiter.delay(now)
         return delay if self.wide.limiter is None else max(delay, self.wide.limiter.delay(now))
+
+    def _leave_it_to_the_key(self, now: float) -> None:
+        """What it was looking for is the key's. What it knows for sure stays."""
+        if self.limiter.state.name != "open":
+            self.limiter.relax(now)
 
     def passed(self, now: float) -> Sent:
         """A call passes."""
@@ -95,6 +114,9 @@ class Gate:
         sent = self.limiter.passed(now)
         if self.shared is not None:
             self.shared.passed(sent, now)
+            if self.wide.part is not None:
+                self.wide.part.passed(sent, now)
+                self.wide.part.counts(self.shared.name[:8], 1, 0)
         for ceiling in self.ceilings:
             ceiling.passed(sent, now)
         if self.wide.limiter is not None:
@@ -110,16 +132,19 @@ class Gate:
             return
         for ceiling in self.ceilings:
             ceiling.ended(sent)
+        wide, is_shared = self.wide.limiter, self.wide.is_shared
+        own = Verdict.NOTHING if is_shared and verdict is Verdict.REFUSED else verdict
         if self.shared is not None:
-            self.shared.ended(sent, now, verdict)
-        wide = self.wide.limiter
-        own = verdict
+            self.shared.ended(sent, now, own)
+            if self.wide.part is not None:
+                self.wide.part.ended(sent, now, verdict)
+                self.wide.part.counts(self.shared.name[:8], 0, int(verdict is Verdict.REFUSED))
         if wide is not None:
             if sent.of_key is not None:
                 wide.ended(sent.of_key, now, verdict, retry_after)
             if verdict is Verdict.REFUSED and wide.state.name not in _STEADY:
                 own = Verdict.NOTHING  # the key's, which is being learned
-            if wide.state.is_open:
+            if wide.state.is_open and not is_shared:
                 self.wide.forget()
         self.limiter.ended(sent, now, own, retry_after)
         if verdict is Verdict.REFUSED:
@@ -130,8 +155,7 @@ class Gate:
     def _refused(self, now: float, retry_after: float | None) -> None:
         self.refusals += 1
         self.refused_at = now
-        is_shared = self.shared is not None and self.shared.is_held
-        took_over = not is_shared and self.wide.refused(self, now)
+        took_over = self.wide.refused(self, now)
         if took_over:
             log.warning("calls of different kinds are refused together: the limit is the key's, and is learned for all")
             self._tell_key()
@@ -149,9 +173,8 @@ class Gate:
 
     def _tell_key(self) -> None:
         """The key's limiter begins with what is known of the way to the gateway."""
-        wide = self.wide.limiter
-        if wide is not None:
-            wide.facts.trip, wide.facts.latency = self.limiter.facts.trip, self.limiter.facts.latency
+        facts = self.wide.own.facts
+        facts.trip, facts.latency = self.limiter.facts.trip, self.limiter.facts.latency
 
     def forget_in_flight(self) -> None:
         """Nothing is under way: after a fork."""
@@ -160,5 +183,7 @@ class Gate:
             ceiling.forget_in_flight()
         if self.shared is not None:
             self.shared.forget_in_flight()
+        if self.wide.part is not None:
+            self.wide.part.forget_in_flight()
         if self.wide.limiter is not None:
             self.wide.limiter.forget_in_flight()

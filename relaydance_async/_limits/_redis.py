@@ -105,7 +105,10 @@ def build_script() -> str:
 
 def _arguments(report: Report) -> list[str]:
     numbers_of = (report.amount, report.period, report.want, report.held, report.accepted, report.refused)
-    return [report.who, report.kind, *map(repr, numbers_of)]
+    gates = (
+        "" if report.gates is None else " ".join(["*", *(f"{gate} {p} {r}" for gate, (p, r) in report.gates.items())])
+    )
+    return [report.who, report.kind, *map(repr, numbers_of), gates]
 
 
 def _keys(name: str) -> list[str]:

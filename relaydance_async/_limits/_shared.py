@@ -1,9 +1,9 @@
 """Limits that processes share.
 
-What is shared is one limit for each route and model, and who may use how much of it. A process holds its part as a
-lease: so many calls a second, or so many at once, for two seconds (`_sansio.sharing`). A thread of its own renews all
-leases four times a second in one round trip; so the path of a request never asks anybody. A part goes to those who want
-it: what one process leaves, others get with their next lease.
+What is shared is one limit for each route and model, one of the whole key, and who may use how much of it. A process
+holds its part as a lease: so many calls a second, or so many at once, for two seconds (`_sansio.sharing`). A thread of
+its own renews all leases four times a second in one round trip; so the path of a request never asks anybody. A part
+goes to those who want it: what one process leaves, others get with their next lease.
 
 While a lease is held it counts instead of the process's own limiter. When it runs out (the store is slow, gone, empty),
 the limiter goes on with that part, and learns as ever.
@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from .._sansio.key_wide import KeyWide
 from .._sansio.limiter import Limiter
 
 if TYPE_CHECKING:  # most clients share nothing
-    from .._sansio.sharing import Grant, Part, Report
+    from .._sansio.sharing import Grant, KeyPart, Part, Report
 
 
 class Store(Protocol):
@@ -51,6 +52,15 @@ class SharedLimits(Protocol):
         Args:
             name: of the gate: whose key (a hash), the route and the model. It holds no secret.
             limiter: of this process.
+        """
+        ...
+
+    def allowance_of_key(self, name: str, wide: KeyWide) -> KeyPart:
+        """The same of all gates together, while the key has a limit.
+
+        Args:
+            name: whose key (a hash). It holds no secret.
+            wide: of this process.
         """
         ...
 

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 
+from .._sansio.key_wide import KeyWide
 from .._sansio.limiter import Limiter
-from .._sansio.sharing import EVERY, LEASE, Part
+from .._sansio.sharing import EVERY, LEASE, KeyPart, Part
 from .._threads import in_thread
 from ._shared import Store
 
@@ -46,7 +47,11 @@ class Sharing:
 
     def allowance(self, name: str, limiter: Limiter) -> Part:
         """See `SharedLimits`."""
-        return Part(hashlib.sha256(name.encode()).hexdigest()[:40], secrets.token_hex(8), limiter, self._used)
+        return Part(_hashed(name), secrets.token_hex(8), limiter, self._used)
+
+    def allowance_of_key(self, name: str, wide: KeyWide) -> KeyPart:
+        """See `SharedLimits`."""
+        return KeyPart(_hashed(name), secrets.token_hex(8), wide, self._used)
 
     def _used(self, part: Part) -> None:
         if id(part) not in self._parts:
@@ -123,6 +128,10 @@ class Sharing:
                 "limits can't be shared with other processes now (%s): each goes on with what it learns by itself",
                 type(error).__name__,
             )
+
+
+def _hashed(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:40]
 
 
 async def _quietly(doing: Awaitable[None]) -> None:

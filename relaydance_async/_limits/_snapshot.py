@@ -131,30 +131,39 @@ class AllLimits:
 
 
 def _all_of(book: Book, now: float) -> list[LimiterSnapshot]:
-    seen = [] if book.wide.limiter is None else [_of(KEY, book.wide.limiter, book.wide.limiter.delay(now), now)]
-    return seen + [_of_gate(gate, now) for gate in book.gates]
+    return [*_of_key(book, now), *(_of_gate(gate, now) for gate in book.gates)]
+
+
+def _of_key(book: Book, now: float) -> Iterator[LimiterSnapshot]:
+    part, limiter = book.wide.part, book.wide.limiter
+    if part is not None and part.governs(now):
+        yield _of_part(KEY, book.wide.own, part, part.delay(now), now)
+    elif limiter is not None:
+        yield _of(KEY, limiter, limiter.delay(now), now)
 
 
 def _of_gate(gate: Gate, now: float) -> LimiterSnapshot:
     ago = None if gate.refused_at is None else now - gate.refused_at
     if gate.shared is not None and gate.shared.governs(now):
-        return _of_part(gate, gate.shared, now, ago)
+        return _of_part(gate.name, gate.limiter, gate.shared, gate.delay(now), now, gate.refusals, ago)
     return _of(gate.name, gate.limiter, gate.delay(now), now, gate.refusals, ago)
 
 
-def _of_part(gate: Gate, part: Part, now: float, ago: float | None) -> LimiterSnapshot:
+def _of_part(
+    name: str, limiter: Limiter, part: Part, delay: float, now: float, refusals: int = 0, ago: float | None = None
+) -> LimiterSnapshot:
     return LimiterSnapshot(
-        gate.name,
+        name,
         "shared",
         part.why,
         max(0.0, now - part.since),
         part.rate,
         part.concurrency,
-        len(gate.limiter.facts.flying),
-        gate.delay(now),
-        gate.refusals,
+        len(limiter.facts.flying),
+        delay,
+        refusals,
         ago,
-        gate.limiter.facts.retry_after,
+        limiter.facts.retry_after,
     )
 
 

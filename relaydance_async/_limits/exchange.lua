@@ -1,22 +1,24 @@
 -- One report for one grant: `_sansio/sharing/rule.py`, function by function. The numbers (capital letters) come before.
--- KEYS: the limit, its members (hashes). ARGV: who, kind, amount, period, want, held, accepted, refused.
+-- KEYS: the limit, its members (hashes). ARGV: who, kind, amount, period, want, held, accepted, refused, gates: "" or
+-- "*" and "gate passed refused" of each.
 local who, kind = ARGV[1], ARGV[2]
 local amount, period, want, held = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local accepted, refused = tonumber(ARGV[7]), tonumber(ARGV[8])
+local is_of_key = ARGV[9] ~= ''
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 local LONG_AGO = -1e9
 
 -- What is kept: words, and numbers with what they begin with.
-local WORDS = {'kind', 'scout'}
+local WORDS = {'kind', 'scout', 'gates'}
 local NUMBERS = {
     'limit', 'period', 'changed', 'seen', 'phase', 'passed', 'average', 'now_refused', 'now_accepted', 'long_refused',
     'long_accepted', 'got', 'row', 'peak', 'noise', 'tested', 'excess', 'cuts', 'lost', 'scouts', 'is_exact', 'is_clear',
-    'gathers', 'busy', 'apart', 'beside',
+    'gathers', 'busy', 'apart', 'beside', 'is_taken', 'height', 'own',
 }
-local LEAST_OF = {tested = LONG_AGO, lost = LONG_AGO, apart = LONG_AGO}
-local TIMES = {'changed', 'seen', 'passed', 'tested', 'lost', 'scouts', 'gathers', 'busy', 'apart'}
-local kept = {}
+local LEAST_OF = {tested = LONG_AGO, lost = LONG_AGO, apart = LONG_AGO, own = LONG_AGO}
+local TIMES = {'changed', 'seen', 'passed', 'tested', 'lost', 'scouts', 'gathers', 'busy', 'apart', 'own'}
+local kept = {gates = {}}
 
 -- Whoever can write here can write anything: what can be none is as if it were not there.
 local function drop_others(key)
@@ -40,8 +42,11 @@ local function read_limit()
         known = known and can_be(kept[name], LEAST_OF[name] or 0)
     end
     kept.kind, kept.scout = words[1] or '', words[2] or ''
+    for gate, p, r in string.gmatch(words[3] or '', '(%x+) (%d+) (%d+)') do
+        kept.gates[gate] = {passed = tonumber(p), refused = tonumber(r)}
+    end
     if known and is_limit(kept.kind, kept.limit) then return end
-    kept.kind, kept.scout = '', ''
+    kept.kind, kept.scout, kept.gates = '', '', {}
     for _, name in ipairs(NUMBERS) do kept[name] = LEAST_OF[name] or 0 end
 end
 
@@ -57,7 +62,7 @@ end
 
 local function set_clock()
     kept.changed, kept.seen, kept.passed, kept.scouts, kept.busy = now, now, now, now, now
-    kept.lost, kept.tested, kept.apart, kept.gathers = LONG_AGO, LONG_AGO, LONG_AGO, 0
+    kept.lost, kept.tested, kept.apart, kept.own, kept.gathers = LONG_AGO, LONG_AGO, LONG_AGO, LONG_AGO, 0
     redis.call('DEL', KEYS[2])
 end
 
@@ -204,6 +209,62 @@ local function find()
         if now - kept.apart > PATIENCE then return guess() end
     end
     return 'open', 0
+end
+
+local function let_go()
+    kept.kind, kept.scout, kept.gates = '', '', {}
+    kept.is_taken, kept.height, kept.gathers, kept.apart = 0, 0, 0, LONG_AGO
+end
+
+local function sum_of_gates()
+    local passed, gates_refused, often = 0, 0, 0
+    for _, gate in pairs(kept.gates) do
+        passed = passed + gate.passed
+        if gate.refused > 0 then gates_refused = gates_refused + 1 end
+        if gate.refused >= EACH then often = often + 1 end
+    end
+    return passed, gates_refused, often
+end
+
+local function count_gates()
+    for gate, p, r in string.gmatch(ARGV[9], '(%x+) (%d+) (%d+)') do
+        local before = kept.gates[gate] or {passed = 0, refused = 0}
+        kept.gates[gate] = {passed = before.passed + tonumber(p), refused = before.refused + tonumber(r)}
+    end
+    local passed, gates_refused = sum_of_gates()
+    if (kept.is_taken == 1 and gates_refused > 1) or passed > ANSWERS then kept.gates = {} end
+end
+
+local function is_together()
+    local _, _, often = sum_of_gates()
+    return kept.height >= BELIEVED and often > 1
+end
+
+local function is_ones_own()
+    local everybody = math.max(1, (sum_of_gates()))
+    for _, gate in pairs(kept.gates) do
+        local own = gate.refused * math.log(everybody / math.max(gate.passed, 1))
+        if gate.refused > 0 and own >= CERTAINTY then return true end
+    end
+    return false
+end
+
+local function is_whole()
+    count_gates()
+    if kept.is_taken == 1 then
+        if is_ones_own() then
+            let_go()
+            kept.own = now
+        end
+    else
+        kept.height = math.max(0, kept.height - accepted) + refused
+        if kept.height == 0 then kept.gates = {} end
+        if now - kept.own > LONG and (kind ~= 'open' or is_together()) then
+            let_go()
+            kept.is_taken = 1
+        end
+    end
+    return kept.is_taken == 1
 end
 
 local function given()
@@ -365,8 +426,14 @@ local function exchange()
     read_limit()
     if is_ahead() then set_clock() end
     read_members()
+    if is_of_key then
+        if not is_whole() then return 'open', 0, 0 end
+        if kind == 'open' and kept.scout ~= who then kind = 'searching' end
+    end
     if kept.kind == '' then
+        local was_scout = kept.scout == who
         local how, much = find()
+        if how and was_scout and how == 'open' and is_of_key then let_go() end
         if how then return how, much, 0 end
     end
     local how, much = adjust()
@@ -381,7 +448,11 @@ end
 local function written(number) return string.format('%.17g', number) end
 
 local granted, part, turn = exchange()
-local fields = {'kind', kept.kind, 'scout', kept.scout}
+local gates = {}
+for gate, of_it in pairs(kept.gates) do
+    gates[#gates + 1] = string.format('%s %d %d', gate, of_it.passed, of_it.refused)
+end
+local fields = {'kind', kept.kind, 'scout', kept.scout, 'gates', table.concat(gates, ' ')}
 for _, name in ipairs(NUMBERS) do
     fields[#fields + 1] = name
     fields[#fields + 1] = written(kept[name])

@@ -8,7 +8,12 @@ that is refused is again one's own affair, while calls of others pass.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .limiter import Limiter, Numbers
+
+if TYPE_CHECKING:  # most clients share nothing
+    from .sharing import KeyPart
 
 _BELIEVED = 6.0
 """Refusals, net of accepted calls of all kinds."""
@@ -23,12 +28,15 @@ _MEMORY = 60
 class KeyWide:
     """The limiter of the key, when it has one."""
 
-    __slots__ = ("_by", "_counts", "_height", "_numbers", "_seen", "limiter")
+    __slots__ = ("_by", "_counts", "_height", "_seen", "limiter", "own", "part")
 
     def __init__(self, numbers: Numbers) -> None:
-        self._numbers = numbers
+        self.own: Limiter = Limiter(numbers)
+        """Whether it is in charge or not."""
         self.limiter: Limiter | None = None
         """In charge; None while limits are each one's own."""
+        self.part: KeyPart | None = None
+        """Of what processes share. While it is in charge, it tells whether there is a limit."""
         self._height: float = 0.0
         self._by: dict[object, int] = {}
         self._counts: dict[object, list[int]] = {}
@@ -40,17 +48,24 @@ class KeyWide:
         """Whether accepted calls need not be told."""
         return self._height == 0 and self.limiter is None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether the limit is one that processes share."""
+        return self.part is not None and self.part.is_in_charge
+
     def accepted(self, who: object) -> None:
         """A call of `who` was."""
         if self._height > 0:
             self._height -= 1.0
             if self._height == 0:
                 self._by.clear()
-        if self.limiter is not None:
+        if self.limiter is not None and not self.is_shared:
             self._count(who, 0)
 
     def refused(self, who: object, now: float) -> bool:
         """A call of `who` was: whether the key-wide limiter takes over now."""
+        if self.is_shared:
+            return False
         if self.limiter is not None:
             if any(counts[1] for other, counts in self._counts.items() if other is not who):
                 self._counts.clear()  # others are refused, too
@@ -63,10 +78,17 @@ class KeyWide:
         together = sum(count >= _EACH for count in self._by.values()) >= 2
         if self._height < _BELIEVED or not together:
             return False
-        self.limiter = Limiter(self._numbers)
-        self.limiter.hold(now)
-        self._start_over()
+        self.begin().hold(now)
         return True
+
+    def begin(self) -> Limiter:
+        """The key has a limit. The way to the gateway stays known."""
+        facts = self.own.facts
+        self.own.forget()
+        self.own.facts.trip, self.own.facts.latency = facts.trip, facts.latency
+        self.limiter = self.own
+        self._start_over()
+        return self.own
 
     def _count(self, who: object, index: int) -> None:
         self._seen += 1
@@ -88,4 +110,5 @@ class KeyWide:
     def forget(self) -> None:
         """Start anew."""
         self.limiter = None
+        self.own.forget_in_flight()
         self._start_over()

@@ -14,8 +14,9 @@ import pytest
 from relaydance_async import ConfigurationError, Limit, Limits, LimitsSnapshot
 from relaydance_async._limits import Book, Ended, Kind, LocalAdmission, Ticket
 from relaydance_async._limits._snapshot import KnownLimits
+from relaydance_async._sansio.key_wide import KeyWide
 from relaydance_async._sansio.limiter import Learned, Limiter
-from relaydance_async._sansio.sharing import Grant, Part
+from relaydance_async._sansio.sharing import Grant, KeyPart, Part
 from tests.limits.support import Crowd, Time, settle, ticket
 
 pytestmark = pytest.mark.anyio
@@ -162,6 +163,11 @@ class Leases:
         part.granted(Grant("under way", 2.0), 50.0)
         return part
 
+    def allowance_of_key(self, name: str, wide: KeyWide) -> KeyPart:
+        part = KeyPart(name, "me", wide, lambda part: None)
+        self.parts[name] = part
+        return part
+
     async def aclose(self) -> None:
         self.parts.clear()
 
@@ -244,4 +250,4 @@ def test_another_key_shares_its_own_limits() -> None:
     book = Book(Limits(), 100, leases, "one")
     for one in (book, book.sibling("other")):
         one.gate(ticket(model="A"))
-    assert sorted(leases.parts) == ["one POST /route A", "other POST /route A"]
+    assert sorted(leases.parts) == ["one *", "one POST /route A", "other *", "other POST /route A"]

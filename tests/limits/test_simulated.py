@@ -81,6 +81,14 @@ def test_a_models_limit_is_not_felt_by_another(name: str) -> None:
         assert result.share_of_a >= 0.85, result
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_nor_by_another_of_four_processes(name: str) -> None:
+    for seed in (1, 2, 3):
+        result = run_models(name, seed, processes=4)
+        assert result.share_of_b >= 0.95, result
+        assert result.share_of_a >= 0.85, result
+
+
 @pytest.mark.parametrize("name", OF_KEY)
 def test_models_share_a_limit_of_the_key(name: str) -> None:
     for seed in (1, 2, 3):

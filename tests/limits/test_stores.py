@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.limits.shared import SharedRow, rows, run
 from relaydance_async._limits._memory import MemoryStore
-from relaydance_async._limits._redis import RedisStore, build_script
+from relaydance_async._limits._redis import RedisStore, _arguments, build_script
 from relaydance_async._limits._shared import Store
 from relaydance_async._sansio.sharing import LEASE, Grant, Kept, Report, exchange
 from relaydance_async._sansio.sharing.part import MANY
@@ -21,7 +22,10 @@ from tests.kit.redis import RedisServer, program, redis_server
 
 pytestmark = pytest.mark.anyio
 
-REPLAYED = ("4 on bucket 100/s", "4 on 10 of 5 s", "4 on bucket 100/s, 3 % at random", "4 on bucket 50/s, an outage")
+REPLAYED = (
+    "4 on bucket 100/s", "4 on 10 of 5 s", "4 on bucket 100/s, 3 % at random", "4 on bucket 50/s, an outage",
+    "4 with 3 models on bucket 100/s", "4 on fixed 100 per 5 s, 2 models, one each",
+)  # fmt: skip
 """Rows whose reports the script gets as well."""
 
 
@@ -55,8 +59,8 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 
 def report(who: str, kind: str = "open", amount: float = 0.0, want: float = MANY, **more: int) -> Report:
-    counts = [more.get(name, 0) for name in ("held", "accepted", "refused")]
-    return Report("limit", who, kind, amount, float(more.get("period", 0)), want, *counts)
+    held, accepted, refused = (more.get(name, 0) for name in ("held", "accepted", "refused"))
+    return Report("limit", who, kind, amount, float(more.get("period", 0)), want, held, accepted, refused)
 
 
 async def grants(store: Store, *reports: Report) -> list[str]:
@@ -197,6 +201,49 @@ async def test_who_leaves_holds_nothing_at_once(store: Store) -> None:
     assert await amounts(store, report("b", want=4.0)) == [4]
 
 
+# --- the limit of the whole key ---
+
+
+def of_key(who: str, kind: str = "open", accepted: int = 0, **refused: int) -> Report:
+    """A report of gates, of which each had 10 calls."""
+    gates = {gate: (10, count) for gate, count in refused.items()}
+    return replace(report(who, kind, accepted=accepted, refused=sum(refused.values())), gates=gates)
+
+
+async def test_gates_that_are_refused_in_different_processes_show_a_limit_of_the_key(store: Store) -> None:
+    assert await grants(store, of_key("a", a1=3)) == ["open"]
+    assert await grants(store, of_key("b", b2=2)) == ["open"]
+    assert await grants(store, of_key("b", b2=1), of_key("a")) == ["scout", "wait"]
+
+
+async def test_what_one_process_has_found_out_for_itself_counts_for_all(store: Store) -> None:
+    assert await grants(store, of_key("a", "searching"), of_key("b")) == ["scout", "wait"]
+    assert await grants(store, of_key("a", "open")) == ["open"]  # it was none
+    assert await grants(store, of_key("b"), of_key("b", a1=3, b2=3)) == ["open", "scout"]
+
+
+@pytest.mark.parametrize("reports", [
+    [of_key("a", a1=20), of_key("b", a1=20)],
+    [of_key("a", a1=20), of_key("a", b2=1)],
+    [of_key("a", accepted=10, a1=2, b2=2), of_key("a", accepted=10, a1=2, b2=2)],
+], ids=["one alone", "one alone, and chance", "amid accepted ones"])  # fmt: skip
+async def test_what_shows_no_limit_of_the_key(store: Store, reports: list[Report]) -> None:
+    assert set(await grants(store, *reports)) == {"open"}
+
+
+async def test_one_that_alone_is_refused_shows_that_the_limit_was_not_the_keys(store: Store) -> None:
+    assert await grants(store, of_key("a", "searching")) == ["scout"]
+    found = replace(of_key("a", "rate", a1=9, b2=0), amount=20.0)
+    assert await grants(store, found, found) == ["rate", "open"]
+    assert await grants(store, of_key("a", "searching"), of_key("a", a1=9, b2=9)) == ["open"] * 2  # not again so soon
+
+
+async def test_refusals_of_different_ones_show_that_it_still_is(store: Store) -> None:
+    assert await grants(store, of_key("a", "searching")) == ["scout"]
+    found = replace(of_key("a", "rate"), amount=20.0)
+    assert await grants(store, found, *[of_key("a", a1=9, b2=1)] * 5) == ["rate"] * 6
+
+
 # --- the script is the rule in Python: the same reports at the same times get the same grants ---
 
 KINDS = st.sampled_from(["open", "searching", "rate", "under way"])
@@ -206,6 +253,7 @@ REPORTS = st.builds(
     Report, st.just("limit"), st.sampled_from("abc"), KINDS, st.floats(0.1, 500.0), st.sampled_from([0.0, 5.0, 60.0]),
     st.one_of(st.just(MANY), st.floats(0.0, 100.0)), COUNTS, COUNTS, COUNTS,
 )  # fmt: skip
+GATES = st.dictionaries(st.sampled_from(["a1", "b2", "c3"]), st.tuples(COUNTS, COUNTS))
 
 
 class Twins:
@@ -216,17 +264,15 @@ class Twins:
 
         self.redis = redis.Redis(port=server.port)
         server.ask("FLUSHALL")
-        script = build_script().replace("redis.call('TIME')", "{ARGV[9], ARGV[10]}")
+        script = build_script().replace("redis.call('TIME')", "{ARGV[10], ARGV[11]}")
         self.script = self.redis.register_script(script)
-        self.kept = Kept()
+        self.kept: dict[str, Kept] = {}
 
     def exchange(self, one: Report, now: float) -> Grant:
         now = round(now, 6)
-        numbers = [one.amount, one.period, one.want, one.held, one.accepted, one.refused]
-        ours = exchange(self.kept, one, now)
+        ours = exchange(self.kept.setdefault(one.name, Kept()), one, now)
         time_of_it = [str(int(now)), str(round(now % 1 * 1e6))]
-        arguments = [one.who, one.kind, *map(repr, numbers), *time_of_it]
-        kind, amount, turn = self.script(["limit", "limit:members"], arguments)
+        kind, amount, turn = self.script([one.name, f"{one.name}:members"], [*_arguments(one), *time_of_it])
         assert kind.decode() == ours.kind
         assert float(amount) == pytest.approx(ours.amount, rel=1e-6, abs=1e-6)
         assert _near(float(turn), ours.turn)
@@ -248,8 +294,20 @@ def test_the_script_is_the_rule_for_any_reports(server: RedisServer, steps: list
             twins.exchange(one, now)
 
 
+@given(steps=st.lists(st.tuples(STEPS, REPORTS, GATES), max_size=40))
+@settings(max_examples=40, deadline=None)
+def test_the_script_is_the_rule_for_a_limit_of_the_key(
+    server: RedisServer, steps: list[tuple[float, Report, dict[str, tuple[int, int]]]]
+) -> None:
+    twins, now = Twins(server), 1000.0
+    with twins.redis:
+        for after, one, gates in steps:
+            now += after
+            twins.exchange(replace(one, gates=gates), now)
+
+
 @pytest.mark.parametrize("row", [row for row in rows() if row.name in REPLAYED], ids=lambda row: row.name)
 def test_the_script_is_the_rule_in_the_simulator(server: RedisServer, row: SharedRow) -> None:
     twins = Twins(server)
     with twins.redis:
-        run(row, 1, twins.exchange)
+        run(replace(row, seconds=row.after + 20), 1, twins.exchange)

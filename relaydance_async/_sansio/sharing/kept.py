@@ -49,6 +49,10 @@ class Kept:
         is_clear: whether no calls of others have been under way since then.
         beside: the most calls of others that were under way beside its own.
         gathers: since when there is no scout, but some know a limit.
+        is_taken: of the key's limit, whether it is one.
+        height: refusals of all gates, net of accepted calls.
+        gates: (passed, refused) calls of each gate, since it was nobody's or not only one's.
+        own: when it turned out to be one gate's own affair.
     """
 
     kind: str = ""
@@ -79,12 +83,16 @@ class Kept:
     is_clear: bool = False
     beside: int = 0
     gathers: float = 0.0
+    is_taken: bool = False
+    height: float = 0.0
+    gates: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    own: float = LONG_AGO
     members: dict[str, Member] = field(default_factory=dict[str, Member])
 
     @property
     def latest(self) -> float:
         """The latest of its times."""
-        past = max(self.tested, self.lost, self.apart)
+        past = max(self.tested, self.lost, self.apart, self.own)
         return max(past, self.changed, self.seen, self.passed, self.scouts, self.gathers, self.busy)
 
     def held_by_others(self, who: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
 
@@ -19,6 +20,8 @@ class Report:
         want: what it could use: calls a second, or at once.
         held: calls under way.
         accepted, refused: calls, since the last report.
+        gates: of the key's limit, how many calls of each gate have passed and were refused since then; None: it is a
+            gate's own limit.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Report:
     held: int
     accepted: int
     refused: int
+    gates: Mapping[str, tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,16 @@ BURST = 1.25
 LONG = 60.0
 """Seconds that a scout waits for the ends of others' calls, and until a lost limit or a noise is tried again."""
 
+# --- whether a limit is the key's ---
+BELIEVED = 6
+"""Refusals, net of accepted calls of all gates."""
+EACH = 2
+"""Of them at least, from each of two gates."""
+CERTAINTY = 12.0
+"""A limit of the key refuses by chance one gate alone with e^-12: then it is that gate's own (Wald's test)."""
+ANSWERS = 1000
+"""Calls over which that is counted: 17 refusals of one of two gates, at two in a hundred calls."""
+
 # --- growing ---
 SLOWEST = 4.0
 """Seconds in which the growth doubles at least. At a slow limit: those of `CALLS` calls; of a window: its seconds."""

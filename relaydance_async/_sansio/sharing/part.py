@@ -18,7 +18,9 @@ _NUDGE = 0.2
 """Of the way to its turn, at each renewal."""
 _IDLE = 10.0
 """Seconds without a call after which no lease is asked for."""
-_GOVERNING = ("rate", "under way", "wait")
+_KNOWN = ("rate", "under way")
+_GOVERNING = (*_KNOWN, "wait")
+_IN_CHARGE = (*_GOVERNING, "scout")
 
 
 class Part:
@@ -33,13 +35,15 @@ class Part:
 
     __slots__ = (
         "_accepted", "_asked_at", "_at", "_flying", "_grant", "_is_held_back", "_limiter", "_passed", "_refused",
-        "_reported_at", "_retry_at", "_tokens", "_until", "_used", "_young", "name", "since", "who",
+        "_reported_at", "_retry_at", "_tokens", "_until", "_used", "_young", "key", "name", "since", "who",
     )  # fmt: skip
 
     def __init__(self, name: str, who: str, limiter: Limiter, used: Callable[[Part], None]) -> None:
         self.name: str = name
         self.who: str = who
         self.since: float = 0.0
+        self.key: Part | None = None
+        """That of the whole key. While it is in charge, what is known of this one is kept, and nothing else sought."""
         self._limiter = limiter
         self._used = used
         self._grant: Grant = _NONE
@@ -55,6 +59,16 @@ class Part:
     def is_held(self) -> bool:
         """Whether others have a say in what passes."""
         return self._grant.kind in _GOVERNING
+
+    @property
+    def is_in_charge(self) -> bool:
+        """Whether it is known that there is a limit: then this process may find it as well."""
+        return self._grant.kind in _IN_CHARGE
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what the limit is."""
+        return self._grant.kind in _KNOWN
 
     def governs(self, now: float) -> bool:
         """Whether it counts instead of the own limiter."""
@@ -83,7 +97,7 @@ class Part:
     def _fall_back(self, now: float) -> None:
         """The lease has run out: the own limiter goes on with what the process had."""
         grant, self._grant = self._grant, _NONE
-        if grant.kind in ("rate", "under way"):
+        if grant.kind in _KNOWN:
             self._limiter.forget()
             self._tell(grant, now)
 
@@ -159,6 +173,8 @@ class Part:
         return Report(self.name, self.who, kind, amount, period, want, flying, accepted, refused)
 
     def _known(self, now: float) -> tuple[str, float, float]:
+        if self.key is not None and self.key.is_in_charge and not self.is_known:
+            return "open", 0.0, 0.0
         if self._grant.kind == "wait":
             return "searching", 0.0, 0.0  # what it knew was about its own calls only
         learned = self._limiter.learned(now)
