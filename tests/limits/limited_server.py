@@ -149,20 +149,21 @@ _CALLER = """
 import asyncio, sys
 from relaydance_async import AsyncRelayDance, RedisLimits, RetryPolicy
 messages = [{'role': 'user', 'content': 'x'}]
-async def main(port, url, name, crowd):
+async def main(port, url, name, crowd, *models):
     shared = RedisLimits(url) if url else None
     async with AsyncRelayDance("sk-test", base_url=f"http://127.0.0.1:{port}/v1", shared_limits=shared) as client:
-        async def calls():
+        async def calls(model):
             while True:
                 try:
-                    await client.chat.completions.create(model="m", messages=messages, user=name)
+                    await client.chat.completions.create(model=model, messages=messages, user=name)
                 except Exception as error:
                     print(type(error).__name__, error, flush=True)
-        await asyncio.gather(*(calls() for _ in range(int(crowd))))
+        await asyncio.gather(*(calls(models[i % len(models)]) for i in range(int(crowd))))
 asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def caller(port: int, url: str, name: str, crowd: int) -> subprocess.Popen[bytes]:
-    """A process that calls without pause, `crowd` calls at once. What fails it prints."""
-    return subprocess.Popen([sys.executable, "-c", _CALLER, str(port), url, name, str(crowd)], stdout=subprocess.PIPE)
+def caller(port: int, url: str, name: str, crowd: int, *models: str) -> subprocess.Popen[bytes]:
+    """A process that calls without pause, `crowd` calls at once, of these models in turn. What fails it prints."""
+    command = [sys.executable, "-c", _CALLER, str(port), url, name, str(crowd), *(models or "m")]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)

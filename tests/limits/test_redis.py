@@ -293,6 +293,30 @@ def _held(server: RedisServer) -> list[int]:
     return sorted(int(float(member[2])) for member in members)
 
 
+@pytest.mark.parametrize("models", [("A", "B"), ("A",)], ids=["both models each", "one model each"])
+async def test_processes_find_the_limit_of_the_key_together(server: RedisServer, models: tuple[str, ...]) -> None:
+    async with Gateway(TokenBucket(40, 4)) as gateway:
+        callers = [caller(gateway.port, server.url, "p0", 8, *models), caller(gateway.port, server.url, "p1", 8, "B")]
+        try:
+            await until(lambda: _limit_of_the_key(server) > 0, 100)
+        finally:
+            for process in callers:
+                process.kill()
+            outputs = [process.communicate()[0] for process in callers]
+    assert 10 <= _limit_of_the_key(server) <= 100
+    assert outputs == [b""] * 2  # no call failed
+
+
+def _limit_of_the_key(server: RedisServer) -> float:
+    """Calls a second, as Redis knows them; 0: it has none."""
+    for name in server.ask("KEYS", "*").decode().split():
+        if not name.endswith(":members"):
+            kind, limit, is_taken = server.ask("HMGET", name, "kind", "limit", "is_taken").decode().split("\n")
+            if is_taken == "1" and kind == "rate":
+                return float(limit)
+    return 0.0
+
+
 @pytest.mark.torture
 async def test_four_processes_take_a_bucket_together(server: RedisServer) -> None:
     """The bounds leave room for a busy machine; `python -m benchmarks.limited` measures."""
@@ -312,3 +336,24 @@ async def test_four_processes_take_a_bucket_together(server: RedisServer) -> Non
     assert accepted >= 0.75 * 4 * 60
     assert refused <= 0.10 * accepted
     assert outputs == [b""] * 4  # no call failed
+
+
+@pytest.mark.torture
+async def test_four_processes_take_the_bucket_of_a_key_together(server: RedisServer) -> None:
+    """As above."""
+    async with Gateway(TokenBucket(60, 6)) as gateway:
+        callers = [caller(gateway.port, server.url, f"p{i}", 8, "A", "B") for i in range(4)]
+        try:
+            await until(lambda: len(gateway.by_peer) == 4, 30)
+            await until(lambda: _limit_of_the_key(server) > 0, 30)
+            await anyio.sleep(8)
+            began = time.monotonic()
+            await anyio.sleep(4)
+            accepted, refused = gateway.count(began, began + 4)
+        finally:
+            for process in callers:
+                process.kill()
+            outputs = [process.communicate()[0] for process in callers]
+    assert accepted >= 0.75 * 4 * 60
+    assert refused <= 0.10 * accepted
+    assert outputs == [b""] * 4
