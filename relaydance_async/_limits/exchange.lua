@@ -232,7 +232,8 @@ local function count_gates()
         kept.gates[gate] = {passed = before.passed + tonumber(p), refused = before.refused + tonumber(r)}
     end
     local passed, gates_refused = sum_of_gates()
-    if (kept.is_taken == 1 and gates_refused > 1) or passed > ANSWERS then kept.gates = {} end
+    local is_looked_for = kept.is_taken == 1 and kept.kind == ''
+    if is_looked_for or (kept.is_taken == 1 and gates_refused > 1) or passed > ANSWERS then kept.gates = {} end
 end
 
 local function is_together()

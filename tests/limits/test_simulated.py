@@ -38,7 +38,10 @@ REACHED: dict[str, tuple[float, float]] = {
 """Rows that miss a goal: the share and the refusals above the free ones that are kept. What is reached has its goal."""
 
 
-REFUSED = {"8 on fixed 100 per 5 s, 5 calls at once each, near and busy": 0.035}
+REFUSED = {
+    "8 on fixed 100 per 5 s, 5 calls at once each, near and busy": 0.035,
+    **{f"{count} with {models} models on fixed 100 per 5 s": 0.035 for count in (4, 8) for models in (2, 3)},
+}
 """Of processes that share: what is refused more than the goal. One refusal more in each window."""
 
 

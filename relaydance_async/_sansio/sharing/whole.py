@@ -40,7 +40,8 @@ def _count(kept: Kept, gates: Mapping[str, tuple[int, int]]) -> None:
         before = kept.gates.get(gate, (0, 0))
         kept.gates[gate] = before[0] + passed, before[1] + refused
     is_together = sum(refused > 0 for _, refused in kept.gates.values()) > 1
-    if (kept.is_taken and is_together) or sum(passed for passed, _ in kept.gates.values()) > ANSWERS:
+    is_looked_for = kept.is_taken and not kept.kind  # one process, maybe of one gate, is refused then
+    if is_looked_for or (kept.is_taken and is_together) or sum(passed for passed, _ in kept.gates.values()) > ANSWERS:
         kept.gates = {}
 
 
