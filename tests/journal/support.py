@@ -49,4 +49,6 @@ def inside(kind: type[J], options: dict[str, Any]) -> type[J]:
     """A kind of journal with what no caller sets: its time, and its patience. They are taken out of the options."""
     names = [name for name in options if name.startswith("_")]
     values = {name: options.pop(name) for name in names}
-    return type(kind.__name__, (kind,), {name: staticmethod(v) if callable(v) else v for name, v in values.items()})
+    inner = {name: staticmethod(v) if callable(v) else v for name, v in values.items()}
+    made: Any = type(kind.__name__, (kind,), inner)
+    return made  # type: ignore[no-any-return]
