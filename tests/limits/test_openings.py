@@ -44,7 +44,8 @@ def test_a_window_that_slides_opens_a_period_after_its_first_call() -> None:
         openings = openings.opened(at, 0.01, is_proven=True)
 
     first, last = openings.following()
-    assert (first, last) == (pytest.approx(at + 4.995), pytest.approx(at + 5.04))
+    assert first == pytest.approx(at + 4.995)
+    assert last == pytest.approx(at + 5.04)
 
 
 def test_a_window_that_opens_at_another_time_keeps_its_period() -> None:
