@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,21 +39,29 @@ USER_AGENT = f"relaydance-async/{__version__} Python/{platform.python_version()}
 class Secret:
     """The API key, kept out of reprs, logs, pickles, and tracebacks that show local variables."""
 
-    __slots__ = ("_bearer", "_value")
+    __slots__ = ("_value",)
 
     def __init__(self, value: str | SecretStr | Secret) -> None:
         if isinstance(value, Secret):
             value = value.reveal()
         self._value: str = value.get_secret_value() if isinstance(value, SecretStr) else value
-        self._bearer = f"Bearer {self._value}"
 
     def reveal(self) -> str:
         """The key itself."""
         return self._value
 
+    def stripped(self) -> Secret:
+        """Without the blanks around it."""
+        value = self._value.strip()
+        return self if value is self._value else Secret(value)
+
+    def mark(self) -> str:
+        """A hash of it, which tells it from others and opens nothing."""
+        return sha256(b"relaydance journal\0" + self._value.encode()).hexdigest()[:16]
+
     def as_bearer(self) -> str:
         """The value of an `Authorization` header."""
-        return self._bearer
+        return f"Bearer {self._value}"
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -79,13 +87,15 @@ class Clock:
     now: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where the API is, and the key that goes there and nowhere else."""
 
     base_url: str
     root_url: str
     api_key: Secret
+    mark: str
+    """A hash of the key, which tells it from others and opens nothing."""
     is_another: bool = False
     """Whether the key is not the client's own, but that of one of many users."""
 
@@ -94,16 +104,6 @@ class Endpoint:
         """What keys and tasks of a journal belong to. Those of one user are nothing to another, who may name the same
         key, or somebody else's task. The client's own stay when its key is renewed."""
         return f"{self.root_url}#{self.mark}" if self.is_another else self.root_url
-
-    @cached_property
-    def mark(self) -> str:
-        """A hash of the key, which tells it from others and opens nothing."""
-        return sha256(b"relaydance journal\0" + self.api_key.reveal().encode()).hexdigest()[:16]
-
-    @property
-    def owner(self) -> str:
-        """Whose limits they are, which processes may share: of which key at which gateway."""
-        return f"{self.root_url} {self.mark}"
 
     def require_key(self) -> None:
         """A client is often made where it isn't used, such as in a test or a build: so a key is missed when it is.
@@ -272,7 +272,8 @@ def build_endpoint(api_key: Secret | None, base_url: str | AnyUrl | None, *, all
         raise ConfigurationError(problem)
     base = _base_url_of(base_url).strip().rstrip("/")
     root = _check_base_url(base, allow_http=allow_http)
-    return Endpoint(base, root, Secret(key.reveal().strip()))
+    secret = key.stripped()
+    return Endpoint(base, root, secret, secret.mark())
 
 
 def with_key(endpoint: Endpoint, api_key: Secret) -> Endpoint:
@@ -284,7 +285,8 @@ def with_key(endpoint: Endpoint, api_key: Secret) -> Endpoint:
     problem = _problem_of_key(api_key.reveal())
     if problem is not None:
         raise ConfigurationError(problem)
-    return Endpoint(endpoint.base_url, endpoint.root_url, Secret(api_key.reveal().strip()), is_another=True)
+    secret = api_key.stripped()
+    return Endpoint(endpoint.base_url, endpoint.root_url, secret, secret.mark(), is_another=True)
 
 
 _NO_KEY = "no API key: pass api_key= or set RELAYDANCE_API_KEY (relaydance.com, console, API keys)"

@@ -64,7 +64,7 @@ def run(name: str, seed: int, seconds: float = 60.0, processes: int = 0) -> Mode
     wide = KeyWide(NUMBERS)
     sharers = [Sharer(number, (0, 1)) for number in range(processes)]
     clients: list[Client] = [gated for sharer in sharers for gated in sharer.gates]
-    clients = clients or [Gated(Gate(model, Limiter(NUMBERS), wide, ())) for model in "AB"]
+    clients = clients or [Gated(Gate(("calls", model, False), Limiter(NUMBERS), wide, ())) for model in "AB"]
     load = _TwoModels(0.02 * _B if "2 %" in name else 5.0)
     world = World(random.Random(seed).randrange(10**6), Server(Free(), {"A": meter}), clients, load)
     Sharing(world, {one: world.processes[2 * i : 2 * i + 2] for i, one in enumerate(sharers)}, by_rule())
@@ -100,7 +100,7 @@ def run_key(name: str, seed: int, seconds: float = 60.0) -> KeyResult:
     """One run of models that share one limit of the key."""
     models, build = OF_KEY[name]
     meter, wide = build(), KeyWide(NUMBERS)
-    clients: list[Client] = [Gated(Gate(str(n), Limiter(NUMBERS), wide, ())) for n in range(models)]
+    clients: list[Client] = [Gated(Gate(("calls", str(n), False), Limiter(NUMBERS), wide, ())) for n in range(models)]
     world = World(seed, Server(meter, permits=100), clients, Backlog(40)).run(seconds)
     accepted = [at for process in world.processes for at in process.count.accepted]
     refused = [at for process in world.processes for at in process.count.refused]

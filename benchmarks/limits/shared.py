@@ -87,7 +87,7 @@ class Sharer:
 
     def _gate(self, name: str, who: str) -> Gated:
         limiter = Limiter(NUMBERS)
-        return Gated(Gate(name, limiter, self._wide, (), Part(name, who, limiter, lambda part: None)))
+        return Gated(Gate(("calls", name, False), limiter, self._wide, (), Part(name, who, limiter, lambda part: None)))
 
     @property
     def parts(self) -> list[Part]:

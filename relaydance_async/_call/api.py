@@ -60,7 +60,7 @@ class Api:
 
     def track_usage(self, prices: Callable[[], Awaitable[PriceList]]) -> UsageTracker:
         """What counts the calls that are made here; see there."""
-        return UsageTracker(self._shared, prices)
+        return UsageTracker(self._shared.book, prices)
 
     @property
     def clock(self) -> Clock:
@@ -104,13 +104,8 @@ class Api:
 
     @property
     def memory(self) -> Memory:
-        """What the client keeps of its key between calls, in all its loops."""
+        """What the client keeps between calls, in all its loops and for all its keys."""
         return self._shared.memory
-
-    @property
-    def common(self) -> Memory:
-        """What it keeps for all its keys."""
-        return self._shared.common
 
     async def loop_memory(self) -> Memory:
         """What it keeps for the running loop, until that ends."""
@@ -180,7 +175,7 @@ class Api:
     def _counted(
         self, running: Coroutine[Any, Any, T], request: PreparedRequest, receive: Receiver[T]
     ) -> Coroutine[Any, Any, T]:
-        trackers = trackers_of(self._shared, request)
+        trackers = trackers_of(self._shared.book, request)
         return counted(running, request, receive, trackers) if trackers else running
 
     def watch_wait(self, task_id: str) -> AbstractContextManager[WaitWatchers]:

@@ -8,7 +8,7 @@ waits.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -61,13 +61,12 @@ class Failed:
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
+@dataclass(frozen=True, slots=True)
 class Shared:
-    """What all calls with one API key of a client share.
+    """What all calls with one API key of a client, or of a view of it, share.
 
     Attributes:
-        memory: what is remembered of the key.
-        common: what is remembered for all keys.
+        memory: what is remembered, for all keys.
     """
 
     endpoint: Endpoint
@@ -78,17 +77,11 @@ class Shared:
     book: Book
     journal: Journal | None = None
     memory: Memory = field(default_factory=Memory)
-    common: Memory = field(default_factory=Memory)
 
     def with_key(self, endpoint: Endpoint) -> Shared:
-        """The same for another key: its limits and what is remembered of it are its own; connections are not."""
-        return replace(
-            self,
-            endpoint=endpoint,
-            redactor=Redactor(endpoint.api_key.reveal()),
-            book=self.book.sibling(endpoint.owner),
-            memory=Memory(),
-        )
+        """The same for another key: its limits are its own, and found again while anybody holds them."""
+        redactor, book = Redactor(endpoint.api_key.reveal()), self.book.sibling(endpoint.mark)
+        return Shared(endpoint, self.runtimes, self.clock, self.signing, redactor, book, self.journal, self.memory)
 
 
 class Call(Generic[T]):

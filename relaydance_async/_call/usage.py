@@ -31,7 +31,7 @@ class UsageTracker(UsageTotals):
     was paid for before.
 
     Args:
-        owner: whose calls are counted.
+        owner: whose calls are counted: what is known of the limits of the same key.
         prices: gets the price list.
     """
 

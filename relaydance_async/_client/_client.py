@@ -114,7 +114,7 @@ class AsyncRelayDance(Endpoints, LifeCycle, is_client=True):
         check_transport(transport, http_client)
         check_kinds(journal, shared_limits, limits, {"allow_http": allow_http, "signed_answers": signed_answers})
         endpoint = build_endpoint(None if api_key is None else Secret(api_key), base_url, allow_http=allow_http)
-        book = Book(limits, permits, shared_limits, endpoint.owner)
+        book = Book(limits, permits, shared_limits, endpoint.root_url, endpoint.mark)
 
         self._runtimes = Runtimes(runtime_builder(book, permits, transport, http_client, self._clock))
         self._owner = True
@@ -195,9 +195,10 @@ class AsyncRelayDance(Endpoints, LifeCycle, is_client=True):
         if not isinstance(hooks, NotGiven):
             changes["hooks"] = self._as_observers(hooks)
         view = object.__new__(type(self))
-        view.__dict__.update({name: of for name, of in self.__dict__.items() if not isinstance(of, Resource)})
+        view.__dict__.update(
+            {name: of for name, of in self.__dict__.items() if name != "_owner" and not isinstance(of, Resource)}
+        )
         view._api = api.changed(**changes)
-        view._owner = False
         return view
 
     copy = with_options

@@ -18,7 +18,7 @@ class LifeCycle:
     _api: Api
     _runtimes: Runtimes
     _backlog: Backlog
-    _owner: bool
+    _owner: bool = False
     """Whether it is a client, and not a view of one."""
 
     def is_closed(self) -> bool:

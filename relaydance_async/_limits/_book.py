@@ -3,26 +3,30 @@
 It needs no lock, which a fork could leave locked: what is counted across threads is a set, whose steps are whole. When
 two threads step at the same moment, one step of a limiter may be lost: one call is not counted, or one 429 not heard,
 and the next says the same again.
+
+A client of many users has a thousand books, so they are small: what is empty is shared or not there.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from .._sansio.ceiling import Ceiling
 from .._sansio.key_wide import KeyWide
 from .._sansio.limiter import NUMBERS, Limiter
 from .._sansio.overload import Overload
 from ._admission import Kind, Ticket
-from ._gate import Gate
+from ._gate import Gate, Key
 from ._settings import Limit, Limits
 from ._shared import SharedLimits
 
 _MOST = 1000
 """Gates that are remembered: the names of models come from the caller."""
 
+_NONE: Mapping[tuple[str, str], tuple[Ceiling, ...]] = {}
 _FIRST_SEGMENT = {"video": "video", "videos": "video", "images": "image", "chat": "chat", "files": "file"}
 _POLL = Kind.POLL
 
@@ -34,33 +38,54 @@ class Book:
         limits: that the caller has set.
         permits: attempts under way in one event loop, at most.
         shared: with other processes, if anything is.
-        owner: whose it is, without the key.
+        root_url: of the gateway.
+        mark: of the key; it tells it from others and opens nothing.
     """
 
-    def __init__(
-        self, limits: Limits | None = None, permits: int = 100, shared: SharedLimits | None = None, owner: str = ""
-    ) -> None:
-        self._owner = owner
-        self._shared_limits = shared
-        self._siblings: WeakSet[Book] = WeakSet((self,))
-        self.limits: Limits = limits if limits is not None else Limits()
-        self._numbers = NUMBERS if self.limits.processes == 1 else replace(NUMBERS, processes=self.limits.processes)
-        self.overload: Overload = Overload(permits)
-        self.wide: KeyWide = KeyWide(self._numbers)
-        if shared is not None:
-            self.wide.part = shared.allowance_of_key(f"{owner} *", self.wide)
-        self._gates: dict[tuple[str, str | None, bool], Gate] = {}
-        self._of_key = tuple(self.limits.of_key.ceilings(self.limits.processes))
-        self._shared: dict[tuple[str, str], tuple[Ceiling, ...]] = {}
-        self._pid = os.getpid()
+    __slots__ = (
+        "__weakref__", "_ceilings", "_gates", "_mark", "_numbers", "_of_key", "_pid", "_root_url", "_shared_limits",
+        "_siblings", "limits", "overload", "wide",
+    )  # fmt: skip
 
-    def sibling(self, owner: str) -> Book:
-        """That of another key of the same gateway. The gateway's own state is the same for both."""
-        other = Book(self.limits, shared=self._shared_limits, owner=owner)
-        other.overload = self.overload
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        permits: int = 100,
+        shared: SharedLimits | None = None,
+        root_url: str = "",
+        mark: str = "",
+    ) -> None:
+        self.limits: Limits = limits if limits is not None else Limits()
+        self.overload: Overload = Overload(permits)
+        self._shared_limits = shared
+        self._root_url = root_url
+        self._numbers = NUMBERS if self.limits.processes == 1 else replace(NUMBERS, processes=self.limits.processes)
+        self._siblings: WeakValueDictionary[str, Book] = WeakValueDictionary({mark: self})
+        self._pid = os.getpid()
+        self._begin(mark)
+
+    def _begin(self, mark: str) -> None:
+        """What is the key's own."""
+        self._mark = mark
+        self.wide: KeyWide = KeyWide(self._numbers)
+        if self._shared_limits is not None:
+            self.wide.part = self._shared_limits.allowance_of_key(f"{self._root_url} {mark} *", self.wide)
+        self._gates: dict[Key, Gate] = {}
+        self._of_key = tuple(self.limits.of_key.ceilings(self.limits.processes))
+        self._ceilings: Mapping[tuple[str, str], tuple[Ceiling, ...]] = _NONE
+
+    def sibling(self, mark: str) -> Book:
+        """That of another key of the same gateway, while anybody has it: then it is made anew. What is known of the
+        gateway itself is the same for both."""
+        other = self._siblings.get(mark)
+        if other is not None:
+            return other
+        other = object.__new__(Book)
+        other.limits, other.overload, other._pid = self.limits, self.overload, self._pid
+        other._shared_limits, other._root_url, other._numbers = self._shared_limits, self._root_url, self._numbers
         other._siblings = self._siblings
-        self._siblings.add(other)
-        return other
+        other._begin(mark)
+        return self._siblings.setdefault(mark, other)
 
     def gate(self, ticket: Ticket) -> Gate:
         """What a call must pass."""
@@ -73,27 +98,26 @@ class Book:
         """All."""
         return list(self._gates.values())
 
-    def _add(self, key: tuple[str, str | None, bool]) -> Gate:
+    def _add(self, key: Key) -> Gate:
         if len(self._gates) >= _MOST:
             self._prune()
         route, model, is_poll = key
         kind = "poll" if is_poll else _FIRST_SEGMENT.get(route.split("/")[1] if "/" in route else "", "")
         ceilings = self._of_key + self._part("model", model, self.limits.per_model)
         ceilings += self._part("kind", kind, self.limits.per_kind)
-        name = f"{'GET' if is_poll else 'POST'} {route}" + (f" {model}" if model else "")
-        limiter = Limiter(self._numbers)
-        sharing = self._shared_limits
-        shared = None if sharing is None else sharing.allowance(f"{self._owner} {name}", limiter)
-        return self._gates.setdefault(key, Gate(name, limiter, self.wide, ceilings, shared))
+        gate = Gate(key, Limiter(self._numbers), self.wide, ceilings)
+        if self._shared_limits is not None:
+            gate.shared = self._shared_limits.allowance(f"{self.owner} {gate.name}", gate.limiter)
+        return self._gates.setdefault(key, gate)
 
     def _part(self, what: str, name: str | None, of: object) -> tuple[Ceiling, ...]:
         limit = of.get(name) if isinstance(of, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         if name is None or not isinstance(limit, Limit):
             return ()
         key = (what, name)
-        if key not in self._shared:
-            self._shared[key] = tuple(limit.ceilings(self.limits.processes))
-        return self._shared[key]
+        if key not in self._ceilings:
+            self._ceilings = {**self._ceilings, key: tuple(limit.ceilings(self.limits.processes))}
+        return self._ceilings[key]
 
     def _prune(self) -> None:
         """Forget those that are idle and know of no limit; when that helps nothing, all."""
@@ -111,12 +135,12 @@ class Book:
     @property
     def owner(self) -> str:
         """Whose it is, without the key."""
-        return self._owner
+        return f"{self._root_url} {self._mark}"
 
     @property
     def siblings(self) -> list[Book]:
         """Those of all keys that are in use, this one among them."""
-        return list(self._siblings)
+        return list(self._siblings.values())
 
     def restart(self, now: float) -> None:
         """The gateway was down: not all calls, of whatever key, should reach it at once. What is known stays."""

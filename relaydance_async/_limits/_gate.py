@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .._sansio.ceiling import Ceiling
 from .._sansio.key_wide import KeyWide
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .._sansio.sharing import Part
 
 log = logging.getLogger("relaydance_async")
+
+Key: TypeAlias = tuple[str, str | None, bool]
+"""The route, the model, and whether it is polled."""
 
 _STEADY = ("open", "rate", "window", "under way")
 """States of the key's limiter in which a refusal may be of somebody's own limit as well."""
@@ -26,18 +29,18 @@ class Gate:
     """Of one route and model.
 
     Args:
-        name: for people.
+        key: which.
         limiter: its own.
         wide: the key's.
         ceilings: what the caller has set.
         shared: its part of what processes share.
     """
 
-    __slots__ = ("_quiet_until", "ceilings", "limiter", "name", "refusals", "refused_at", "shared", "wide")
+    __slots__ = ("_key", "_quiet_until", "ceilings", "limiter", "refusals", "refused_at", "shared", "wide")
 
     def __init__(
         self,
-        name: str,
+        key: Key,
         limiter: Limiter,
         wide: KeyWide,
         ceilings: tuple[Ceiling, ...],
@@ -46,13 +49,19 @@ class Gate:
         self.shared: Part | None = shared
         if shared is not None:
             shared.key = wide.part
-        self.name: str = name
+        self._key = key
         self.limiter: Limiter = limiter
         self.wide: KeyWide = wide
         self.ceilings: tuple[Ceiling, ...] = ceilings
         self.refusals: int = 0
         self.refused_at: float | None = None
         self._quiet_until = 0.0
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        route, model, is_poll = self._key
+        return f"{'GET' if is_poll else 'POST'} {route}" + (f" {model}" if model else "")
 
     @property
     def is_plain(self) -> bool:

@@ -8,7 +8,7 @@ that is refused is again one's own affair, while calls of others pass.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .limiter import Limiter, Numbers
 
@@ -25,23 +25,34 @@ _MEMORY = 60
 """Answers over which that is counted."""
 
 
+_NONE: dict[object, Any] = {}
+"""Shared by all keys, and never written to: few are ever refused."""
+
+
 class KeyWide:
     """The limiter of the key, when it has one."""
 
-    __slots__ = ("_by", "_counts", "_height", "_seen", "limiter", "own", "part")
+    __slots__ = ("_by", "_counts", "_height", "_numbers", "_own", "_seen", "limiter", "part")
 
     def __init__(self, numbers: Numbers) -> None:
-        self.own: Limiter = Limiter(numbers)
-        """Whether it is in charge or not."""
+        self._numbers = numbers
+        self._own: Limiter | None = None
         self.limiter: Limiter | None = None
         """In charge; None while limits are each one's own."""
         self.part: KeyPart | None = None
         """Of what processes share. While it is in charge, it tells whether there is a limit."""
         self._height: float = 0.0
-        self._by: dict[object, int] = {}
-        self._counts: dict[object, list[int]] = {}
+        self._by: dict[object, int] = _NONE
+        self._counts: dict[object, list[int]] = _NONE
         """Accepted and refused calls of each, while it is in charge."""
         self._seen = 0
+
+    @property
+    def own(self) -> Limiter:
+        """Whether it is in charge or not. Made when it is first needed: of a thousand keys, few have a limit."""
+        if self._own is None:
+            self._own = Limiter(self._numbers)
+        return self._own
 
     @property
     def is_calm(self) -> bool:
@@ -58,7 +69,7 @@ class KeyWide:
         if self._height > 0:
             self._height -= 1.0
             if self._height == 0:
-                self._by.clear()
+                self._by = _NONE
         if self.limiter is not None and not self.is_shared:
             self._count(who, 0)
 
@@ -68,13 +79,13 @@ class KeyWide:
             return False
         if self.limiter is not None:
             if any(counts[1] for other, counts in self._counts.items() if other is not who):
-                self._counts.clear()  # others are refused, too
+                self._counts = _NONE  # others are refused, too
             self._count(who, 1)
             if self._is_ones_own(who):
                 self.forget()
             return False
         self._height += 1.0
-        self._by[who] = self._by.get(who, 0) + 1
+        self._by = {**self._by, who: self._by.get(who, 0) + 1}
         together = sum(count >= _EACH for count in self._by.values()) >= 2
         if self._height < _BELIEVED or not together:
             return False
@@ -93,9 +104,10 @@ class KeyWide:
     def _count(self, who: object, index: int) -> None:
         self._seen += 1
         if self._seen > _MEMORY:
-            self._counts.clear()
-            self._seen = 1
-        self._counts.setdefault(who, [0, 0])[index] += 1
+            self._counts, self._seen = _NONE, 1
+        counts = self._counts or {}
+        counts.setdefault(who, [0, 0])[index] += 1
+        self._counts = counts
 
     def _is_ones_own(self, who: object) -> bool:
         accepted, refused = self._counts[who]
@@ -104,11 +116,11 @@ class KeyWide:
 
     def _start_over(self) -> None:
         self._height, self._seen = 0.0, 0
-        self._by.clear()
-        self._counts.clear()
+        self._by = self._counts = _NONE
 
     def forget(self) -> None:
         """Start anew."""
         self.limiter = None
-        self.own.forget_in_flight()
+        if self._own is not None:
+            self._own.forget_in_flight()
         self._start_over()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import chain, repeat
 from typing import Any
 from urllib.parse import unquote
@@ -35,12 +36,10 @@ class Redactor:
     It finds the key as it is, escaped as in JSON or a URL, in base64, and cut off after its eighth character.
     """
 
-    __slots__ = ("_key", "_pattern", "_probes")
+    __slots__ = ("_key",)
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._pattern: re.Pattern[str] | None = None
-        self._probes: list[str] | None = None
 
     def __reduce__(self) -> Any:
         raise TypeError("what knows an API key is not pickled")
@@ -49,9 +48,7 @@ class Redactor:
         """The text without it."""
         if not self._may_hold(text):
             return text
-        if self._pattern is None:  # made late, for it takes some milliseconds
-            self._pattern = re.compile(f"(?i){'|'.join([*_forms(self._key), _BEARER])}")
-        return self._pattern.sub(_hidden, text)
+        return _pattern(self._key).sub(_hidden, text)
 
     def body(self, body: bytes) -> bytes:
         """The same of bytes, whatever they are."""
@@ -76,10 +73,23 @@ class Redactor:
 
     def _may_hold(self, text: str) -> bool:
         # The pattern alone takes a second for 10 MB.
-        if self._probes is None:
-            self._probes = ["bearer", *(part.lower() for part in _parts(self._key))]
         text = text.lower()
-        return any(probe in text for probe in self._probes)
+        return any(probe in text for probe in _probes(self._key))
+
+
+_REMEMBERED = 16
+"""Keys of which is known how they may look. A pattern takes 12 KB and some milliseconds, a client may have thousands of
+keys, and one error asks dozens of times for the same."""
+
+
+@lru_cache(_REMEMBERED)
+def _pattern(key: str) -> re.Pattern[str]:
+    return re.compile(f"(?i){'|'.join([*_forms(key), _BEARER])}")
+
+
+@lru_cache(_REMEMBERED)
+def _probes(key: str) -> tuple[str, ...]:
+    return ("bearer", *(part.lower() for part in _parts(key)))
 
 
 def pasted(what: str) -> InvalidInputError:

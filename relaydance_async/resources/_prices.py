@@ -56,7 +56,7 @@ async def known_prices(api: Api, extras: CallExtras = _NO_EXTRAS) -> Mapping[str
     Raises:
         RelayDanceError: the list could not be read now.
     """
-    known = api.common.of(_Known)
+    known = api.memory.of(_Known)
     if api.clock.monotonic() < known.until:
         return known.prices
     async with api.alone(_Known):

@@ -29,11 +29,12 @@ FRESH_SECONDS = 24 * 3600.0
 """How long an uploaded file is believed to be there. The API documents no end."""
 _MARGIN = 10 * 60.0
 """Seconds before the end of a URL that tells it: the upstream reads the file when the clip's turn has come."""
-_MOST = 1000
+_MOST = 10_000
+"""Of all keys of a client; some 0.5 KB each."""
 
 
 class _Known:
-    """Where contents were uploaded, the last ones: address and end of each (Unix time)."""
+    """Where contents were uploaded, the last ones of all keys: address and end of each (Unix time)."""
 
     def __init__(self) -> None:
         self._urls: OrderedDict[str, tuple[str, float]] = OrderedDict()

@@ -247,7 +247,8 @@ def test_what_is_known_of_nothing_reads_well() -> None:
 
 def test_another_key_shares_its_own_limits() -> None:
     leases = Leases()
-    book = Book(Limits(), 100, leases, "one")
+    book = Book(Limits(), 100, leases, "https://gateway.example", "one")
     for one in (book, book.sibling("other")):
         one.gate(ticket(model="A"))
-    assert sorted(leases.parts) == ["one *", "one POST /route A", "other *", "other POST /route A"]
+    owners = "https://gateway.example one", "https://gateway.example other"
+    assert sorted(leases.parts) == [f"{owner} {what}" for owner in owners for what in ("*", "POST /route A")]

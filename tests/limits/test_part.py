@@ -64,7 +64,7 @@ class Key:
 
     def _gate(self, name: str) -> Gate:
         limiter = Limiter(NUMBERS)
-        return Gate(name, limiter, self.wide, (), Part(name, "me", limiter, lambda part: None))
+        return Gate(("calls", name, False), limiter, self.wide, (), Part(name, "me", limiter, lambda part: None))
 
     def grants(self, grant: Grant, now: float, *own: Grant) -> None:
         self.part.granted(grant, now)

@@ -28,7 +28,8 @@ class Begin(State):
         self._is_held = False
         self._is_open = False
         self._is_tried = is_tried
-        self._chance = Chance(facts)
+        self._chance: Chance | None = None
+        """From the first refusal on."""
         facts.expected = 0
 
     @property
@@ -65,13 +66,18 @@ class Begin(State):
         return self
 
     def judged(self, sent: Sent, now: float, is_refused: bool) -> State:
-        chance = self._chance
+        facts, chance = self.facts, self._chance
         if not is_refused:
-            chance.accepted()
-            self.facts.expected += 1
+            if chance is None:
+                facts.learn_accepted()
+            else:
+                chance.accepted()
+            facts.expected += 1
             return self
+        if chance is None:
+            chance = self._chance = Chance(facts)
         chance.refused(sent.at)
-        if chance.height >= chance.bound(self.facts.numbers.believed):
+        if chance.height >= chance.bound(facts.numbers.believed):
             was_well = chance.began_at - self.since > 5.0
-            return self.moves.hold(self.facts, now, chance.began_at, None, None, was_well)
+            return self.moves.hold(facts, now, chance.began_at, None, None, was_well)
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -45,8 +44,14 @@ class Sent:
         self.is_ordered: bool = False
 
 
+NOBODY: set[Sent] = set()
+"""Shared by all limiters, and never added to: of a thousand keys, most have nothing under way."""
+NOT_ONE: list[Sent] = []
+"""The same for the order."""
+
+
 class Facts:
-    """What is known whatever the state.
+    """What is known whatever the state. What is empty costs nothing: it is `NOBODY`.
 
     Attributes:
         flying: the attempts under way. A set, for its steps are whole whatever threads do.
@@ -89,8 +94,8 @@ class Facts:
     def __init__(self, moves: Moves, numbers: Numbers = NUMBERS) -> None:
         self.moves: Moves = moves
         self.numbers: Numbers = numbers
-        self.flying: set[Sent] = set()
-        self.let_in: set[Sent] = set()
+        self.flying: set[Sent] = NOBODY
+        self.let_in: set[Sent] = NOBODY
         self.most_let_in: float = 0.0
         self.fits: float = 1.0
         self.completed: int = 0
@@ -104,7 +109,7 @@ class Facts:
         self.retry_after: float | None = None
         self.refused_at: float = float("-inf")
         self.trusts: bool | None = None
-        self.queue: deque[Sent] = deque()
+        self.queue: list[Sent] = NOT_ONE
 
     @property
     def rtt(self) -> float:
@@ -123,9 +128,12 @@ class Facts:
 
     def passed(self, sent: Sent) -> None:
         """An attempt was admitted, after others of which some are not yet judged."""
-        self.flying.add(sent)
         sent.is_ordered = True
-        self.queue.append(sent)
+        queue = self.queue
+        if queue:
+            queue.append(sent)
+        else:
+            self.queue = [sent]
 
     def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None) -> None:
         """It has its answer."""
@@ -150,10 +158,12 @@ class Facts:
         if sent.level > self.peak:
             self.peak = sent.level
         if sent.verdict is None:
-            self.let_in.add(sent)
-            self.most_let_in = max(self.most_let_in, len(self.let_in))
+            let_in = self.let_in or set()
+            let_in.add(sent)
+            self.let_in = let_in
+            self.most_let_in = max(self.most_let_in, len(let_in))
             if sent not in self.flying:  # another thread has just brought its answer
-                self.let_in.discard(sent)
+                let_in.discard(sent)
 
     def learn_noise(self, refused: int, total: int) -> None:
         """So many were refused by chance, of so many."""

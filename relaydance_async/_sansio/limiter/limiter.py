@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .begin import Begin
-from .facts import Facts, Sent, Verdict
+from .facts import NOBODY, NOT_ONE, Facts, Sent, Verdict
 from .learned import Learned
 from .moves import MOVES
 from .numbers import NUMBERS, Numbers
@@ -46,21 +46,24 @@ class Limiter:
 
     def passed(self, now: float) -> Sent:
         """A call passes."""
-        facts = self.facts
-        state = self.state
-        if self.is_free:
-            sent = Sent(now, 0, state, 0)
-            facts.flying.add(sent)
-            return sent
-        sent = Sent(now, len(facts.flying) + 1, state, facts.completed)
-        facts.passed(sent)
-        state.passed(sent)
+        facts, state = self.facts, self.state
+        flying, is_free = facts.flying, self.is_free
+        sent = Sent(now, 0, state, 0) if is_free else Sent(now, len(flying) + 1, state, facts.completed)
+        if flying:
+            flying.add(sent)
+        else:
+            facts.flying = {sent}
+        if not is_free:
+            facts.passed(sent)
+            state.passed(sent)
         return sent
 
     def ended(self, sent: Sent, now: float, verdict: Verdict, retry_after: float | None = None) -> None:
         """It has its answer."""
         facts = self.facts
         facts.flying.discard(sent)
+        if not facts.flying:
+            facts.flying = NOBODY
         if self.is_free:
             if verdict is not _REFUSED:
                 return
@@ -68,6 +71,8 @@ class Limiter:
         facts.ended(sent, now, verdict, retry_after)
         if facts.let_in and sent in facts.let_in:
             facts.let_in.discard(sent)
+            if not facts.let_in:
+                facts.let_in = NOBODY
             if verdict is _REFUSED:
                 self.state = self.state.mistaken(sent, now)
         if verdict is not _NOTHING:
@@ -77,7 +82,7 @@ class Limiter:
         self._judge(now)
         if facts.trip is None and self.state.is_open:
             self.is_free = True
-            facts.let_in.clear()
+            facts.let_in = NOBODY
 
     def learned(self, now: float) -> Learned:
         """What it knows, for other processes."""
@@ -122,17 +127,18 @@ class Limiter:
 
     def forget_in_flight(self) -> None:
         """Nothing is under way: after a fork, or when a loop was broken off."""
-        self.facts.flying.clear()
-        self.facts.let_in.clear()
+        self.facts.flying = self.facts.let_in = NOBODY
 
     def _judge(self, now: float) -> None:
         facts, queue = self.facts, self.facts.queue
         # The first is looked at here, as it mostly has no answer: each call of a function is felt in each request.
         while queue and (queue[0].verdict is not None or facts.is_late(queue[0], now)):
             try:
-                sent = queue.popleft()
+                sent = queue.pop(0)  # of a list, for few wait longer than a trip
             except IndexError:  # another thread was faster
                 return
+            if not queue and facts.trip is None:  # later, a state may wait for what another thread adds just now
+                facts.queue = NOT_ONE
             if sent.verdict is not _NOTHING:
                 is_refused = sent.verdict is _REFUSED
                 if not is_refused:
