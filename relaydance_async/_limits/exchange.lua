@@ -360,7 +360,7 @@ end
 local function cut(level)
     if kept.kind == 'under way' then
         if level + 1 < 0.8 * kept.limit and kept.row < 3 then return end
-        kept.peak = math.max(level, FADES * kept.peak)
+        kept.peak = kept.cuts > 0 and math.max(level, FADES * kept.peak) or level
         kept.limit = math.max(1, lower_places(level))
     else
         cut_rate()

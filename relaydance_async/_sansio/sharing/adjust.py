@@ -138,7 +138,7 @@ def _cut(kept: Kept, level: int, now: float) -> None:
     if kept.kind == "under way":
         if level + 1 < 0.8 * kept.limit and kept.row < 3:
             return  # so few were under way: this is something else
-        kept.peak = max(level, FADES * kept.peak)
+        kept.peak = max(level, FADES * kept.peak) if kept.cuts else level  # more than that was only found
         kept.limit = max(1, _lower_places(kept, level, now))
     else:
         _cut_rate(kept, now)
