@@ -222,7 +222,8 @@ def _processes() -> Iterator[Row]:
     for count in (2, 4, 8):
         for name, build, latency in sides:
             server = serving(build, latency=around(latency))
-            yield Row("processes", f"{count} on {name}", server, 120, 0.85, 0.30, processes=count)
+            fair = {2: 2.0, 4: 2.0, 8: 3.0}[count] if name.startswith("bucket") else float("inf")
+            yield Row("processes", f"{count} on {name}", server, 120, 0.85, 0.30, processes=count, fair=fair)
             yield Row(
                 "processes, told", f"{count} on {name}", server, 120, 0.85, 0.30, processes=count, told=count, fair=1.5
             )  # fmt: skip

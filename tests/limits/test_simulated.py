@@ -26,6 +26,8 @@ REACHED: dict[str, tuple[float, float]] = {
     "near and busy: sliding 100 per 5 s": (0.85, 0.02),
     "bucket and noise: 20/s, 10 %": (0.55, 1.00),
     "changes: window 100 to 200 per 5 s": (0.45, 1.00),
+    "processes: 4 on bucket 100/s": (0.85, 0.30),
+    "processes: 8 on bucket 100/s": (0.85, 0.30),
     "processes: 4 on fixed 100 per 5 s": (0.78, 0.30),
     "processes, told: 2 on fixed 100 per 5 s": (0.85, 0.30),
     "processes, told: 4 on fixed 100 per 5 s": (0.80, 0.30),
