@@ -12,6 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import cast
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from pydantic import ValidationError
@@ -28,11 +29,24 @@ _TIME = re.compile(r"0|[1-9][0-9]{0,14}")
 """As `str` writes a time; `int` would take "+5", " 7", "1_000" and the digits of other scripts as well."""
 
 
+_MOST_FIELDS = 50
+"""Of a query. Nobody's callback has more, and reading them takes time."""
+
+
 class SigningSecret(bytes):
     """A secret that tracebacks with local variables show masked."""
 
     def __repr__(self) -> str:
         return "SigningSecret('***')"
+
+    @classmethod
+    def of(cls, given: object) -> SigningSecret:
+        """What a caller gave; an empty one of what is neither text nor bytes. (Of a number, `bytes` would make so many
+        zeros.) It raises nothing: the traceback would show what was given.
+        """
+        if isinstance(given, str):
+            return cls(given.encode("utf-8", "surrogatepass"))  # an environment may hold what is no text
+        return cls(given if isinstance(given, bytes) else b"")
 
 
 def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: int) -> str:
@@ -45,8 +59,11 @@ def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: i
         expires_at: Unix time in seconds, 0 or more.
 
     Raises:
-        InvalidInputError: the URL is not an absolute one, or the reference holds lone surrogates.
+        InvalidInputError: the URL is not an absolute one, or no delivery to it could be verified: it has a token
+            already, or too many fields. Or the reference is no text, or holds lone surrogates.
     """
+    if not isinstance(cast(object, reference), str):
+        raise InvalidInputError(f"a reference is text, not {reference!r:.80}")
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -58,7 +75,10 @@ def build_callback_url(url: str, reference: str, *, secret: bytes, expires_at: i
         ours = urlencode({_REFERENCE: reference, _EXPIRES: str(expires_at), _TOKEN: token})
     except UnicodeEncodeError:
         raise InvalidInputError(f"the reference {reference!r} holds characters that no URL can") from None
-    return urlunsplit(parts._replace(query=f"{parts.query}&{ours}" if parts.query else ours, fragment=""))
+    query = f"{parts.query}&{ours}" if parts.query else ours
+    if _token_in(query) != (reference, str(expires_at), token):
+        raise InvalidInputError("a callback URL is made of one without a token, and with fewer than 48 fields")
+    return urlunsplit(parts._replace(query=query, fragment=""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +118,10 @@ def verify_callback(query: str, *, secrets: Sequence[bytes], now: float) -> Veri
     Raises:
         WebhookVerificationError: no token, a wrong one, or one that has expired.
     """
-    fields = parse_qs(query, keep_blank_values=True, max_num_fields=50) if query.count("&") < 50 else {}
-    values = [fields.get(name, []) for name in (_REFERENCE, _EXPIRES, _TOKEN)]
-    if any(len(value) != 1 for value in values):
+    found = _token_in(query)
+    if found is None:
         raise WebhookVerificationError("the delivery's URL has no token of ours")
-    reference, expires, token = (value[0] for value in values)
+    reference, expires, token = found
     if _TIME.fullmatch(expires) is None:
         # It also keeps the two parts of what is signed apart.
         raise WebhookVerificationError("the token of the delivery's URL is not ours")
@@ -115,6 +134,16 @@ def verify_callback(query: str, *, secrets: Sequence[bytes], now: float) -> Veri
     return VerifiedCallback(reference, hash_token(token))
 
 
+def _token_in(query: str) -> tuple[str, str, str] | None:
+    """The reference, the time and the token, when there is one of each."""
+    fields = parse_qs(query, keep_blank_values=True) if query.count("&") < _MOST_FIELDS else {}
+    values = [fields.get(name, []) for name in (_REFERENCE, _EXPIRES, _TOKEN)]
+    if any(len(value) != 1 for value in values):
+        return None
+    reference, expires, token = (value[0] for value in values)
+    return reference, expires, token
+
+
 def hash_token(token: str) -> str:
     """What a journal knows a minted URL by."""
     return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
@@ -125,7 +154,7 @@ def token_hash_in(url: str) -> str | None:
     if f"{_TOKEN}=" not in url:
         return None
     query = urlsplit(url).query
-    tokens = parse_qs(query).get(_TOKEN, []) if query.count("&") < 50 else []
+    tokens = parse_qs(query).get(_TOKEN, []) if query.count("&") < _MOST_FIELDS else []
     return hash_token(tokens[0]) if len(tokens) == 1 else None
 
 

@@ -135,17 +135,15 @@ class WebhookApp:
     async def _hand_on(self, delivery: Delivery) -> None:
         if delivery.early:
             raise _Refused(503)
-        if delivery.duplicate:
-            await self._join(delivery.task.task_id)
-        elif delivery.task.is_terminal and self._on_task is not None:
-            await self._handle(delivery, self._on_task)
-
-    async def _join(self, task_id: str) -> None:
-        handling = self._handlings.get(task_id)
-        if handling is not None:
+        if not delivery.task.is_terminal or self._on_task is None:
+            return
+        # The receiver may have forgotten one that is still at work.
+        if (handling := self._handlings.get(delivery.task.task_id)) is not None:
             await handling.ended.wait()
             if handling.failed:
                 raise _Refused(500)
+        elif not delivery.duplicate:
+            await self._handle(delivery, self._on_task)
 
     async def _handle(self, delivery: Delivery, on_task: Callable[[Delivery], Awaitable[None]]) -> None:
         task_id = delivery.task.task_id

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from .._client import AsyncRelayDance
 from .._sansio.webhook import SigningSecret, VerifiedCallback, build_callback_url, parse_delivery, verify_callback
@@ -25,6 +26,7 @@ EXPIRES_IN = 48 * 3600.0
 """Seconds; twice what the gateway gives a task before it gives up."""
 
 _MIN_SECRET = 16
+"""Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class WebhookReceiver:
         now: Unix time in seconds.
 
     Raises:
-        ConfigurationError: a secret that is too short, or nothing to be remembered.
+        ConfigurationError: a secret that is too short or is neither text nor bytes, or nothing to be remembered.
     """
 
     def __init__(
@@ -76,13 +78,12 @@ class WebhookReceiver:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
-        self._secrets = [
-            SigningSecret(value.encode() if isinstance(value, str) else value)
-            for value in ([secret] if isinstance(secret, str | bytes) else secret)
-        ]
-        del secret
+        # First all are masked: the traceback of an error shows what is named here.
+        given: object = secret if isinstance(secret, list | tuple) else [secret]
+        self._secrets = [SigningSecret.of(value) for value in cast("list[object]", given)]
+        del secret, given
         if not self._secrets or any(len(value) < _MIN_SECRET for value in self._secrets):
-            raise ConfigurationError(f"a webhook secret must have at least {_MIN_SECRET} bytes")
+            raise ConfigurationError(f"a webhook secret is text or bytes, at least {_MIN_SECRET} bytes of it")
         if remember < 1:
             raise ConfigurationError(f"remember must be 1 or more, not {remember!r}")
         self._journal = journal
@@ -104,8 +105,8 @@ class WebhookReceiver:
             expires_in: seconds that the token is valid.
 
         Raises:
-            InvalidInputError: the URL is not an absolute one, the reference can't be sent, or `expires_in` is not a
-                number of seconds above 0.
+            InvalidInputError: the URL is not an absolute one, or has a token already; the reference is no text, or
+                can't be sent; or `expires_in` is not a number of seconds above 0.
         """
         if not 0 < expires_in < MOST_SECONDS:
             raise InvalidInputError(f"expires_in must be more than 0 seconds, and finite, not {expires_in!r}")
@@ -117,7 +118,12 @@ class WebhookReceiver:
 
         Deliveries with that reference are then of this task, whatever they claim, and those with another reference
         can't be of it. Needed besides for upstreams whose deliveries name only an id of their own.
+
+        Raises:
+            InvalidInputError: the reference is no text, as that of a delivery always is.
         """
+        if not isinstance(cast(object, reference), str):
+            raise InvalidInputError(f"a reference is text, not {reference!r:.80}")
         self._bindings.add(reference, task if isinstance(task, str) else task.task_id)
 
     def verify(self, query: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from typing import Any
 
 import anyio
@@ -289,6 +290,35 @@ async def test_a_refused_key_is_no_reason_to_lose_a_delivery(
     sandbox.accounts[sandbox.api_key].disabled = False
     assert await post(url, body_of(task_id)) == 204
     assert len(handler.deliveries) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_one_that_was_forgotten_while_it_is_at_work_is_not_begun_again(
+    client: AsyncRelayDance, sandbox: Sandbox, handler: Handler, fails: bool
+) -> None:
+    receiver = WebhookReceiver(client, secret=SECRET, remember=1)
+    first, second = [await submitted(client) for _ in range(2)]
+    sandbox.clock.advance(1000)
+    handler.go_on = anyio.Event()
+    handler.failures = int(fails)
+    answers: list[int] = []
+    async with serving(WebhookApp(receiver, handler)) as hooks, anyio.create_task_group() as group:
+        url = receiver.callback_url(hooks, "r")
+
+        async def deliver(task_id: str) -> None:
+            answers.append(await post(url, body_of(task_id)))
+
+        def is_remembered(task_id: str) -> bool:
+            return receiver._ended.get(task_id) is not None
+
+        for task_id in (first, second, first):
+            group.start_soon(deliver, task_id)
+            # In the same step it is handed on.
+            await wait_until(partial(is_remembered, task_id))
+        handler.go_on.set()
+    assert sorted(answers) == ([204, 500, 500] if fails else [204] * 3)
+    assert handler.most_at_work == 2
+    assert len(handler.deliveries) == 2 - fails
 
 
 async def test_what_is_remembered_is_bounded(client: AsyncRelayDance, sandbox: Sandbox) -> None:
