@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import openai
@@ -203,6 +204,21 @@ async def test_leaving_a_stream_gives_the_connection_back(
             break
         assert look_at(client).streams == 1
     assert look_at(client).permits == look_at(client).streams == 0
+
+
+@pytest.mark.parametrize("model", [MODEL, "nothing"])
+async def test_raw_answers_are_whole(theirs: AsyncOpenAI, model: str) -> None:
+    try:
+        raw = await theirs.chat.completions.with_raw_response.create(model=model, messages=HELLO)
+        answer = raw.http_response
+        assert raw.parse().choices
+        assert raw.elapsed >= timedelta(0)
+    except openai.NotFoundError as error:
+        answer = error.response
+    assert answer.elapsed >= timedelta(0)
+    assert answer.is_closed
+    assert answer.is_stream_consumed
+    assert int(answer.headers["content-length"]) == len(answer.content) == answer.num_bytes_downloaded > 0
 
 
 async def test_the_shorter_timeout_holds(client: AsyncRelayDance, theirs: AsyncOpenAI, sandbox: Sandbox) -> None:
