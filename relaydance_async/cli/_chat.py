@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from .. import AsyncRelayDance, ChatCompletion, ChatStream
 from ._exits import DONE, CannotBeginError, say
-from ._files import check_file, is_local
+from ._files import is_local, opened
 from ._output import Output, dump, harmless
 from ._play import play
 from ._session import Here, ModelId
@@ -78,9 +78,10 @@ def picture(name: str) -> dict[str, Any]:
         CannotBeginError: the file can't be read.
     """
     if is_local(name):
-        check_file(Path(name))
+        with opened(Path(name)) as file:
+            content = file.read()
         kind = mimetypes.guess_type(name)[0] or "image/png"
-        name = f"data:{kind};base64,{base64.b64encode(Path(name).read_bytes()).decode()}"
+        name = f"data:{kind};base64,{base64.b64encode(content).decode()}"
     return {"type": "image_url", "image_url": {"url": name}}
 
 

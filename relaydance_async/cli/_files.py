@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Annotated, Any, TypeAlias
 from cyclopts import App, Parameter
 
 from .. import AsyncRelayDance, SqliteJournal
+from ..errors import InvalidInputError
+from ..resources._open_file import open_file
 from ._exits import DONE, CannotBeginError
 from ._play import play
 from ._progress import Progress, showing
@@ -61,13 +64,17 @@ def check_file(path: Path) -> None:
     """Before anything is paid for.
 
     Raises:
-        CannotBeginError: it can't be read.
+        CannotBeginError: it is no file, or can't be read.
     """
+    opened(path).close()
+
+
+def opened(path: Path) -> io.BufferedReader:
+    """Open it for reading; no pipe or device, which may have no end. Raises like `check_file`."""
     try:
-        with path.open("rb"):
-            return
-    except OSError as error:
-        raise CannotBeginError(f"{path} can't be read: {error.strerror}") from None
+        return open_file(path)
+    except InvalidInputError as error:
+        raise CannotBeginError(str(error)) from None
 
 
 def digests_of(names: Iterable[str]) -> list[str]:
@@ -76,8 +83,7 @@ def digests_of(names: Iterable[str]) -> list[str]:
 
 
 def _digest(name: str) -> str:
-    check_file(Path(name))
-    with open(name, "rb") as file:
+    with opened(Path(name)) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import stat
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -13,6 +12,7 @@ from .._sansio.media_type import media_type_of
 from .._threads import in_thread
 from ..errors import InvalidInputError
 from ..models.files import UploadedFile
+from ._open_file import open_file, size_of, unreadable
 
 PartSource: TypeAlias = str | os.PathLike[str] | bytes | UploadedFile
 """A path or a web address, the bytes themselves, or what `client.files.upload` gave."""
@@ -121,19 +121,12 @@ async def _read(source: object) -> tuple[bytes, str]:
 
 
 def _read_path(path: Path) -> bytes:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidInputError(f"{path} is not a file")
-        _check_size(status.st_size)
-        with path.open("rb") as file:
+    with open_file(path) as file:
+        _check_size(size_of(file))
+        try:
             return file.read(_MOST_BYTES + 1)
-    except InvalidInputError:  # a ValueError too
-        raise
-    except OSError as error:
-        raise InvalidInputError(f"can't read {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise InvalidInputError(f"{str(path)!r:.200} can't be the name of a file: {error}") from None
+        except OSError as error:
+            raise unreadable(str(path), error) from None
 
 
 def _check_size(size: int) -> None:

@@ -26,6 +26,7 @@ from .._threads import in_thread
 from ..errors import InvalidInputError, RelayDanceError, mark_accepted
 from ._aside import aside
 from ._files import CheckedFile, FileInput, UploadedPart
+from ._open_file import open_file, size_of, unreadable
 from ._progress import Progress, ProgressHook
 
 PIECE = 2 * 1024 * 1024
@@ -193,18 +194,8 @@ async def _path_body(path: Path, opened: ExitStack) -> BodyStream:
 
 
 def _size_at(path: Path) -> int:
-    try:
-        status = path.stat()
-        is_file = stat.S_ISREG(status.st_mode)
-        if is_file:
-            path.open("rb").close()
-    except OSError as error:
-        raise _unreadable(str(path), error) from None
-    except ValueError as error:
-        raise InvalidInputError(f"{str(path)!r:.200} can't be the name of a file: {error}") from None
-    if not is_file:
-        raise InvalidInputError(f"{path} is not a file")
-    return status.st_size
+    with open_file(path) as file:
+        return size_of(file)
 
 
 class _PathReader:
@@ -222,14 +213,14 @@ class _PathReader:
             with self._lock:
                 return b"" if self._closed else self._read()
         except OSError as error:
-            raise _unreadable(str(self._path), error) from None
+            raise unreadable(str(self._path), error) from None
         finally:
             if self._closed:
                 self.close()
 
     def _read(self) -> bytes:
         if self._file is None:
-            self._file = self._path.open("rb")
+            self._file = open_file(self._path)  # perhaps long after it was looked at, and another each attempt
         return self._file.read(PIECE)
 
     def close(self) -> None:
@@ -344,7 +335,7 @@ class _FileReader:
                     self._file.seek(self._span.start + done)
                 piece = cast(object, self._read(PIECE))
         except OSError as error:
-            raise _unreadable("the file", error) from None
+            raise unreadable("the file", error) from None
         if not isinstance(piece, bytes):
             raise InvalidInputError(_OPEN_AS_TEXT if isinstance(piece, str) else "the file gives no bytes")
         return piece
@@ -369,10 +360,6 @@ async def _to_the_end(read: Callable[[int], bytes]) -> AsyncGenerator[bytes, Non
     while piece := await aside(partial(read, done)):
         done += len(piece)
         yield piece
-
-
-def _unreadable(name: str, error: OSError) -> InvalidInputError:
-    return InvalidInputError(f"can't read {name}: {error.strerror or error}")
 
 
 def _check_not_empty(size: int) -> None:

@@ -93,7 +93,16 @@ def test_nothing_is_paid_for_what_could_not_be_saved(desk: Desk) -> None:
     nowhere = desk("video", "generate", "A boat", "--out", "nowhere/boat.mp4")
     assert (nowhere.code, "no directory nowhere" in nowhere.err) == (2, True)
     missing = desk("video", "generate", "A boat", "--reference", "cat.png")
-    assert (missing.code, "cat.png can't be read" in missing.err) == (2, True)
+    assert (missing.code, "can't read cat.png" in missing.err) == (2, True)
+    os.mkfifo(desk.home / "pipe")
+    for name in ("pipe", "/dev/zero", "."):
+        for words in (
+            ["video", "generate", "A boat", "--reference"],
+            ["image", "A boat", "--edit"],
+            ["chat", "Who?", "--image"],
+        ):
+            odd = desk(*words, name)
+            assert (odd.code, f"{name} is not a file" in odd.err) == (2, True)
     assert desk("image", "A boat", "--out", "boat.mp4").code == 2
     assert desk.sandbox.ledger.count() == 0
     assert (desk.home / "boat.mp4").read_text() == "mine"

@@ -30,7 +30,9 @@ from relaydance_async import (
     RequestTooLargeError,
     Timeout,
 )
+from relaydance_async.resources._open_file import open_file
 from relaydance_async.sandbox import Fault, Sandbox
+from tests.kit.clocks import QuickClock
 from tests.kit.probe import held
 from tests.kit.routes import FILES
 from tests.resources.support import Bench
@@ -130,6 +132,74 @@ async def test_a_path_that_can_not_be_read_is_a_wrong_argument(
     with pytest.raises(InvalidInputError, match="not a file"):
         await client.files.upload(os.devnull)
     assert sandbox.ledger.entries == []
+
+
+def pipe_at(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def device_at(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero")
+
+
+def directory_at(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+@pytest.mark.parametrize("replace", [pipe_at, device_at, directory_at])
+async def test_what_comes_in_place_of_a_file_before_it_is_sent_is_not_waited_for(
+    bench: Bench, tmp_path: Path, replace: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(LARGE)
+
+    def pause(_: float) -> None:
+        replace(path)  # between two attempts
+
+    sandbox, client = bench.start(pace=QuickClock(pause), faults=[Fault(FILES, status=503, times=1)])
+    with anyio.fail_after(30), pytest.raises(InvalidInputError, match="is not a file"):
+        await client.files.upload(path)
+    assert (sandbox.ledger.count(FILES), sandbox.ledger.accepted(FILES)) == (1, 0)
+    assert (await held(client)).permits == 0
+
+
+@pytest.mark.parametrize("replace", [pipe_at, device_at, directory_at])
+def test_what_comes_in_place_of_a_file_as_it_is_opened_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(LARGE)
+    real = os.open
+
+    def late(name: Any, flags: int) -> int:
+        replace(path)
+        return real(name, flags)
+
+    monkeypatch.setattr(os, "open", late)
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(InvalidInputError, match=r"is not a file|Is a directory"):
+        open_file(path)
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_file_that_another_program_has_a_lease_on_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(LARGE)
+    real = os.open
+
+    def leased(name: Any, flags: int) -> int:
+        if flags & os.O_NONBLOCK:
+            raise BlockingIOError(errno.EWOULDBLOCK, "a lease")
+        return real(name, flags)
+
+    monkeypatch.setattr(os, "open", leased)
+    with open_file(path) as file:
+        assert file.read() == LARGE
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
