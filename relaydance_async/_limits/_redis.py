@@ -80,7 +80,7 @@ class RedisStore:
             self._sha = str(await self._redis.script_load(self._script))
         async with self._redis.pipeline(transaction=False) as pipeline:
             for report in reports:
-                _: Any = pipeline.evalsha(self._sha, 2, *_keys(report.name), *_arguments(report))
+                _: Any = pipeline.evalsha(self._sha, 2, *_keys(report.name), *arguments_of(report))
             answers: list[Any] = await pipeline.execute()
         return [Grant(kind.decode(), float(amount), float(turn)) for kind, amount, turn in answers]
 
@@ -103,7 +103,7 @@ def build_script() -> str:
     return begin + Path(__file__).with_name("exchange.lua").read_text(encoding="utf-8")
 
 
-def _arguments(report: Report) -> list[str]:
+def arguments_of(report: Report) -> list[str]:
     numbers_of = (report.amount, report.period, report.want, report.held, report.accepted, report.refused)
     gates = (
         "" if report.gates is None else " ".join(["*", *(f"{gate} {p} {r}" for gate, (p, r) in report.gates.items())])

@@ -39,7 +39,7 @@ def check_transport(name: object, http_client: object) -> None:
         raise ConfigurationError(f"transport must be 'auto', 'direct' or 'httpx', not {name!r}")
     if name == "aiohttp":
         told = 'transport="aiohttp" is now called "direct", and the extra "aiohttp" is called "fast"'
-        warnings.warn(told, DeprecationWarning, stacklevel=3)
+        warnings.warn(told, DeprecationWarning, stacklevel=4)  # past the wrapper around `__init__`
     if http_client is None:
         check_certificates()
         return

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.limits.shared import SharedRow, rows, run
 from relaydance_async._limits._memory import MemoryStore
-from relaydance_async._limits._redis import RedisStore, _arguments, build_script
+from relaydance_async._limits._redis import RedisStore, arguments_of, build_script
 from relaydance_async._limits._shared import Store
 from relaydance_async._sansio.sharing import LEASE, Grant, Kept, Report, exchange
 from relaydance_async._sansio.sharing.part import MANY
@@ -272,7 +272,7 @@ class Twins:
         now = round(now, 6)
         ours = exchange(self.kept.setdefault(one.name, Kept()), one, now)
         time_of_it = [str(int(now)), str(round(now % 1 * 1e6))]
-        kind, amount, turn = self.script([one.name, f"{one.name}:members"], [*_arguments(one), *time_of_it])
+        kind, amount, turn = self.script([one.name, f"{one.name}:members"], [*arguments_of(one), *time_of_it])
         assert kind.decode() == ours.kind
         assert float(amount) == pytest.approx(ours.amount, rel=1e-6, abs=1e-6)
         assert _near(float(turn), ours.turn)
