@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -24,6 +22,7 @@ import pytest
 from relaydance_async import AsyncRelayDance
 from relaydance_async._config import Clock
 from relaydance_async.sandbox import Sandbox
+from tests.kit.apart import TIME_SCALE, sandbox_apart
 from tests.kit.calls import ask_chat, fetch_model, make_image, open_stream
 from tests.kit.inside import make_client
 from tests.kit.probe import held
@@ -33,8 +32,6 @@ pytestmark = pytest.mark.anyio
 
 CONCURRENCY = 64
 WAITS_AT_ONCE = 250
-TIME_SCALE = 500
-"""Seconds of the sandbox's clock, and of the client's sleeps, in a real one."""
 TOLERANCE = 0.02
 
 MIX = (fetch_model, ask_chat, fetch_model, make_image, ask_chat, fetch_model, ask_chat, open_stream)
@@ -65,26 +62,10 @@ class Footprint:
             assert after <= before * (1 + TOLERANCE), f"{name}: {before} when warm, {after} at the end"
 
 
-SERVER = f"""
-import sys
-from relaydance_async.sandbox import Account, Sandbox
-
-accounts = {{Sandbox.DEFAULT_KEY: Account(unlimited=True)}}
-with Sandbox(time_scale={TIME_SCALE}, accounts=accounts, ledger_limit=1000) as sandbox:
-    print(sandbox.base_url, flush=True)
-    sys.stdin.read()
-"""
-
-
 @pytest.fixture
 def base_url() -> Iterator[str]:
-    """Of a sandbox in a process of its own, which ends with its input."""
-    command = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with process.stdin:
-            yield process.stdout.readline().strip()
+    with sandbox_apart() as url:
+        yield url
 
 
 async def sleep_fast(seconds: float) -> None:
