@@ -32,7 +32,7 @@ BATCH = 60
 LONG_BATCH = 855
 """Times 3 batches, 3 clients and 13 kinds: 100,000 calls."""
 MOST = 5
-"""Objects that may be more by chance, however large the batch. One object left in 10 calls is more, in the small one."""
+"""Objects that may be more by chance, however large the batch. One object left in 10 calls is more."""
 
 CLIENTS: dict[str, dict[str, Any]] = {
     "direct": {"transport": "direct"},
