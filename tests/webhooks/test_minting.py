@@ -16,7 +16,11 @@ pytestmark = pytest.mark.anyio
 LONG = b"long enough to be a secret"
 
 
-@pytest.mark.parametrize("secret", [bytearray(LONG), memoryview(LONG), range(16, 20), 10**6, True, None], ids=repr)
+@pytest.mark.parametrize(
+    "secret",
+    [bytearray(LONG), memoryview(LONG), range(16, 20), 10**6, True, None],
+    ids=["bytearray", "view", "range", "number", "true", "none"],
+)
 async def test_what_is_neither_text_nor_bytes_is_no_secret(client: AsyncRelayDance, secret: Any) -> None:
     """`bytes` would make zeros of the numbers in it: a secret that all know."""
     for given in (secret, [secret], [LONG, secret]):
