@@ -171,8 +171,7 @@ class Entrance:
         wants = Wants(share, barrier)
         place.lane = self._turns.join(place, (rank, share, barrier), rank, ticket.view, wants)
         self.waiting += 1
-        if place.lane.waiting == 1 and self._shares.has_room_for(share):
-            self._admit()  # otherwise nobody may begin now who could not before
+        self._admit()
         return place
 
     def _leave(self, place: Place) -> None:
