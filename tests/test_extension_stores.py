@@ -125,8 +125,9 @@ async def use(board: Board, sandbox: Sandbox) -> None:
 async def test_a_store_of_shared_limits(sandbox: Sandbox) -> None:
     board = Board()
     await use(board, sandbox)
-    assert board.left == list(board.kept)
-    assert len(board.kept) == 1
+    assert len(board.left) == 2  # of the model, and of the whole key
+    assert 0 < len(board.kept) <= 2  # the client may go before it asked for both
+    assert set(board.kept) <= set(board.left)
     assert sandbox.api_key not in str(board.kept)
 
 

@@ -19,7 +19,7 @@ from .._sansio.key_wide import KeyWide
 from .._sansio.limiter import NUMBERS, Limiter
 from .._sansio.overload import Overload
 from ._admission import Kind, Ticket
-from ._gate import Gate, Key
+from ._gate import Gate, Key, name_of
 from ._settings import Limit, Limits
 from ._shared import SharedLimits
 
@@ -105,10 +105,9 @@ class Book:
         kind = "poll" if is_poll else _FIRST_SEGMENT.get(route.split("/")[1] if "/" in route else "", "")
         ceilings = self._of_key + self._part("model", model, self.limits.per_model)
         ceilings += self._part("kind", kind, self.limits.per_kind)
-        gate = Gate(key, Limiter(self._numbers), self.wide, ceilings)
-        if self._shared_limits is not None:
-            gate.shared = self._shared_limits.allowance(f"{self.owner} {gate.name}", gate.limiter)
-        return self._gates.setdefault(key, gate)
+        limiter, sharing = Limiter(self._numbers), self._shared_limits
+        shared = None if sharing is None else sharing.allowance(f"{self.owner} {name_of(key)}", limiter)
+        return self._gates.setdefault(key, Gate(key, limiter, self.wide, ceilings, shared))
 
     def _part(self, what: str, name: str | None, of: object) -> tuple[Ceiling, ...]:
         limit = of.get(name) if isinstance(of, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]

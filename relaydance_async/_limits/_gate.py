@@ -25,6 +25,12 @@ _QUIET = 60.0
 _ACCEPTED = Verdict.ACCEPTED  # looking up a member of an enum takes as long as all else here
 
 
+def name_of(key: Key) -> str:
+    """For people, and for other processes."""
+    route, model, is_poll = key
+    return f"{'GET' if is_poll else 'POST'} {route}" + (f" {model}" if model else "")
+
+
 class Gate:
     """Of one route and model.
 
@@ -60,8 +66,7 @@ class Gate:
     @property
     def name(self) -> str:
         """For people."""
-        route, model, is_poll = self._key
-        return f"{'GET' if is_poll else 'POST'} {route}" + (f" {model}" if model else "")
+        return name_of(self._key)
 
     @property
     def is_plain(self) -> bool:

@@ -249,6 +249,8 @@ def test_another_key_shares_its_own_limits() -> None:
     leases = Leases()
     book = Book(Limits(), 100, leases, "https://gateway.example", "one")
     for one in (book, book.sibling("other")):
-        one.gate(ticket(model="A"))
+        part = one.gate(ticket(model="A")).shared
+        assert part is not None
+        assert part.key is one.wide.part  # or it would say what is the key's of itself
     owners = "https://gateway.example one", "https://gateway.example other"
     assert sorted(leases.parts) == [f"{owner} {what}" for owner in owners for what in ("*", "POST /route A")]

@@ -19,6 +19,7 @@ import pytest
 
 from relaydance_async import AsyncRelayDance
 from relaydance_async._config import Clock
+from relaydance_async.hooks import HookEvent
 from relaydance_async.sandbox import Sandbox
 from tests.kit.apart import TIME_SCALE, sandbox_apart
 from tests.kit.inside import make_client
@@ -34,9 +35,14 @@ LONG_BATCH = 855
 MOST = 10
 """Objects that may be more by chance, however large the batch. One object left in 10 calls is more."""
 
+
+def ignore(event: HookEvent) -> None:
+    """A hook."""
+
+
 CLIENTS: dict[str, dict[str, Any]] = {
     "direct": {"transport": "direct"},
-    "hooks": {"transport": "direct", "hooks": [lambda event: None]},
+    "hooks": {"transport": "direct", "hooks": [ignore]},
     "httpx": {"transport": "httpx"},
 }
 
