@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from linecache import getline
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -143,6 +144,12 @@ class Interrupt:
         return self
 
 
+def running(asked: Coroutine[Any, Any, object]) -> Iterator[object]:
+    """`run` in a frame with exceptions of its own. What a tracer raises at the end of an `except` leaves the caught one
+    as the context of all that is raised from there on (seen with CPython 3.13.0)."""
+    yield run(asked)
+
+
 def test_a_ctrl_c_at_any_line_ends_it_and_loses_no_paid_answer(client: AsyncRelayDance, sandbox: Sandbox) -> None:
     asked, before = ask_chat(client), sys.gettrace()
     run(asked)
@@ -152,7 +159,7 @@ def test_a_ctrl_c_at_any_line_ends_it_and_loses_no_paid_answer(client: AsyncRela
         asked = ask_chat(client)
         sys.settrace(interrupt)
         try:
-            run(asked)
+            next(running(asked))
         except KeyboardInterrupt as error:
             told = error
         finally:
@@ -162,6 +169,7 @@ def test_a_ctrl_c_at_any_line_ends_it_and_loses_no_paid_answer(client: AsyncRela
         if not interrupt.came:
             break
     assert number > 10
+    assert sys.exc_info()[1] is None
     run(client.aclose())
     assert 2 <= sandbox.ledger.billed(CHAT) <= known
 

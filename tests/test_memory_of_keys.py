@@ -97,7 +97,8 @@ async def refused(client: AsyncRelayDance, key: str, holds: list[object]) -> Non
 
 
 async def grown(client: AsyncRelayDance, use: Way, used: Callable[[], int], first: int, more: int) -> float:
-    """The bytes for each of so many keys, after those that came first."""
+    """The bytes for each of so many keys, after those that came first. The least of three times: other tests have left
+    things in this process that come and go."""
     holds: list[object] = []
     keys = (f"{number:06}-{'x' * 32}" for number in count())
 
@@ -105,10 +106,13 @@ async def grown(client: AsyncRelayDance, use: Way, used: Callable[[], int], firs
         for _ in range(0, many, 10):
             await asyncio.gather(*(use(client, next(keys), holds) for _ in range(10)))
 
+    async def growth() -> float:
+        before = used()
+        await use_some(more)
+        return (used() - before) / more
+
     await use_some(first)
-    before = used()
-    await use_some(more)
-    return (used() - before) / more
+    return min([await growth() for _ in range(3)])
 
 
 @pytest.mark.parametrize(("use", "more"), [(held, 300), (given, 300), (told, 300), (refused, 60)])

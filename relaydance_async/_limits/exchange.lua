@@ -459,7 +459,8 @@ for _, name in ipairs(NUMBERS) do
     fields[#fields + 1] = written(kept[name])
 end
 redis.call('HSET', KEYS[1], unpack(fields))
-local mine = {written(want), written(members[who].got), written(held), written(now + LEASE), written(amount), kind}
+local me = members[who]  -- its kind as it said
+local mine = {written(want), written(me.got), written(held), written(now + LEASE), written(amount), me.kind}
 redis.call('HSET', KEYS[2], who, table.concat(mine, ' '))
 redis.call('EXPIRE', KEYS[1], 600)
 redis.call('EXPIRE', KEYS[2], 60)

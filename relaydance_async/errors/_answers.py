@@ -13,7 +13,23 @@ _FIRST_ERROR = 400
 _BAD_GATEWAY = 502
 
 
-class APIStatusError(RelayDanceError):
+class _AnswerError(RelayDanceError):
+    """There was an answer."""
+
+    raw_body: bytes
+
+    @property
+    def body(self) -> Any:
+        """The answer's body: JSON decoded, or else its text."""
+        return _decoded(self.raw_body)
+
+    @property
+    def response(self) -> ErrorResponse:
+        """The answer, under the names that httpx and openai have for it."""
+        return ErrorResponse(self.meta, self.raw_body)
+
+
+class APIStatusError(_AnswerError):
     """An error answer, also one with HTTP 200 around it.
 
     One of the gateway's own is not billed (API documentation). One of somebody in between may hide that the gateway
@@ -41,23 +57,13 @@ class APIStatusError(RelayDanceError):
         self.raw_body = raw_body
 
     @property
-    def body(self) -> Any:
-        """The answer's body: JSON decoded, or else its text."""
-        return _decoded(self.raw_body)
-
-    @property
-    def response(self) -> ErrorResponse:
-        """The answer, under the names that httpx and openai have for it."""
-        return ErrorResponse(self.meta, self.raw_body)
-
-    @property
     def documented_status(self) -> int:
         """See `RelayDanceError`. An error inside of an answer of HTTP 200 is an upstream's: 502."""
         came = self.status_code or 0
         return self._documented_status or (came if came >= _FIRST_ERROR else _BAD_GATEWAY)
 
 
-class ResponseDecodeError(RelayDanceError):
+class ResponseDecodeError(_AnswerError):
     """The answer is not what the API documents: HTML, the wrong shape, cut off.
 
     Attributes:
@@ -70,16 +76,6 @@ class ResponseDecodeError(RelayDanceError):
     def __init__(self, message: str = "", *, raw_body: bytes = b"", **details: Any) -> None:
         super().__init__(message, **details)
         self.raw_body = raw_body
-
-    @property
-    def body(self) -> Any:
-        """The answer's body: JSON decoded, or else its text."""
-        return _decoded(self.raw_body)
-
-    @property
-    def response(self) -> ErrorResponse:
-        """The answer, under the names that httpx and openai have for it."""
-        return ErrorResponse(self.meta, self.raw_body)
 
 
 class ResponseTooLargeError(ResponseDecodeError):

@@ -306,6 +306,20 @@ def test_the_script_is_the_rule_for_a_limit_of_the_key(
             twins.exchange(replace(one, gates=gates), now)
 
 
+def test_the_script_keeps_what_a_member_said_of_itself(server: RedisServer) -> None:
+    twins = Twins(server)
+    with twins.redis:
+        for after, one in enumerate([of_key("a", "rate"), of_key("a"), of_key("a"), of_key("b", "rate")]):
+            twins.exchange(replace(one, amount=20.0), 1000.0 + 0.25 * after)
+
+
+def test_the_script_forgets_members_too_when_its_clock_is_set_back(server: RedisServer) -> None:
+    twins = Twins(server)
+    with twins.redis:
+        for after, one in ((0, of_key("a")), (-10, of_key("b", "searching")), (-9.75, of_key("b"))):
+            twins.exchange(one, 1000.0 + after)
+
+
 @pytest.mark.parametrize("row", [row for row in rows() if row.name in REPLAYED], ids=lambda row: row.name)
 def test_the_script_is_the_rule_in_the_simulator(server: RedisServer, row: SharedRow) -> None:
     twins = Twins(server)

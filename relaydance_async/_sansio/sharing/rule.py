@@ -28,7 +28,7 @@ def exchange(kept: Kept, report: Report, now: float) -> Grant:
     """A grant for a report."""
     if kept.latest > now + LEASE:
         _set_clock(kept, now)
-    kept.members = {who: member for who, member in kept.members.items() if member.until >= now}
+    kept.members = {who: member for who, member in kept.members.items() if now <= member.until <= now + LEASE}
     mine = kept.members.get(report.who)
     got = mine.got if mine is not None else 0.0
     kept.members[report.who] = Member(report.want, got, report.held, now + LEASE, report.kind, report.amount)
