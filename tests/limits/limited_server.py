@@ -151,7 +151,9 @@ from relaydance_async import AsyncRelayDance, RedisLimits, RetryPolicy
 messages = [{'role': 'user', 'content': 'x'}]
 async def main(port, url, name, crowd, *models):
     shared = RedisLimits(url) if url else None
-    async with AsyncRelayDance("sk-test", base_url=f"http://127.0.0.1:{port}/v1", shared_limits=shared) as client:
+    retry = RetryPolicy(max_attempts=10)  # while a limit is found on a busy machine, one call may be refused four times
+    url = f"http://127.0.0.1:{port}/v1"
+    async with AsyncRelayDance("sk-test", base_url=url, retry=retry, shared_limits=shared) as client:
         async def calls(model):
             while True:
                 try:

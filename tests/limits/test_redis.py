@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -295,16 +296,26 @@ def _held(server: RedisServer) -> list[int]:
 
 @pytest.mark.parametrize("models", [("A", "B"), ("A",)], ids=["both models each", "one model each"])
 async def test_processes_find_the_limit_of_the_key_together(server: RedisServer, models: tuple[str, ...]) -> None:
+    for _ in range(5):  # on a busy machine each model may find a limit first, which together are the key's
+        server.ask("FLUSHALL")
+        outputs = await _until_the_key_has_a_limit(server, models)
+        assert outputs == [b""] * 2  # no call failed
+        if 20 <= _limit_of_the_key(server) <= 80:
+            return
+    raise AssertionError("they didn't find it")
+
+
+async def _until_the_key_has_a_limit(server: RedisServer, models: tuple[str, ...]) -> list[bytes]:
     async with Gateway(TokenBucket(40, 4)) as gateway:
         callers = [caller(gateway.port, server.url, "p0", 8, *models), caller(gateway.port, server.url, "p1", 8, "B")]
         try:
-            await until(lambda: _limit_of_the_key(server) > 0, 100)
+            with suppress(TimeoutError):  # it may be found too low, and then grows
+                await until(lambda: 20 <= _limit_of_the_key(server) <= 80, 20)
         finally:
             for process in callers:
                 process.kill()
             outputs = [process.communicate()[0] for process in callers]
-    assert 10 <= _limit_of_the_key(server) <= 100
-    assert outputs == [b""] * 2  # no call failed
+    return outputs
 
 
 def _limit_of_the_key(server: RedisServer) -> float:
