@@ -36,7 +36,7 @@ async def test_after_refusals_the_calls_of_that_model_wait_and_others_do_not(san
         refused = sandbox.ledger.count(SUBMIT, status=429)
         for _ in range(10):
             await list_models(client)
-        assert refused <= 40  # one at a time asks
+        assert refused <= 50  # one at a time asks, after the 40 that may have left at first; else it would be all 60
         assert look_at(client).permits <= 1
         while sandbox.ledger.accepted(SUBMIT) < 40:
             clock.advance(0.25)
