@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,7 @@ def wait(*tasks: str, out: Out = None, deadline: Positive | None = None, session
             path = None if out is None else await client.video.download(task, out, overwrite=False)
         return record_of(task, file=path)
 
-    return _each(session, tasks, finish)
+    return _each(session, tasks, finish, again=f"relaydance video wait{_option(out)}")
 
 
 @video.command
@@ -143,13 +144,23 @@ def download(*tasks: str, out: Out = None, overwrite: bool = False, session: Her
             path = await client.video.download(task_id, out or Path(), overwrite=overwrite)
         return {"task_id": task_id, "file": path, "bytes": path.stat().st_size}
 
-    return _each(session, tasks, save)
+    return _each(session, tasks, save, again=f"relaydance video download{_option(out)}")
 
 
-def _each(session: Here, tasks: Sequence[str], work: Callable[[AsyncRelayDance, str], Any]) -> int:
-    """One after the other: they are made at the same time all the same. The worst that happened is the exit status."""
+def _option(out: Path | None) -> str:
+    return "" if out is None else f" --out {shlex.quote(str(out))}"
+
+
+def _each(session: Here, tasks: Sequence[str], work: Callable[[AsyncRelayDance, str], Any], *, again: str) -> int:
+    """One after the other: they are made at the same time all the same. The worst that happened is the exit status.
+
+    Args:
+        again: what goes on after an interruption, but for the tasks.
+    """
     if not tasks:
         raise CannotBeginError("which? Give the ids of tasks; `relaydance video list` shows those of this machine")
+
+    left = list(tasks)
 
     async def all_of_them(client: AsyncRelayDance) -> int:
         codes: list[int] = []
@@ -162,9 +173,13 @@ def _each(session: Here, tasks: Sequence[str], work: Callable[[AsyncRelayDance, 
                         raise
                     say(f"{task_id}: {sentence_of(error)}")
                     codes.append(code_of(error))
+                left.remove(task_id)
         return max(codes, default=DONE)
 
-    return play(session, all_of_them, journal=open_journal(session))
+    async def tell() -> None:
+        say(f"nothing is lost: {again} {shlex.join(left)} goes on")
+
+    return play(session, all_of_them, journal=open_journal(session), at_interrupt=tell)
 
 
 @video.command(name="list")

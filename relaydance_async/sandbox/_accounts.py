@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ._numbers import check_number
+from ._checks import check_number
 
 UNITS_PER_USD = 500_000
 """The gateway counts in quota units (wire 8): whole numbers, so that a thousand small charges still add up exactly."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack, cast
 
+from ._checks import check_number, check_whole
 from ._faults import Fault
-from ._numbers import check_number, check_whole
 
 Parts = Sequence[Mapping[str, Any]]
 Raw = Mapping[str, Any] | Sequence[Mapping[str, Any] | str | bytes] | str | bytes

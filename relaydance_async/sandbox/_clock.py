@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ._numbers import check_number
+from ._checks import check_number
 
 MOST_SCALE = 1_000_000.0
 MOST_SECONDS = 100 * 366 * 86_400.0

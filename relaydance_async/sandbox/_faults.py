@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ._numbers import check_number, check_whole
+from ._checks import check_number, check_type, check_whole
 from ._selection import check_selection, selects
 from ._strangers import STRANGERS, Stranger
 
@@ -175,12 +175,15 @@ class FaultPlan:
     def __init__(self, faults: Iterable[Fault] = (), seed: int = 0) -> None:
         self._lock = threading.Lock()
         self._seed = seed
-        self._faults = list(faults)
+        self._faults: list[Fault] = []
         self._matched: Counter[int] = Counter()
         self._fired: Counter[int] = Counter()
+        for fault in faults:
+            self.add(fault)
 
     def add(self, fault: Fault) -> None:
         """Put another fault in force; its count of calls starts now."""
+        check_type("a fault", fault, Fault)
         with self._lock:
             self._faults.append(fault)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Literal, cast, get_args
 
+from ._checks import check_number, check_whole
 from ._clock import Clock
 from ._meters import FixedWindow, Meter, SlidingCounter, SlidingLog, TokenBucket, UnderWay
-from ._numbers import check_number, check_whole
 
 Policy = Literal["token_bucket", "fixed_window", "sliding_log", "sliding_counter", "under_way"]
 Per = Literal["key", "model", "key_and_model", "all"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ._numbers import check_number, check_whole
+from ._checks import check_number, check_whole
 from ._selection import check_selection, selects
 
 ConnectionFaultKind = Literal[

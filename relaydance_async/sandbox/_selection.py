@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Protocol
 
-from ._numbers import check_number, check_whole
+from ._checks import check_number, check_whole
 
 
 class Selective(Protocol):

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from ._checks import check_number, check_type
 from ._clock import Clock
 from ._json import Json
-from ._numbers import check_number
 
 Phase = Literal["queued", "running", "done", "failed"]
 PHASES = {"submit", *get_args(Phase)}
@@ -61,6 +61,8 @@ class TaskPlan:
 
     def __post_init__(self) -> None:
         check_number("jitter", self.jitter, 0, 1)
+        for script in (self.default, *self.scripts.values()):
+            check_type("a script", script, TaskScript)
 
     def script_for(self, n: int, body: Json) -> TaskScript:
         if self.choose is not None:

@@ -70,6 +70,21 @@ def test_no_option_takes_an_endless_number(value: Any) -> None:
             make()
 
 
+def test_what_has_another_type_is_refused_where_it_is_given() -> None:
+    wrong: Any = "fast"
+    makers: list[Any] = [
+        lambda: TaskPlan(wrong),
+        lambda: TaskPlan(scripts={1: wrong}),
+        lambda: Sandbox(tasks=wrong),
+        lambda: Sandbox(faults=[wrong]),
+        lambda: Sandbox(rate_limit=[wrong]),
+        lambda: Sandbox(accounts={"sk-one": wrong}),
+    ]
+    for make in makers:
+        with pytest.raises(TypeError, match=r"must be a .*, not 'fast'"):
+            make()
+
+
 @pytest.mark.parametrize("value", ["NaN", "-Infinity"])
 def test_a_request_with_what_is_no_json_number_is_malformed(start: Starter, value: str) -> None:
     caller = start()

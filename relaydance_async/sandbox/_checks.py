@@ -1,6 +1,12 @@
-"""Numbers that come from outside: what is endless, or no number at all, is refused before it does harm."""
+"""What is given from outside is refused before it does harm: a number that is endless or none, another type."""
 
 from __future__ import annotations
+
+
+def check_type(name: str, value: object, kind: type) -> None:
+    """TypeError unless `value` is of that type: else it would fail in the middle of a request, as an HTTP 500."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, not {value!r:.80}")
 
 
 def check_number(name: str, value: object, least: float = 0.0, most: float = 1e12) -> float:
