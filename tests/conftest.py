@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -19,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="asyncio",
         help="the event loop of the tests that don't choose one themselves",
     )
+
+
+def pytest_collection_finish() -> None:
+    """pytest holds a gigabyte of collected tests: without them, a test that calls `gc.collect` is ten times as fast."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
