@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
-from .._sansio.response_format import ResponseFormat
+from .._sansio.response_format import ResponseFormat, format_of
 from ..errors import InvalidInputError
 from ..models.chat import ChatCompletion
 from ..models.parsed import ParsedChatCompletion
@@ -32,7 +32,7 @@ def begin_parse(
 ) -> Coroutine[Any, Any, ParsedChatCompletion[Any]]:
     """See `Completions.parse`."""
     retries = check_retries(validate_retries)
-    wanted = ResponseFormat[Any](response_format, strict=strict)
+    wanted = format_of(response_format, strict=strict)
     ask = _asking(create, model, as_tool_params(tools), params, wanted.to_param())
     sent = as_messages(messages)
     return ask_until_valid(ask(sent, 0), ask, sent, wanted, retries)
@@ -102,5 +102,5 @@ def _format_of(wanted: Any, *, strict: bool) -> tuple[ResponseFormat[Any] | None
     """What the text is to be made into, and what says so to the API."""
     if not wanted or isinstance(wanted, Mapping):
         return None, cast("Mapping[str, Any]", wanted) or None
-    format = ResponseFormat[Any](wanted, strict=strict)
+    format = format_of(wanted, strict=strict)
     return format, format.to_param()

@@ -101,6 +101,30 @@ async def test_all_kinds_of_types(
     assert completion.choices[0].message.parsed == value
 
 
+async def test_the_schema_of_a_type_is_made_once(
+    client: AsyncRelayDance, sandbox: Sandbox, heard: Tap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(strict: bool) -> None:
+        sandbox.chat.reply('{"response": [{"name": "Bonn", "people": 330000}]}')
+        await client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=list[City], strict=strict)
+
+    await ask(True)
+    await ask(False)
+    monkeypatch.setattr("relaydance_async._sansio.response_format.ResponseFormat.__init__", None)  # who calls it fails
+    await ask(True)
+    await ask(False)
+    schemas = [body["response_format"] for body in bodies(heard)]
+    assert schemas[0] == schemas[2] != schemas[1] == schemas[3]
+
+
+async def test_a_type_that_has_no_hash_is_taken_too(client: AsyncRelayDance, sandbox: Sandbox) -> None:
+    wanted = Annotated[int, {"a note": "of somebody"}]
+    for number in (1, 2):
+        sandbox.chat.reply(f'{{"response": {number}}}')
+        completion = await client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=wanted)
+        assert completion.choices[0].message.parsed == number
+
+
 async def test_a_refusal_is_told_and_no_error(client: AsyncRelayDance, sandbox: Sandbox) -> None:
     sandbox.chat.reply(refusal="I won't.", finish_reason="content_filter")
     completion = await client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=City)
