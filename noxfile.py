@@ -22,9 +22,11 @@ SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 # start is started once.
 IN_PARALLEL = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile")
 # What takes longest, and is hardly another on another Python: a third of the time.
-LONG = ("tests/batch", "tests/abroad/test_killed_gateway.py", "tests/journal/test_crash_points.py")
-LONG += ("tests/journal/test_killed_job.py", "tests/limits/test_simulated.py", "tests/limits/test_stores.py")
-LONG += ("tests/test_docs_code.py",)
+LONG = [
+    *("tests/batch", "tests/abroad/test_killed_gateway.py", "tests/journal/test_crash_points.py"),
+    *("tests/journal/test_killed_job.py", "tests/limits/test_simulated.py", "tests/limits/test_stores.py"),
+    "tests/test_docs_code.py",
+]
 WORKFLOWS = sorted(Path(".github/workflows").glob("*.yml"))
 EXTRAS = "[fast,sandbox,cli,postgres,parquet,redis,otel]"
 
