@@ -24,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_finish() -> None:
     """pytest holds a gigabyte of collected tests: without them, a test that calls `gc.collect` is ten times as fast."""
+    import hypothesis  # noqa: F401  (later it would warn: it finds no referrers among what is frozen)
+
     gc.collect()
     gc.freeze()
 
