@@ -255,7 +255,7 @@ def test_a_sandbox_for_the_whole_run(apart: pytest.Pytester, at_import: bool) ->
 
 
 def test_the_tests_that_the_documents_show_pass(apart: pytest.Pytester) -> None:
-    page = (ROOT / "docs/how-to/tests.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/how-to/tests.md").read_text(encoding="utf-8")
     apart.makepyfile("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)))
     result = apart.runpytest_subprocess("-p", "anyio", *PLUGIN, "-W", "error")
     result.assert_outcomes(passed=3)
