@@ -28,7 +28,7 @@ from ._session import MODELS, Session
 _SKEW = 60.0
 """Seconds that two clocks may differ by. The Date of an answer is as old as the answer."""
 _LOW_USD = 1.0
-_TODO: tuple[tuple[type[Exception], str], ...] = (
+_ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (AuthenticationError, "The key is wrong, revoked or used up: make a new one in the console"),
     (PermissionDeniedError, "The console says what the key may do"),
     (NotFoundError, "Is the base URL right? It ends in /v1 as a rule"),
@@ -65,9 +65,9 @@ async def check_service(session: Session, client: AsyncRelayDance) -> list[Line]
     try:
         seen = await _Probe(client._api).look()  # pyright: ignore[reportPrivateUsage]
     except RelayDanceError as error:
-        todo = next((todo for kind, todo in _TODO if isinstance(error, kind)), "See docs/errors.md")
+        advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), "See docs/errors.md")
         clock = clock_line(error.meta.headers.get("date"))
-        return [Line("API", sentence_of(error), todo, is_wrong=True), clock]
+        return [Line("API", sentence_of(error), advice, is_wrong=True), clock]
     return [
         Line("API", f"answered in {seen.seconds * 1000:.0f} ms"),
         clock_line(seen.date),
@@ -103,5 +103,5 @@ def _models(session: Session, models: ModelList) -> Line:
     if not len(models):
         return Line("models", "none", "The console says which models the key may use")
     missing = [model for kind in MODELS if (model := session.model(kind, None)) not in models]
-    todo = f"Not for this key: {', '.join(missing)}. Set others in config.toml, or type --model" if missing else ""
-    return Line("models", f"{len(models)}", todo)
+    advice = f"Not for this key: {', '.join(missing)}. Set others in config.toml, or type --model" if missing else ""
+    return Line("models", f"{len(models)}", advice)

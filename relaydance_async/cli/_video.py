@@ -144,7 +144,8 @@ def download(*tasks: str, out: Out = None, overwrite: bool = False, session: Her
             path = await client.video.download(task_id, out or Path(), overwrite=overwrite)
         return {"task_id": task_id, "file": path, "bytes": path.stat().st_size}
 
-    return _each(session, tasks, save, again=f"relaydance video download{_option(out)}")
+    again = f"relaydance video download{_option(out)}{' --overwrite' if overwrite else ''}"
+    return _each(session, tasks, save, again=again)
 
 
 def _option(out: Path | None) -> str:

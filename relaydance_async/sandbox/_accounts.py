@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ._checks import check_number
+from ._checks import check_number, check_type
 
 UNITS_PER_USD = 500_000
 """The gateway counts in quota units (wire 8): whole numbers, so that a thousand small charges still add up exactly."""
@@ -66,6 +66,8 @@ class Wallets:
     """What each key has used, in quota units. Thread-safe."""
 
     def __init__(self, accounts: dict[str, Account]) -> None:
+        for account in accounts.values():
+            check_type("an account", account, Account)
         self.accounts = accounts
         self._used: dict[str, int] = {}
         self._lock = threading.Lock()

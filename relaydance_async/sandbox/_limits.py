@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Literal, cast, get_args
 
-from ._checks import check_number, check_whole
+from ._checks import check_number, check_type, check_whole
 from ._clock import Clock
 from ._meters import FixedWindow, Meter, SlidingCounter, SlidingLog, TokenBucket, UnderWay
 
@@ -137,6 +137,8 @@ class Limiter:
 
     def __init__(self, limits: Iterable[RateLimit], clock: Clock) -> None:
         self._limits = tuple(limits)
+        for limit in self._limits:
+            check_type("a rate limit", limit, RateLimit)
         self._clock = clock
         self._lock = threading.Lock()
         self._meters: dict[tuple[int, str, str], Meter] = {}

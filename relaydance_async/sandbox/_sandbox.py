@@ -16,7 +16,7 @@ from ._app import ApiApp
 from ._catalog import Kind
 from ._cdn import CdnApp
 from ._chat_script import ChatScript
-from ._checks import check_type, check_whole
+from ._checks import check_whole
 from ._clock import Clock
 from ._connections import Connections
 from ._delivery import Delivery
@@ -76,10 +76,6 @@ class Sandbox:
         self.accounts: dict[str, Account] = dict(accounts) if accounts is not None else {self.DEFAULT_KEY: Account()}
         if not self.accounts:
             raise ValueError("the sandbox needs at least one account")
-        tasks = TaskPlan() if tasks is None else tasks
-        check_type("tasks", tasks, TaskPlan)
-        for account in self.accounts.values():
-            check_type("an account", account, Account)
         check_offer("pricing", pricing)
         check_whole("max_body_bytes", max_body_bytes, 1)
         check_whole("clip_bytes", clip_bytes or 0)
@@ -91,8 +87,6 @@ class Sandbox:
         self.ledger: Ledger = Ledger(ledger_limit)
         self.faults: FaultPlan = faults if isinstance(faults, FaultPlan) else FaultPlan(faults, seed)
         limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
-        for limit in limits:
-            check_type("rate_limit", limit, RateLimit)
         self._host, self._ports, self._keep_alive = host, (port, cdn_port), keep_alive
         self._state = State(
             dialect=dialect,
@@ -111,7 +105,7 @@ class Sandbox:
             seed=seed,
             pricing=pricing,
         )
-        self._state.tasks = TaskStore(self.clock, tasks, seed, self._state.end_task)
+        self._state.tasks = TaskStore(self.clock, TaskPlan() if tasks is None else tasks, seed, self._state.end_task)
         self.clock.subscribe(self._state.tasks.settle)
         self._thread: LoopThread | None = None
         self._root_url = ""

@@ -127,6 +127,7 @@ class TaskStore:
     MOST_KEPT = 200_000
 
     def __init__(self, clock: Clock, plan: TaskPlan, seed: int, on_end: Callable[[Task], None]) -> None:
+        check_type("tasks", plan, TaskPlan)
         self._clock = clock
         self.plan = plan
         self._seed = seed

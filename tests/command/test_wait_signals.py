@@ -43,13 +43,16 @@ def sandbox_saw(desk: Desk, task_id: str) -> bool:
     return any(task_id in entry.path for entry in desk.sandbox.ledger.entries if entry.route == FETCH)
 
 
-def test_what_it_says_goes_on_with_a_file_that_is_half_saved(sit: Sit) -> None:
+@pytest.mark.parametrize("options", [(), ("--overwrite",)])
+def test_what_it_says_goes_on_with_a_file_that_is_half_saved(sit: Sit, options: tuple[str, ...]) -> None:
     desk = sit(tasks=TaskPlan(TaskScript(queue=0, run=0)))
     task_id = submitted(desk, "a")
     faults = desk.sandbox.faults
     faults.add(Fault(CLIPS, cut_body_after=1000, at=(1,)))
     faults.add(Fault(CLIPS, stall=True, at=(2,)))
-    process = desk.start("video", "download", task_id, "--out", "a boat.mp4")
+    if options:
+        desk.write("a boat.mp4", "an older one")
+    process = desk.start("video", "download", task_id, "--out", "a boat.mp4", *options)
     block_until(lambda: len(faults.fired) == 2, 30)
     process.send_signal(signal.SIGINT)
     done = ended(process)

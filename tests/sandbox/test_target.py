@@ -85,6 +85,11 @@ def test_what_has_another_type_is_refused_where_it_is_given() -> None:
             make()
 
 
+def test_limits_and_faults_may_come_one_by_one(start: Starter) -> None:
+    caller = start(rate_limit=iter([RateLimit(1.0, 1)]), faults=iter([Fault(MODELS, status=503, at=(1,))]))
+    assert [caller.models().status_code for _ in range(2)] == [503, 429]
+
+
 @pytest.mark.parametrize("value", ["NaN", "-Infinity"])
 def test_a_request_with_what_is_no_json_number_is_malformed(start: Starter, value: str) -> None:
     caller = start()
