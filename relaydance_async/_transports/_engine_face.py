@@ -7,7 +7,6 @@ around it is switched off: its cookies, whose search takes a tenth of a request'
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import cast
 
 import httpx
@@ -44,10 +43,8 @@ class _Stream(httpx.AsyncByteStream):
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async with aclosing(self._exchange.raw()) as pieces:
-            async for piece in pieces:
-                yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._exchange.raw()
 
     async def aclose(self) -> None:
         await self._exchange.aclose()
