@@ -21,6 +21,7 @@ import argparse
 import asyncio
 import json
 import re
+import selectors
 import socket
 import ssl
 import subprocess
@@ -39,6 +40,8 @@ _ORDER = re.compile(rb"/(\w+)-(\d+)/")
 _PIECE = 64 * 1024
 _CHUNKS = 1_000
 _LIFETIME = 3600.0
+_AWAKE = 0.002
+"""Seconds without a request after which the server sleeps."""
 
 
 def _answer(body: bytes, kind: bytes = b"application/json") -> bytes:
@@ -175,6 +178,24 @@ class Connection(asyncio.Protocol):
 _polled_at: list[float] = []
 
 
+class _Awake(selectors.DefaultSelector):
+    """Does not sleep as long as requests come.
+
+    Whoever sends to a process that sleeps wakes it. With the server on the same machine that is charged to the client:
+    up to 8 µs for each request in a virtual machine, and more to a client that is quicker than the server. In life the
+    gateway is on another machine.
+    """
+
+    _busy_until = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0)
+        now = time.monotonic()
+        if events:
+            self._busy_until = now + _AWAKE
+        return events if events or now < self._busy_until else super().select(timeout)
+
+
 def _polls_per_second() -> list[int]:
     if not _polled_at:
         return []
@@ -235,7 +256,8 @@ def main() -> None:
     parser.add_argument("--certificate", help="a PEM file: speak TLS")
     options = parser.parse_args()
     raise_file_limit()
-    asyncio.run(_serve(options.lifetime, options.certificate))
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_Awake())) as runner:
+        runner.run(_serve(options.lifetime, options.certificate))
 
 
 if __name__ == "__main__":
