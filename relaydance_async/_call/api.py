@@ -38,11 +38,13 @@ class Api:
         keys: the other keys of the client.
     """
 
-    __slots__ = ("_is_watched", "_keys", "_shared", "options")
+    __slots__ = ("_is_watched", "_keys", "_shared", "are_keys", "options")
 
     def __init__(self, shared: Shared, options: Options, keys: Keys) -> None:
         self._shared = shared
         self._keys = keys
+        self.are_keys: Callable[[Iterable[object]], bool] = shared.redactor.are_keys
+        """Whether one of these is the API key itself."""
         self.options: Options = options
         self._is_watched = options.is_watched
 
@@ -167,10 +169,6 @@ class Api:
             shared.redactor.check_name("model", model)
         if isinstance(target, ApiTarget) and target.path is not target.route:
             shared.redactor.check_name("path", target.path)
-
-    def are_keys(self, values: Iterable[object]) -> bool:
-        """Whether one of them is the API key itself."""
-        return self._shared.redactor.are_keys(values)
 
     def _counted(
         self, running: Coroutine[Any, Any, T], request: PreparedRequest, receive: Receiver[T]

@@ -304,7 +304,7 @@ class Call(Generic[T]):
             cause = error.with_traceback(None)  # as above
             lesson = lesson_of(error, self._request.safety)
         finally:
-            if (held := answer.release()) is not None:
+            if (held := answer.release()) is not None and not held.ended(*lesson):
                 await held.aclose(*lesson)
         return await self._failed(cause, attempt, answer.meta)
 

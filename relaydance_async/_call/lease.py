@@ -37,6 +37,16 @@ class Holding:
         if self._response is not None:
             self._runtime.streams.add(self._response)
 
+    def ended(self, how: How, retry_after: float | None) -> bool:
+        """Give both back if that takes no time; whether it did."""
+        response = self._response
+        if response is None or not response.is_over:
+            return False
+        self._response = None
+        self._runtime.streams.discard(response)
+        self._lease.ended(how, retry_after)
+        return True
+
     async def aclose(self, how: How, retry_after: float | None = None) -> None:
         """Close the connection and give the lease back. Safe to call twice, and when cancelled meanwhile."""
         response, self._response = self._response, None

@@ -46,7 +46,18 @@ from ._exchange import Exchange
 from ._link import NEVER, Link
 from ._outgoing import SMALL_BODY, Outgoing
 from ._parser import NewParser, Parser
-from ._rules import END_OF_HEAD, INTERIM_ANSWERS, Framing, Head, Malformed, check_start, framing_of, keeps_open
+from ._rules import (
+    END_OF_HEAD,
+    HEAD_BYTES,
+    INTERIM_ANSWERS,
+    Framing,
+    Head,
+    Malformed,
+    check_start,
+    framing_of,
+    keeps_open,
+    too_large,
+)
 from ._upload import upload
 
 _BUFFERED = 1024 * 1024
@@ -274,8 +285,9 @@ class Connection(Link):
                 self._buffer = bytearray(data)
                 return
         end += 4
+        if end > HEAD_BYTES:
+            raise too_large()
         start, rest = data[:end], data[end:]
-        check_start(start)
         parser = self._new_parser()
         head = parser.read_head(start)
         if head.status < 200:

@@ -17,6 +17,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from .._sansio.breakage import Broke, build_connection_error
+from .._sansio.request import BodyStream
 from ..errors import RelayDanceError, ResponseTooLargeError
 from ._coding import decoded
 from ._outgoing import Outgoing
@@ -152,6 +153,11 @@ class Exchange:
         return self.held > self._enough
 
     # The reader's side.
+
+    @property
+    def is_over(self) -> bool:
+        """See `TransportResponse`."""
+        return self._connection is None and not isinstance(self.request.body, BodyStream)
 
     @property
     def failure(self) -> RelayDanceError | None:

@@ -7,7 +7,7 @@ import re
 import h11
 
 from ._chunks import Chunks
-from ._rules import HEAD_BYTES, HEADERS, Head, Malformed
+from ._rules import HEAD_BYTES, HEADERS, Head, Malformed, check_start
 
 _FORGIVEN = re.compile(rb"[^\r]\n|\r[^\n]|\r\n[ \t]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """What h11 reads and RFC 9112 doesn't know: bare CR and LF, folded lines, control characters."""
@@ -27,6 +27,7 @@ class H11Parser:
 
     def read_head(self, data: bytes) -> Head:
         """See `Parser`."""
+        check_start(data)  # h11 takes any version
         if _FORGIVEN.search(data) is not None:
             raise Malformed("a line of its head doesn't end with CR LF, or has a control character")
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -78,7 +78,7 @@ class Heads:
 
     def __init__(self) -> None:
         self._origins: dict[str, tuple[Origin, str]] = {}
-        self._fields: dict[tuple[tuple[str, str], ...], str] = {}
+        self._fields: dict[tuple[Sequence[str], ...], str] = {}
 
     def __reduce__(self) -> Any:
         raise TypeError("the heads of requests are not pickled: an API key is in them")
@@ -136,10 +136,11 @@ class Heads:
         line = f"{request.method} {target} HTTP/1.1\r\n"
         if _LINE.fullmatch(line) is None:
             raise Unsendable("the URL can't be used")
-        key = (("host", host), *request.headers.items(), *more)
+        headers = request.headers
+        key = (host, *headers, *headers.values(), *more)  # quicker to look up than pairs of names and values
         fields = self._fields.get(key)
         if fields is None:
-            fields = _bound(self._fields)[key] = _join(key)
+            fields = _bound(self._fields)[key] = _join((("host", host), *headers.items(), *more))
         if isinstance(body, bytes) and (body or request.method in _TELL_NO_BODY):
             length = f"content-length: {len(body)}\r\n\r\n"
         else:

@@ -147,7 +147,7 @@ def bounded_excess(before: int, came: int, content: int, chunks: int) -> int:
 
 
 def check_start(data: bytes | bytearray) -> None:
-    """That this may be the beginning of an answer, of which there may be more to come.
+    """That this may be the beginning of a head, of which there is more to come.
 
     Raises:
         Malformed: it is none, or too long.
@@ -156,7 +156,12 @@ def check_start(data: bytes | bytearray) -> None:
     if not _VERSIONS[0].startswith(start) and not _VERSIONS[1].startswith(start):
         raise Malformed("it is no HTTP/1.1")
     if len(data) > HEAD_BYTES:
-        raise Malformed(f"its head is larger than {HEAD_BYTES} bytes")
+        raise too_large()
+
+
+def too_large() -> Malformed:
+    """Its head is."""
+    return Malformed(f"its head is larger than {HEAD_BYTES} bytes")
 
 
 _VERSIONS = (b"HTTP/1.1 ", b"HTTP/1.0 ")

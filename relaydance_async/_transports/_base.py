@@ -176,6 +176,11 @@ class TransportResponse(Protocol):
         """Names in lower case."""
         ...
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to close. It may say no all the same."""
+        ...
+
     async def read(self, limit: int) -> bytes:
         """The whole body, decompressed.
 

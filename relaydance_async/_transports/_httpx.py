@@ -28,6 +28,8 @@ CLOSE_SECONDS = 2.0
 class HttpxResponse:
     """An answer of httpx's, under our face."""
 
+    is_over = False
+
     def __init__(self, response: httpx.Response, request: WireRequest) -> None:
         self._response = response
         self._request = request

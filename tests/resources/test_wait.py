@@ -370,6 +370,7 @@ class InstantAnswer:
 
     status_code = 200
     headers: Mapping[str, str] = {"content-type": "application/json"}
+    is_over = False
 
     def __init__(self, body: bytes) -> None:
         self._body = body
