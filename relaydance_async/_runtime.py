@@ -229,6 +229,8 @@ class Runtimes:
         self._build = build
         self._lock = threading.Lock()
         self._by_loop: dict[Loop, Runtime] = {}
+        self._making: dict[Loop, anyio.Event] = {}
+        """Loops whose runtime is being made, and what those wait for who need it too."""
         self.is_closed: bool = False
         """Whether the last thing that happened was a closing."""
         # The callback keeps the runtimes reachable until it has run, also when this is part of a cycle: garbage is
@@ -249,21 +251,29 @@ class Runtimes:
 
     async def current(self) -> Runtime:
         """The running loop's, made if need be."""
-        return self.find() or await self._make(_running_loop())
+        loop = _running_loop()
+        while (runtime := self._by_loop.get(loop)) is None:
+            made = self._making.get(loop)
+            if made is None:
+                return await self._make(loop)
+            await made.wait()  # whoever made it may have failed, or been cancelled
+        return runtime
 
     async def _make(self, loop: Loop) -> Runtime:
-        # Another task may be faster meanwhile; then this one, which has opened nothing yet, is dropped.
-        built = await self._build()
-        with self._lock:
-            for other in list(self._by_loop):
-                if _is_closed(other) and (ended := self._by_loop.pop(other, None)):
-                    ended.abort()
-            if (runtime := self._by_loop.get(loop)) is not None:
-                return runtime
-            runtime = self._by_loop[loop] = built
-            self.is_closed = False
-        log.debug("transport: %s", runtime.transports[Network.ANY].name)
-        await runtime.watch_loop(loop, self._by_loop)
+        made = self._making[loop] = anyio.Event()
+        try:
+            runtime = await self._build()
+            with self._lock:
+                for other in list(self._by_loop):
+                    if _is_closed(other) and (ended := self._by_loop.pop(other, None)):
+                        ended.abort()
+                self._by_loop[loop] = runtime
+                self.is_closed = False
+            log.debug("transport: %s", runtime.transports[Network.ANY].name)
+            await runtime.watch_loop(loop, self._by_loop)
+        finally:
+            self._making.pop(loop, None)  # a fork may have cleared it
+            made.set()
         return runtime
 
     async def aclose(self) -> None:
@@ -285,6 +295,7 @@ class Runtimes:
             leave_to_parent(runtime.filenos())
         _of_parent.extend(self._by_loop.values())
         self._by_loop.clear()
+        self._making.clear()
 
 
 def _abort_all(by_loop: dict[Loop, Runtime]) -> None:

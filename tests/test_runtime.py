@@ -212,26 +212,64 @@ async def test_what_a_client_holds_is_told_for_the_running_loop(sandbox: Sandbox
     assert await held(client) == NOTHING
 
 
-@pytest.mark.anyio
-async def test_calls_that_begin_together_make_one_runtime_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    async def build() -> Runtime:
-        await anyio.lowlevel.checkpoint()  # as while a library is imported
+class Building:
+    """Builds runtimes as a client does, while time passes as if a library were imported."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.begun = 0
+        self._failures = list(failures)
+
+    async def __call__(self) -> Runtime:
+        self.begun += 1
+        await anyio.lowlevel.checkpoint()
+        if self._failures:
+            raise self._failures.pop(0)
         transport = await build_transport("httpx", None, max_idle=1, network=Network.ANY)
         nobody: Any = None
         return Runtime({Network.ANY: transport}, nobody, nobody)
 
+
+@pytest.mark.anyio
+async def test_calls_that_begin_together_make_one_runtime_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
     async def use() -> None:
         made.add(await runtimes.current())
 
     made: set[Runtime] = set()
     caplog.set_level(logging.DEBUG, "relaydance_async")
+    build = Building()
     runtimes = Runtimes(build)
     async with anyio.create_task_group() as group:
         for _ in range(10):
             group.start_soon(use)
     await runtimes.aclose()
-    assert len(made) == 1
+    assert (build.begun, len(made)) == (1, 1)
     assert caplog.messages == ["transport: httpx over an engine of ours, with llhttp"]
+
+
+@pytest.mark.anyio
+async def test_when_the_first_call_fails_to_make_the_runtime_the_next_makes_it() -> None:
+    build = Building(OSError("no thread"))
+    runtimes = Runtimes(build)
+    first, *others = await asyncio.gather(*(runtimes.current() for _ in range(5)), return_exceptions=True)
+    await runtimes.aclose()
+    assert isinstance(first, OSError)
+    assert build.begun == 2
+    assert isinstance(others[0], Runtime)
+    assert set(others) == {others[0]}
+
+
+@pytest.mark.anyio
+async def test_when_the_first_call_is_cancelled_meanwhile_the_next_makes_the_runtime() -> None:
+    build = Building()
+    runtimes = Runtimes(build)
+    first, *others = [asyncio.ensure_future(runtimes.current()) for _ in range(5)]
+    await asyncio.sleep(0)
+    first.cancel()
+    made = await asyncio.gather(*others)
+    await runtimes.aclose()
+    assert first.cancelled()
+    assert build.begun == 2
+    assert len(set(made)) == 1
 
 
 @pytest.mark.anyio
