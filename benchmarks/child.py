@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import traceback
+from functools import cache
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
 from .machine import raise_file_limit
+
+
+@cache
+def _compiled() -> TemporaryDirectory[str]:
+    return TemporaryDirectory()
+
+
+def environment() -> dict[str, str]:
+    """For processes that import what is measured, as if it were installed: the first keeps the bytecode for the others.
+    Without, most of an import is the compiler's."""
+    return {**os.environ, "PYTHONPYCACHEPREFIX": _compiled().name, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 class ChildError(RuntimeError):
@@ -26,7 +40,11 @@ class Child:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
         )
         return self
 

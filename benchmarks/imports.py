@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from functools import partial
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from .child import environment
 from .children import in_turns, medians
 from .report import Report
 from .settings import Settings
@@ -49,11 +47,9 @@ _RSS = 'int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 
 def run(settings: Settings) -> list[Report]:
     """The report of point 6."""
-    with TemporaryDirectory() as compiled:
-        measure = partial(_measure, compiled=compiled)
-        for statement in _STATEMENTS:
-            measure(statement)  # compiles, and fills the file cache
-        results = in_turns(_STATEMENTS, 3 if settings.quick else 11, measure)
+    for statement in _STATEMENTS:
+        _measure(statement)  # compiles, and fills the file cache
+    results = in_turns(_STATEMENTS, 3 if settings.quick else 11, _measure)
     found = {statement: medians(each) for statement, each in results.items()}
     report = Report(
         "6. Import, construction, memory", ["", "import, ms of CPU", "RSS, MB", "first client, ms", "second, ms"]
@@ -71,12 +67,10 @@ def run(settings: Settings) -> list[Report]:
     return [report]
 
 
-def _measure(statement: str, compiled: str) -> dict[str, float]:
-    # As an installed package: where bytecode is not kept, most of an import is the compiler's.
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled, "PYTHONDONTWRITEBYTECODE": ""}
+def _measure(statement: str) -> dict[str, float]:
     program = _PROGRAM.replace("STATEMENT", repr(statement)).replace("RSS", _RSS)
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120, env=environment
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120, env=environment()
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
