@@ -38,7 +38,7 @@ class Deadline:
     def __init__(self, seconds: float, timers: Timers | None) -> None:
         self._timers = timers
         self.seconds: float = seconds
-        self.until: float = seconds + self._now()
+        self.until: float = seconds + (anyio.current_time() if timers is None else timers.loop.time())
         self.has_passed: bool = False
         self._task: asyncio.Task[object] | None = None
         self._cancelled = 0  # times, by this
