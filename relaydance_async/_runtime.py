@@ -252,28 +252,31 @@ class Runtimes:
     async def current(self) -> Runtime:
         """The running loop's, made if need be."""
         loop = _running_loop()
-        while (runtime := self._by_loop.get(loop)) is None:
-            made = self._making.get(loop)
-            if made is None:
-                return await self._make(loop)
-            await made.wait()  # whoever made it may have failed, or been cancelled
-        return runtime
+        if (made := self._making.get(loop)) is not None:
+            await made.wait()  # whoever makes it may fail, or be cancelled: then all try
+        return self._by_loop.get(loop) or await self._make(loop)
 
     async def _make(self, loop: Loop) -> Runtime:
-        made = self._making[loop] = anyio.Event()
+        made = self._making.setdefault(loop, anyio.Event())
         try:
-            runtime = await self._build()
-            with self._lock:
-                for other in list(self._by_loop):
-                    if _is_closed(other) and (ended := self._by_loop.pop(other, None)):
-                        ended.abort()
-                self._by_loop[loop] = runtime
-                self.is_closed = False
-            log.debug("transport: %s", runtime.transports[Network.ANY].name)
-            await runtime.watch_loop(loop, self._by_loop)
+            return await self._made(loop)
         finally:
-            self._making.pop(loop, None)  # a fork may have cleared it
+            self._making.pop(loop, None)
             made.set()
+
+    async def _made(self, loop: Loop) -> Runtime:
+        # Where the first has failed, others may be faster; then this one, which has opened nothing, is dropped.
+        built = await self._build()
+        with self._lock:
+            for other in list(self._by_loop):
+                if _is_closed(other) and (ended := self._by_loop.pop(other, None)):
+                    ended.abort()
+            if (runtime := self._by_loop.get(loop)) is not None:
+                return runtime
+            runtime = self._by_loop[loop] = built
+            self.is_closed = False
+        log.debug("transport: %s", runtime.transports[Network.ANY].name)
+        await runtime.watch_loop(loop, self._by_loop)
         return runtime
 
     async def aclose(self) -> None:

@@ -3,7 +3,7 @@
     asked ──► made already? ──► that one
                  │ no
                  ▼
-              a daemon thread reads SSL_CERT_FILE, else SSL_CERT_DIR, else certifi's list, under a lock
+              one daemon thread reads SSL_CERT_FILE, else SSL_CERT_DIR, else certifi's list; all who ask wait for it
 
 It is what httpx would make by default, without importing httpx. Who wants other roots or a client certificate hands a
 context of their own to the `Dialer`.
@@ -13,15 +13,22 @@ There is no session resumption: asyncio and uvloop have no public way to hand a 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from copy import copy
+from typing import TypeAlias
 
-from .._threads import begin_in_thread
 from ..errors import ConfigurationError
+
+Making: TypeAlias = "Future[ssl.SSLContext | Exception]"
 
 _lock = threading.Lock()
 _context: ssl.SSLContext | None = None
+_making: Making | None = None
 
 
 def check_certificates() -> None:
@@ -47,22 +54,52 @@ async def tls_context() -> ssl.SSLContext:
     """
     if _context is not None:
         return _context
-    context, error = (await begin_in_thread(_make, daemon=True)).pop()
-    if error is not None:
-        try:
-            raise error
-        finally:
-            del error  # its traceback has this frame
-    made: ssl.SSLContext = context
+    making = _begin()
+    await _end_of(making)
+    made = making.result()
+    if isinstance(made, Exception):
+        raise copy(made)  # each gets its own, with its own traceback
     return made
 
 
-def _make() -> ssl.SSLContext:
-    global _context
+def _begin() -> Making:
+    """The making that is under way, or a new one."""
+    global _making
     with _lock:
-        if _context is None:
-            _context = build_context()
-        return _context
+        if _making is not None:
+            return _making
+        making: Making = Future()
+        thread = threading.Thread(target=_make, args=(making,), name="relaydance", daemon=True)
+        _making = making  # before it begins, for it may end at once
+        try:
+            thread.start()
+        except RuntimeError:  # there is none to be had
+            _making = None
+            raise
+        return making
+
+
+async def _end_of(making: Making) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def tell(_: Making) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            loop.call_soon_threadsafe(ended.set)
+
+    making.add_done_callback(tell)
+    await ended.wait()
+
+
+def _make(making: Making) -> None:
+    global _context, _making
+    outcome: ssl.SSLContext | Exception
+    try:
+        outcome = _context = build_context()
+    except Exception as error:
+        outcome = error.with_traceback(None)
+    _making = None
+    making.set_result(outcome)
 
 
 def build_context() -> ssl.SSLContext:
@@ -90,11 +127,11 @@ def build_context() -> ssl.SSLContext:
     return context
 
 
-def _renew_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
+def _begin_anew() -> None:
+    global _lock, _making
+    _lock, _making = threading.Lock(), None
 
 
 if hasattr(os, "register_at_fork"):
-    # The thread that held it in the parent does not exist in a child.
-    os.register_at_fork(after_in_child=_renew_lock)
+    # The parent's other threads, one of which may make it or hold the lock, don't exist in a child.
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -225,6 +225,59 @@ async def test_the_context_is_made_once_off_the_event_loop(
 
 
 @pytest.mark.usefixtures("new_process")
+async def test_those_who_ask_together_wait_for_one_thread_and_each_has_its_own_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go_on = threading.Event()
+    made: list[str] = []
+
+    def slow() -> ssl.SSLContext:
+        made.append(threading.current_thread().name)
+        go_on.wait(10)
+        if len(made) == 1:
+            raise ConfigurationError("it can't be used")
+        return build_context()
+
+    monkeypatch.setattr(_tls, "build_context", slow)
+    before = threading.active_count()
+    asked = [asyncio.create_task(tls_context()) for _ in range(100)]
+    await asyncio.sleep(0.01)
+    assert threading.active_count() - before <= 1
+    asked[0].cancel()
+    go_on.set()
+    first, *others = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(first, asyncio.CancelledError)
+    assert {str(error) for error in others} == {"it can't be used"}
+    assert len(set(map(id, others))) == 99
+    contexts = await asyncio.gather(*(tls_context() for _ in range(10)))
+    assert len(made) == 2
+    assert len(set(contexts)) == 1
+
+
+@pytest.mark.usefixtures("new_process")
+def test_a_loop_that_is_closed_meanwhile_is_told_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = threading.Event()
+
+    def slow() -> ssl.SSLContext:
+        go_on.wait(10)
+        return build_context()
+
+    monkeypatch.setattr(_tls, "build_context", slow)
+    loop = asyncio.new_event_loop()
+    asking = loop.create_task(tls_context())
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    go_on.set()
+    assert asyncio.run(tls_context()) is asyncio.run(tls_context())
+    assert not caplog.records
+    asking.get_coro().close()
+    del asking
+    caplog.clear()
+
+
+@pytest.mark.usefixtures("new_process")
 async def test_plain_http_needs_no_context(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_tls, "build_context", lambda: pytest.fail("it was made"))
     async with serve() as server:
