@@ -37,6 +37,7 @@ class MemoryResponse:
 
     status_code = 200
     headers: Mapping[str, str] = {"content-type": "application/json"}
+    is_over = True
 
     def __init__(self, body: bytes) -> None:
         self._body = body

@@ -229,7 +229,7 @@ class Runtimes:
         self._build = build
         self._lock = threading.Lock()
         self._by_loop: dict[Loop, Runtime] = {}
-        self._making: dict[Loop, anyio.Event] = {}
+        self._making: dict[Loop, asyncio.Event | anyio.Event] = {}
         """Loops whose runtime is being made, and what those wait for who need it too."""
         self.is_closed: bool = False
         """Whether the last thing that happened was a closing."""
@@ -257,12 +257,13 @@ class Runtimes:
         return self._by_loop.get(loop) or await self._make(loop)
 
     async def _make(self, loop: Loop) -> Runtime:
-        made = self._making.setdefault(loop, anyio.Event())
+        made = self._making.setdefault(loop, _new_event())
         try:
             return await self._made(loop)
         finally:
             self._making.pop(loop, None)
-            made.set()
+            with suppress(RuntimeError):  # the loop was closed meanwhile, and nobody waits any more
+                made.set()
 
     async def _made(self, loop: Loop) -> Runtime:
         # Where the first has failed, others may be faster; then this one, which has opened nothing, is dropped.
@@ -331,6 +332,11 @@ def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _new_event() -> asyncio.Event | anyio.Event:
+    """asyncio's own, where there is one: anyio's imports much, while the event loop waits."""
+    return asyncio.Event() if _asyncio_loop() is not None else anyio.Event()
 
 
 def _running_loop() -> Loop:

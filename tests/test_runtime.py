@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -256,6 +258,46 @@ async def test_when_the_first_call_fails_to_make_the_runtime_the_others_try_too(
     assert build.begun == 5
     assert isinstance(others[0], Runtime)
     assert set(others) == {others[0]}
+
+
+def test_a_loop_that_is_closed_meanwhile_says_nothing() -> None:
+    program = """
+import asyncio, gc
+from relaydance_async._runtime import Runtimes
+
+async def build():
+    await asyncio.sleep(5)
+
+async def begin():
+    kept.extend(asyncio.ensure_future(runtimes.current()) for _ in range(3))
+    await asyncio.sleep(0.01)
+
+kept, runtimes, loop = [], Runtimes(build), asyncio.new_event_loop()
+loop.run_until_complete(begin())
+loop.close()
+asyncio.log.logger.disabled = True  # it tells of the pending tasks
+kept.clear()
+gc.collect()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_the_first_call_imports_nothing_heavy_in_the_event_loop() -> None:
+    program = """
+import asyncio, sys
+import httptools
+from relaydance_async import AsyncRelayDance
+
+async def main():
+    async with AsyncRelayDance("sk-1", base_url="http://127.0.0.1:9/v1", allow_http=True) as client:
+        await client._runtimes.current()
+        print("anyio._backends._asyncio" in sys.modules)
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.anyio
