@@ -66,3 +66,14 @@ def test_after_a_time_without_calls_the_period_is_still_known() -> None:
 
     first, last = openings.following()
     assert 100.0 + 0.9 * PERIOD <= first <= 100.0 + PERIOD <= last
+
+
+def test_openings_before_which_nobody_was_refused_do_not_say_that_it_may_open_at_once() -> None:
+    openings = Openings(0.0, 4.9, 5.05)
+    for number in range(1, 4):
+        openings = openings.opened(number * PERIOD, 0.01, is_proven=True)
+
+    assert openings.is_clock
+    assert openings.shut_until == pytest.approx(3 * PERIOD + 4.9)
+    first, last = openings.following()
+    assert 3 * PERIOD < first <= 4 * PERIOD <= last

@@ -139,6 +139,8 @@ class Numbers:
     """Simulated: 0.93 leaves 1 to 2 % of places empty for the same refusals, 0.97 finds a doubled limit later."""
     quiet_calls: float = 30.0
     """After a cut, until there may be one more: that search costs two or three refusals, so a tenth of the calls."""
+    few: float = 2.0
+    """At a limit of so many it is twice as long, for the search costs more refusals then."""
     quiet_latencies: float = 20.0
     quiet_growth: float = 1.25
 

@@ -77,8 +77,8 @@ class Openings:
 
     @property
     def shut_until(self) -> float:
-        """It surely has not opened again before."""
-        return min(first for first, _ in self._believed())
+        """It surely has not opened again before, as far as anything is known of that."""
+        return min((first for first, _ in self._believed() if first > self.at), default=self.at + self.low)
 
     def following(self) -> tuple[float, float]:
         """When the next one has not opened yet, and when it has, as what is known best has it."""
@@ -91,7 +91,7 @@ class Openings:
         return [own, self._by_clock()] if self.is_sliding else [self._by_clock()]
 
     def _by_clock(self) -> tuple[float, float]:
-        following, first, last = self.number + 1, self.refused, float("inf")
+        following, first, last = self.number + 1, max(self.at, self.refused), float("inf")
         for (i, before, begin), (j, after, end) in combinations(self.known, 2):
             share = (following - j) / (j - i)
             first = max(first, after + share * (after - begin))

@@ -63,7 +63,7 @@ class UnderWay(State):
         if not is_refused:
             self._row = 0
             self._excess = max(0.0, self._excess - 1.0 / self._limit)
-            if sent.level >= self._allowed:
+            if sent.level >= self._allowed and self._excess < 0.5:  # else a refusal may still prove to be the limit's
                 self._grow(now)
             return self
         self._row += 1
@@ -77,14 +77,15 @@ class UnderWay(State):
         return self
 
     def _grow(self, now: float) -> None:
-        quiet = now - self._cut_at
+        numbers, quiet = self.facts.numbers, now - self._cut_at
         latency = max(self.facts.latency, self.facts.rtt)
-        if quiet < max(2.0, 0.0 if self._gives_way else self.facts.numbers.quiet_calls / self._limit) * latency:
+        calls = 0.0 if self._gives_way else numbers.quiet_calls * (1.0 + numbers.few / self._limit)
+        if quiet < max(2.0, calls / self._limit) * latency:
             return
         # One more in a round of them all; a quarter more once nothing was refused for long.
         self._limit += 1.0 / self._limit
-        if quiet > self.facts.numbers.quiet_latencies * latency:
-            self._limit *= 1.0 + (self.facts.numbers.quiet_growth - 1.0) / self._limit
+        if quiet > numbers.quiet_latencies * latency:
+            self._limit *= 1.0 + (numbers.quiet_growth - 1.0) / self._limit
 
     def _cut(self, sent: Sent, now: float) -> None:
         limit = self._limit

@@ -190,6 +190,7 @@ class Window(State):
         self._tail = 2**self._tails
         self._waits_for = None
         self._calls = max(self._calls, self._got)
+        self._slides = False  # when the calls of the last window were made need not be waited for
         return self
 
     def _is_less(self, sent: Sent, now: float) -> State:
