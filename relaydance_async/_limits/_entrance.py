@@ -24,6 +24,8 @@ FOREVER = float("inf")
 _LONG = 1.0
 """Seconds. When nobody passes for longer, all who wait are asked whether their deadline comes before."""
 
+_LOOK = 0.001
+"""Seconds. Of a crowd that joins one lane, not each looks for what has changed unseen, such as a forgotten limit."""
 
 _WAITING, _ADMITTED = Phase.WAITING, Phase.ADMITTED
 
@@ -45,6 +47,7 @@ class Entrance:
         self._turns: Turns[Place, Wants] = Turns()
         self._leader: Place | None = None
         self._wakes_at: float = FOREVER
+        self._looked_at: float = -FOREVER
         self._inside: set[Place] = set()
         self.waiting: int = 0
         """How many wait to be admitted."""
@@ -171,7 +174,8 @@ class Entrance:
         wants = Wants(share, barrier)
         place.lane = self._turns.join(place, (rank, share, barrier), rank, ticket.view, wants)
         self.waiting += 1
-        self._admit()
+        if place.lane.waiting == 1 or now - self._looked_at >= _LOOK:  # else those before it can't begin either
+            self._admit()
         return place
 
     def _leave(self, place: Place) -> None:
@@ -188,7 +192,7 @@ class Entrance:
     def _admit(self) -> None:
         """Let in all who may begin now."""
         while self.waiting:
-            now = self._monotonic()
+            now = self._looked_at = self._monotonic()
             lane, soonest = self._next(now)
             if lane is None:
                 self._sleep_until(now + soonest)

@@ -16,6 +16,7 @@ import pytest
 
 from relaydance_async import APITimeoutError
 from relaydance_async._limits import Book, Ended, KeyOutage, Kind, LocalAdmission, Order
+from relaydance_async._limits._gate import Gate
 from relaydance_async._sansio.outage import OutageLimits
 from tests.limits.support import Crowd, OpenBook, Time, local, settle, ticket
 
@@ -251,6 +252,39 @@ async def test_while_a_limit_is_reached_everybody_waits_and_holds_nothing(
     await crowd.end("b", Ended.ACCEPTED)
     await time.advance(2.0)
     assert sorted(crowd.admitted) == ["b", "c", "d"]
+
+
+async def test_a_crowd_that_joins_one_lane_does_not_look_each_time(
+    time: Time, group: anyio.abc.TaskGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[float] = []
+    delay_of = Gate.delay
+
+    def noted(gate: Gate, now: float) -> float:
+        looked.append(now)
+        return delay_of(gate, now)
+
+    book = OpenBook()
+    book.hold(time.at, 5.0)
+    crowd = Crowd(local(200, time, book), group)
+    await crowd.join("first")
+    monkeypatch.setattr(Gate, "delay", noted)
+    for number in range(100):
+        crowd.start(str(number))
+    await settle()
+    assert len(looked) <= 5
+
+
+async def test_one_who_joins_notices_that_a_limit_was_forgotten(time: Time, group: anyio.abc.TaskGroup) -> None:
+    book = OpenBook()
+    book.hold(time.at, 5.0)
+    crowd = Crowd(local(200, time, book), group)
+    await crowd.join("a", "b")
+    assert crowd.admitted == []
+    book.forget()
+    time.at += 0.01
+    await crowd.join("c")
+    assert sorted(crowd.admitted) == ["a", "b", "c"]
 
 
 async def test_a_pause_that_grows_while_somebody_waits_is_waited_out(time: Time, group: anyio.abc.TaskGroup) -> None:
