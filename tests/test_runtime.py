@@ -270,7 +270,7 @@ async def build():
 
 async def begin():
     kept.extend(asyncio.ensure_future(runtimes.current()) for _ in range(3))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
 
 kept, runtimes, loop = [], Runtimes(build), asyncio.new_event_loop()
 loop.run_until_complete(begin())

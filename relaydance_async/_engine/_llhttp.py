@@ -6,7 +6,7 @@ import re
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from ._rules import FRAMED_TWICE, HEADERS, Head, Malformed, bounded_excess
+from ._rules import FRAMED_TWICE, HEADERS, Head, Malformed, bounded_excess, check_start
 
 _END_OF_CHUNKS = re.compile(rb"[^\n]\r\n\r\n\Z")
 """llhttp passes over line breaks after a message; they are surplus all the same."""
@@ -86,6 +86,7 @@ class LlhttpParser:
     def read_head(self, data: bytes) -> Head:
         """See `Parser`."""
         if _STATUS_LINE.match(data) is None:
+            check_start(data)
             raise Malformed("it has no status line")
         refused = ""
         try:

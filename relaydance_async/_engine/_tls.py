@@ -95,7 +95,8 @@ def _make(making: Making) -> None:
     global _context, _making
     outcome: ssl.SSLContext | Exception
     try:
-        outcome = _context = build_context()
+        # Somebody may have asked when it was just made, and not told yet.
+        outcome = _context = build_context() if _context is None else _context
     except Exception as error:
         outcome = error.with_traceback(None)
     _making = None

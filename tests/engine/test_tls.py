@@ -241,7 +241,7 @@ async def test_those_who_ask_together_wait_for_one_thread_and_each_has_its_own_e
     monkeypatch.setattr(_tls, "build_context", slow)
     before = threading.active_count()
     asked = [asyncio.create_task(tls_context()) for _ in range(100)]
-    await asyncio.sleep(0.01)
+    await wait_until(lambda: bool(made))
     assert threading.active_count() - before <= 1
     asked[0].cancel()
     go_on.set()
@@ -252,6 +252,13 @@ async def test_those_who_ask_together_wait_for_one_thread_and_each_has_its_own_e
     contexts = await asyncio.gather(*(tls_context() for _ in range(10)))
     assert len(made) == 2
     assert len(set(contexts)) == 1
+
+
+async def test_who_asks_when_it_was_just_made_gets_that_one() -> None:
+    context = await tls_context()
+    making = _tls._begin()  # as of one who looked a moment before
+    assert await asyncio.wrap_future(making) is context
+    assert await tls_context() is context
 
 
 @pytest.mark.usefixtures("new_process")
@@ -267,7 +274,7 @@ def test_a_loop_that_is_closed_meanwhile_is_told_nothing(
     monkeypatch.setattr(_tls, "build_context", slow)
     loop = asyncio.new_event_loop()
     asking = loop.create_task(tls_context())
-    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     go_on.set()
     assert asyncio.run(tls_context()) is asyncio.run(tls_context())
